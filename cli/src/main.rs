@@ -1,0 +1,3 @@
+//! `serin`: model serving from the command line.
+#![forbid(unsafe_code)]
+fn main() {}

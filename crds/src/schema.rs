@@ -1,0 +1,1 @@
+//! The CustomResourceDefinition as it is shipped.

@@ -1,0 +1,1 @@
+//! The data plane: answers inference requests in one pod, or in `serin run`.

@@ -1,0 +1,2 @@
+//! Tests of Serin on a real Kubernetes cluster.
+#![forbid(unsafe_code)]

@@ -1,0 +1,2 @@
+//! The operator: turns `InferenceService` objects into running pods.
+#![forbid(unsafe_code)]

@@ -1,0 +1,3 @@
+//! `cargo xtask`: everything a contributor starts.
+#![forbid(unsafe_code)]
+fn main() {}
