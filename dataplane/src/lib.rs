@@ -1,1 +1,16 @@
 //! The data plane: answers inference requests in one pod, or in `serin run`.
+//!
+//! A request's way, each arrow pointing down, nothing below knowing what is above:
+//!
+//! ```text
+//! server::listener -> server::routes -> protocol (bytes -> Call) -> pipeline::serve
+//!     -> model::registry (resolve) -> admission -> batch::worker -> engine -> back
+//! ```
+//!
+//! `tests/layout.rs` checks that the modules import only what this order allows.
+#![deny(unsafe_code)]
+
+pub mod engine;
+pub mod fault;
+pub mod pipeline;
+pub mod types;

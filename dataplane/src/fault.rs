@@ -1,0 +1,157 @@
+//! The one error type of the request path.
+//!
+//! Each protocol renders it in its own way from the same tables: see the error matrix in
+//! `docs/errors.md`.
+
+use std::time::Duration;
+
+/// What went wrong, as every protocol tells it apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FaultKind {
+    /// The request cannot be read, or lacks a member. 400.
+    Malformed,
+    /// A tensor's name, type, shape or count does not fit the model. 400.
+    BadTensor,
+    /// A value or parameter that is known but not supported. 400.
+    Unsupported,
+    /// The endpoint exists and is not open to this caller. 403.
+    Forbidden,
+    /// No such model, version or path. 404.
+    NotFound,
+    /// The path exists, the method does not. 405.
+    MethodNotAllowed,
+    /// The body is larger than allowed. 413.
+    TooLarge,
+    /// A content coding that is not understood. 415.
+    UnsupportedEncoding,
+    /// The queue is full. 503.
+    Overloaded,
+    /// The model is loading or failed to, or the server is stopping. 503.
+    NotReady,
+    /// The deadline passed. 504.
+    Timeout,
+    /// The model failed while running. 500.
+    Inference,
+    /// The server failed. 500.
+    Internal,
+    /// A known feature that is not offered here. 501.
+    NotImplemented,
+    /// The caller left. Never sent; counted.
+    Cancelled,
+}
+
+/// An error on its way back to the caller.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    /// What kind of error, deciding status codes.
+    pub kind: FaultKind,
+    /// Stable, snake_case, listed in `docs/errors.md`: `shape_mismatch`, `model_not_found`...
+    pub code: &'static str,
+    /// For people: names the input or member, the value and what would be right. Never a path, a
+    /// secret or a stack.
+    pub message: String,
+    /// The member at fault, where a protocol has a place for it.
+    pub param: Option<String>,
+    /// When to come back.
+    pub retry_after: Option<Duration>,
+}
+
+impl Fault {
+    /// A fault without `param` and `retry_after`.
+    pub fn new(kind: FaultKind, code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code,
+            message: message.into(),
+            param: None,
+            retry_after: None,
+        }
+    }
+
+    /// Names the member at fault.
+    #[must_use]
+    pub fn with_param(mut self, param: impl Into<String>) -> Self {
+        self.param = Some(param.into());
+        self
+    }
+
+    /// Says when to come back.
+    #[must_use]
+    pub fn retry_after(mut self, delay: Duration) -> Self {
+        self.retry_after = Some(delay);
+        self
+    }
+}
+
+impl FaultKind {
+    /// Every kind, in the order of `docs/errors.md`.
+    pub const ALL: [Self; 15] = [
+        Self::Malformed,
+        Self::BadTensor,
+        Self::Unsupported,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::TooLarge,
+        Self::UnsupportedEncoding,
+        Self::Overloaded,
+        Self::NotReady,
+        Self::Timeout,
+        Self::Inference,
+        Self::Internal,
+        Self::NotImplemented,
+        Self::Cancelled,
+    ];
+
+    /// The HTTP status (499 for a caller that left: logs and metrics only).
+    pub const fn http_status(self) -> u16 {
+        match self {
+            Self::Malformed | Self::BadTensor | Self::Unsupported => 400,
+            Self::Forbidden => 403,
+            Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::TooLarge => 413,
+            Self::UnsupportedEncoding => 415,
+            Self::Cancelled => 499,
+            Self::Inference | Self::Internal => 500,
+            Self::NotImplemented => 501,
+            Self::Overloaded | Self::NotReady => 503,
+            Self::Timeout => 504,
+        }
+    }
+
+    /// The canonical gRPC status number.
+    pub const fn grpc_code(self) -> i32 {
+        match self {
+            Self::Cancelled => 1,
+            Self::Malformed | Self::BadTensor | Self::Unsupported => 3,
+            Self::Timeout => 4,
+            Self::NotFound => 5,
+            Self::Forbidden => 7,
+            Self::TooLarge => 8,
+            Self::MethodNotAllowed | Self::UnsupportedEncoding | Self::NotImplemented => 12,
+            Self::Inference | Self::Internal => 13,
+            Self::Overloaded | Self::NotReady => 14,
+        }
+    }
+
+    /// The `outcome` label of `serin_requests_total`.
+    pub const fn outcome(self) -> &'static str {
+        match self {
+            Self::Malformed
+            | Self::BadTensor
+            | Self::Unsupported
+            | Self::Forbidden
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::TooLarge
+            | Self::UnsupportedEncoding
+            | Self::NotImplemented => "client_error",
+            Self::Overloaded | Self::NotReady => "rejected",
+            Self::Timeout => "timeout",
+            Self::Inference | Self::Internal => "error",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}

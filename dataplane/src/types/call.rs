@@ -1,0 +1,80 @@
+//! One request on its way down, and its reply on the way up.
+
+use std::time::{Duration, Instant};
+
+use super::Tensor;
+
+/// The model a caller names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelRef {
+    /// Its name.
+    pub name: String,
+    /// A version, or the default one.
+    pub version: Option<String>,
+}
+
+/// What is known of a request besides its tensors.
+#[derive(Clone, Debug)]
+pub struct CallMeta {
+    /// Identifies the request in logs and answers.
+    pub request_id: String,
+    /// The `id` to echo; the request id where the caller gave none.
+    pub id: String,
+    /// When its first byte was read.
+    pub received: Instant,
+    /// When it is no longer worth computing.
+    pub deadline: Instant,
+    /// Caller's wish to be served before others; 1 is highest, 0 is the default.
+    pub priority: u64,
+}
+
+/// One inference request, independent of the protocol it came by.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Everything but the tensors.
+    pub meta: CallMeta,
+    /// The model to run.
+    pub model: ModelRef,
+    /// The inputs as sent; names not yet compared with the model's.
+    pub inputs: Vec<Tensor>,
+    /// Names of the outputs to return, in this order; empty for all.
+    pub outputs: Vec<RequestedOutput>,
+}
+
+/// An output the caller wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RequestedOutput {
+    /// Its name.
+    pub name: String,
+}
+
+/// What a request weighs for limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cost {
+    /// Rows asked for.
+    pub rows: usize,
+}
+
+/// The answer to a [`Call`].
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// Name of the model that ran.
+    pub model_name: String,
+    /// Version of the model that ran.
+    pub model_version: String,
+    /// The outputs asked for, in the order asked for.
+    pub outputs: Vec<Tensor>,
+    /// Where the time went.
+    pub timing: Timing,
+}
+
+/// Where a request's time went; the phases add up to no more than the whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// From admission until the engine took it.
+    pub queue: Duration,
+    /// Running the model.
+    pub compute: Duration,
+    /// Rows that ran together, this request's included.
+    pub batch_rows: usize,
+}
