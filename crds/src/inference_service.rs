@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use gpu::Gpu;
 pub use model::{Model, ModelSource};
 pub use pod_template::PodTemplate;
-pub use resources::Resources;
+pub use resources::{ResourceAmounts, Resources};
 pub use scaling::{Autoscaling, ScalingEngine, ScalingMetric, ScalingMetricType};
 
 use crate::status::InferenceServiceStatus;

@@ -6,6 +6,7 @@
 
 pub mod inference_service;
 pub mod pod_config;
+pub mod revision;
 pub mod schema;
 pub mod status;
 

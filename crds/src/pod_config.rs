@@ -67,7 +67,9 @@ mod tests {
     #[test]
     fn an_unknown_key_is_refused_by_name() {
         let text = r#"{"service":"a/b","revision":"b-1","models":[],"modles":[]}"#;
-        let error = serde_json::from_str::<PodConfig>(text).unwrap_err().to_string();
+        let error = serde_json::from_str::<PodConfig>(text)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("modles"), "{error}");
     }
 }

@@ -83,7 +83,9 @@ pub struct VersionStatus {
 }
 
 /// What a revision does at this moment.
-#[derive(schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq,
+)]
 pub enum Role {
     /// Answers callers.
     #[default]

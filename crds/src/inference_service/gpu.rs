@@ -17,7 +17,12 @@ pub struct Gpu {
     /// The extended resource to ask for, whole GPUs or slices of one (`nvidia.com/mig-1g.10gb`).
     /// Default: `nvidia.com/gpu`. Pods also tolerate a taint of this name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63), regex(pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"))]
+    #[schemars(
+        length(max = 63),
+        regex(
+            pattern = r"^[a-z0-9]([-.a-z0-9]*[a-z0-9])?/[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"
+        )
+    )]
     pub resource: Option<String>,
 
     /// Kinds of GPU that will do, as the node label `nvidia.com/gpu.product` spells them

@@ -9,14 +9,20 @@ use serde::{Deserialize, Serialize};
 pub struct Model {
     /// The name callers use in `/v2/models/NAME`. Default: the object's name. Cannot change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$")
+    )]
     #[x_kube(validation = Rule::new("self == oldSelf").message("model.name cannot change: it is the name callers use. Create another InferenceService for another name"))]
     pub name: Option<String>,
 
     /// Your name for this version of the model, shown in status, metrics and answers.
     /// Default: the revision's hash.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$"))]
+    #[schemars(
+        length(min = 1, max = 63),
+        regex(pattern = r"^[A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?$")
+    )]
     pub version: Option<String>,
 
     /// Where the model's file is.
@@ -37,7 +43,10 @@ pub struct ModelSource {
     /// `https://HOST/PATH`, `pvc://CLAIM/PATH`, `configmap://NAME/KEY`, or, for `serin run` only,
     /// `file:///PATH`. The path is an ONNX file or, for pvc and file, a folder that holds
     /// `model.onnx`. ConfigMap and claim are those of the object's own namespace.
-    #[schemars(length(min = 1, max = 1024), regex(pattern = r"^(https|pvc|configmap|file)://[^\s?#]+(\?[^\s#]*)?$"))]
+    #[schemars(
+        length(min = 1, max = 1024),
+        regex(pattern = r"^(https|pvc|configmap|file)://[^\s?#]+(\?[^\s#]*)?$")
+    )]
     pub uri: String,
 
     /// What the model file must hash to, as `sha256:` and 64 hexadecimal digits. A file that

@@ -26,6 +26,9 @@ pub struct ResourceAmounts {
     pub cpu: Option<String>,
     /// Bytes of memory as a Kubernetes quantity: "512Mi", "4Gi".
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+|[0-9]*\.[0-9]+)(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$"))]
+    #[schemars(
+        length(max = 32),
+        regex(pattern = r"^([0-9]+|[0-9]*\.[0-9]+)(k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei)?$")
+    )]
     pub memory: Option<String>,
 }

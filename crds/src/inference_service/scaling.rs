@@ -41,7 +41,9 @@ pub struct Autoscaling {
 }
 
 /// Who decides the number of pods.
-#[derive(schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(
+    schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq,
+)]
 pub enum ScalingEngine {
     /// The engine that suits the metrics.
     #[default]
