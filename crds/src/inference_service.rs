@@ -49,7 +49,7 @@ pub const DEFAULT_REPLICAS: i32 = 1;
     validation = Rule::new("self.metadata.name.size() <= 52").message("metadata.name may have at most 52 characters: Serin appends a revision hash to it, and Kubernetes allows 63"),
     validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must start with a lower-case letter and hold only lower-case letters, digits and '-': it becomes the name of a Service"),
 )]
-#[cfg_attr(any(test, feature = "cel"), kube(cel))]
+#[cfg_attr(feature = "manifest", kube(cel))]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!(has(self.replicas) && has(self.autoscaling))").message("replicas and autoscaling exclude each other: remove replicas to let the autoscaler decide, or remove autoscaling for a fixed size").field_path(".replicas"),
