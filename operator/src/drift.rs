@@ -1,0 +1,159 @@
+//! Whether a live object still holds what was applied to it.
+
+use serde_json::{Map, Value};
+
+use crate::child::{APPLIED_HASH, Child};
+use crate::quantity;
+
+/// Fields that name an element of a list, where Kubernetes merges the list by them. Other lists
+/// are compared place by place.
+const LIST_KEYS: [&str; 5] = ["name", "mountPath", "containerPort", "port", "topologyKey"];
+
+/// Whether `live` needs no write: what was last applied to it is `child`, and nobody has changed
+/// a field of it since. Fields that `child` does not speak of are others' business.
+pub fn up_to_date(child: &Child, live: &Value) -> bool {
+    live["metadata"]["annotations"][APPLIED_HASH] == child.hash.as_str()
+        && holds(&child.body, live, false)
+}
+
+/// `quantities`: strings below are amounts, compared by value.
+fn holds(desired: &Value, live: &Value, quantities: bool) -> bool {
+    match (desired, live) {
+        (Value::Null, _) => true,
+        (Value::Object(desired), Value::Object(live)) => object_holds(desired, live),
+        (Value::Array(desired), Value::Array(live)) => list_holds(desired, live),
+        (Value::String(desired), Value::String(live)) => {
+            desired == live || quantities && quantity::equal(desired, live)
+        }
+        (Value::Number(desired), Value::Number(live)) => desired.as_f64() == live.as_f64(),
+        (desired, Value::Null) => is_empty(desired),
+        (desired, live) => desired == live,
+    }
+}
+
+fn object_holds(desired: &Map<String, Value>, live: &Map<String, Value>) -> bool {
+    desired.iter().all(|(key, value)| {
+        let live = live.get(key).unwrap_or(&Value::Null);
+        match key.as_str() {
+            "limits" | "requests" => match (value, live) {
+                (Value::Object(desired), Value::Object(live)) => {
+                    desired.iter().all(|(name, amount)| {
+                        holds(amount, live.get(name).unwrap_or(&Value::Null), true)
+                    })
+                }
+                _ => holds(value, live, false),
+            },
+            "sizeLimit" => holds(value, live, true),
+            _ => holds(value, live, false),
+        }
+    })
+}
+
+fn list_holds(desired: &[Value], live: &[Value]) -> bool {
+    let Some(key) = list_key(desired) else {
+        return desired.len() == live.len()
+            && desired
+                .iter()
+                .zip(live)
+                .all(|(desired, live)| holds(desired, live, false));
+    };
+    desired.iter().all(|element| {
+        live.iter()
+            .find(|candidate| candidate[key] == element[key])
+            .is_some_and(|candidate| holds(element, candidate, false))
+    })
+}
+
+/// The field whose values tell the elements apart, where there is one.
+fn list_key(elements: &[Value]) -> Option<&'static str> {
+    LIST_KEYS
+        .into_iter()
+        .find(|key| {
+            elements.iter().enumerate().all(|(index, element)| {
+                !element[*key].is_null()
+                    && elements[..index]
+                        .iter()
+                        .all(|other| other[*key] != element[*key])
+            })
+        })
+        .filter(|_| !elements.is_empty())
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn same(desired: &Value, live: &Value) -> bool {
+        holds(desired, live, false)
+    }
+
+    #[test]
+    fn what_others_add_is_no_drift() {
+        let desired = json!({"spec": {"containers": [{"name": "server", "image": "a"}]}});
+        let live = json!({"spec": {"replicas": 3, "containers": [
+            {"name": "sidecar", "image": "z"},
+            {"name": "server", "image": "a", "imagePullPolicy": "Always"},
+        ]}});
+        assert!(same(&desired, &live));
+    }
+
+    #[test]
+    fn a_changed_or_missing_field_is_drift() {
+        let desired = json!({"containers": [{"name": "server", "image": "a"}]});
+        assert!(!same(
+            &desired,
+            &json!({"containers": [{"name": "server", "image": "b"}]})
+        ));
+        assert!(!same(
+            &desired,
+            &json!({"containers": [{"name": "other", "image": "a"}]})
+        ));
+        assert!(!same(&desired, &json!({})));
+    }
+
+    #[test]
+    fn lists_without_a_key_are_compared_place_by_place() {
+        let desired = json!({"args": ["a", "b"]});
+        assert!(same(&desired, &json!({"args": ["a", "b"]})));
+        assert!(!same(&desired, &json!({"args": ["b", "a"]})));
+        assert!(!same(&desired, &json!({"args": ["a", "b", "c"]})));
+    }
+
+    #[test]
+    fn amounts_are_compared_by_value_and_other_strings_are_not() {
+        let desired = json!({"limits": {"cpu": "0.5"}, "emptyDir": {"sizeLimit": "1024Mi"}});
+        assert!(same(
+            &desired,
+            &json!({"limits": {"cpu": "500m"}, "emptyDir": {"sizeLimit": "1Gi"}})
+        ));
+        assert!(!same(&json!({"args": ["1.0"]}), &json!({"args": ["1"]})));
+    }
+
+    #[test]
+    fn an_empty_section_may_be_absent() {
+        assert!(same(&json!({"emptyDir": {}, "env": []}), &json!({})));
+    }
+
+    #[test]
+    fn a_child_without_our_annotation_is_written_again() {
+        let child = Child::new(
+            crate::child::Kind::Service,
+            "a",
+            &json!({"metadata": {"name": "a"}}),
+        );
+        assert!(up_to_date(&child, &child.body));
+        let mut other = child.body.clone();
+        other["metadata"]["annotations"][APPLIED_HASH] = json!("0");
+        assert!(!up_to_date(&child, &other));
+    }
+}

@@ -1,0 +1,4 @@
+//! The operator's process.
+#![forbid(unsafe_code)]
+
+fn main() {}
