@@ -12,5 +12,7 @@
 
 pub mod engine;
 pub mod fault;
+pub mod lifecycle;
 pub mod pipeline;
+pub mod telemetry;
 pub mod types;

@@ -1,0 +1,120 @@
+//! Where the process stands, as one value that readiness, logs and the drain read.
+
+use std::fmt;
+
+use tokio::sync::watch;
+
+/// A stage of the process's life, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Reading the configuration, binding ports.
+    Starting,
+    /// Fetching and loading models.
+    Loading,
+    /// Running the loaded models once, on the real path.
+    Warming,
+    /// Every model answers.
+    Ready,
+    /// Told to stop: no longer ready, still serving.
+    Draining,
+    /// Nothing is served any more.
+    Stopped,
+}
+
+impl Phase {
+    /// The name in logs and `/statusz`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "Starting",
+            Self::Loading => "Loading",
+            Self::Warming => "Warming",
+            Self::Ready => "Ready",
+            Self::Draining => "Draining",
+            Self::Stopped => "Stopped",
+        }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The current phase; clones share it.
+#[derive(Clone, Debug)]
+pub struct Lifecycle {
+    phase: watch::Sender<Phase>,
+}
+
+impl Lifecycle {
+    /// A process that is starting.
+    pub fn new() -> Self {
+        Self {
+            phase: watch::Sender::new(Phase::Starting),
+        }
+    }
+
+    /// The phase now.
+    pub fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Follows the phase.
+    pub fn subscribe(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Moves to `next`. A process that drains never goes back: later changes of its models do not
+    /// make it ready again. A ready one may load again.
+    pub fn advance(&self, next: Phase) {
+        let changed = self.phase.send_if_modified(|phase| {
+            let allowed = *phase != next && (*phase < Phase::Draining || next == Phase::Stopped);
+            if allowed {
+                *phase = next;
+            }
+            allowed
+        });
+        if changed {
+            tracing::info!(phase = %next, "phase changed");
+        }
+    }
+
+    /// Returns once the process drains or has stopped.
+    pub async fn draining(&self) {
+        let mut phases = self.phase.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = phases.wait_for(|phase| *phase >= Phase::Draining).await;
+    }
+}
+
+impl Default for Lifecycle {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draining_process_never_becomes_ready_again() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.advance(Phase::Ready);
+        lifecycle.advance(Phase::Draining);
+        lifecycle.advance(Phase::Ready);
+        assert_eq!(lifecycle.phase(), Phase::Draining);
+        lifecycle.advance(Phase::Stopped);
+        lifecycle.advance(Phase::Draining);
+        assert_eq!(lifecycle.phase(), Phase::Stopped);
+    }
+
+    #[test]
+    fn a_ready_process_may_load_again() {
+        let lifecycle = Lifecycle::new();
+        lifecycle.advance(Phase::Ready);
+        lifecycle.advance(Phase::Loading);
+        assert_eq!(lifecycle.phase(), Phase::Loading);
+    }
+}

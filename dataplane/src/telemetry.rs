@@ -1,0 +1,10 @@
+//! What the process tells about itself: metrics and logs.
+
+pub mod access_log;
+pub mod exposition;
+pub mod logging;
+pub mod metrics;
+mod process;
+
+pub use exposition::Exposition;
+pub use metrics::{Metrics, ModelMetrics};

@@ -1,0 +1,58 @@
+//! One line per finished inference request, under the target `serin::access`.
+//!
+//! Failures of the server are warnings, refused requests are info, answers are debug: a line for
+//! each of 50,000 answers a second would cost more than the answers.
+
+use super::metrics::Finished;
+
+/// The target to filter by, as in `RUST_LOG=info,serin::access=debug`.
+const TARGET: &str = "serin::access";
+
+/// A finished request, and who asked what.
+pub struct Record<'a> {
+    /// The `x-request-id` of the answer.
+    pub request_id: &'a str,
+    /// The model's name as asked for; may be any text.
+    pub model: &'a str,
+    /// The version that ran, or that was asked for.
+    pub version: &'a str,
+    /// What is measured of it.
+    pub finished: &'a Finished,
+    /// Code and message of one that failed.
+    pub error: Option<(&'static str, &'a str)>,
+}
+
+impl Record<'_> {
+    /// Writes the line, if its level is on.
+    pub fn log(&self) {
+        let finished = self.finished;
+        let timing = finished.phases.timing.unwrap_or_default();
+        macro_rules! line {
+            ($level:ident, $($error:tt)*) => {
+                tracing::$level!(
+                    target: TARGET,
+                    request_id = self.request_id,
+                    model = self.model,
+                    version = self.version,
+                    protocol = finished.protocol,
+                    operation = finished.operation,
+                    status = finished.code,
+                    outcome = finished.outcome,
+                    duration_us = finished.duration.as_micros() as u64,
+                    decode_us = finished.phases.decode.as_micros() as u64,
+                    queue_us = timing.queue.as_micros() as u64,
+                    compute_us = timing.compute.as_micros() as u64,
+                    encode_us = finished.phases.encode.as_micros() as u64,
+                    batch_rows = timing.batch_rows as u64,
+                    $($error)*
+                    "request"
+                )
+            };
+        }
+        match self.error {
+            None => line!(debug,),
+            Some((code, error)) if finished.code >= 500 => line!(warn, code, error,),
+            Some((code, error)) => line!(info, code, error,),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! `/metrics`: the classic text format unless OpenMetrics is asked for.
+//!
+//! prometheus-client writes OpenMetrics only. Go's classic parser, which gateways use whatever
+//! they accept, reads counters in it as untyped; so the text is turned into the classic format
+//! here: `# TYPE` and `# HELP` of a counter carry `_total`, units and the end mark go.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use prometheus_client::encoding::text::encode;
+
+use super::metrics::Metrics;
+
+/// How long a rendered page is served again: inference gateways scrape each pod every 50 ms.
+const CACHED_FOR: Duration = Duration::from_millis(20);
+
+/// Content type of the classic format.
+pub const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// Content type of OpenMetrics.
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Renders the metrics, at most once per 20 ms and format.
+pub struct Exposition {
+    metrics: Arc<Metrics>,
+    cache: Mutex<[Option<(Instant, Bytes)>; 2]>,
+}
+
+impl Exposition {
+    /// Renders these metrics.
+    pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self {
+            metrics,
+            cache: Mutex::default(),
+        }
+    }
+
+    /// Content type and text, by the request's `Accept` header.
+    pub fn render(&self, accept: Option<&str>) -> (&'static str, Bytes) {
+        let open = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));
+        let content_type = if open { OPEN_METRICS } else { CLASSIC };
+        // A panic while rendering leaves at worst an old page behind.
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = &mut cache[usize::from(open)];
+        if let Some((rendered, text)) = slot
+            && rendered.elapsed() < CACHED_FOR
+        {
+            return (content_type, text.clone());
+        }
+        let mut text = String::new();
+        // Writing to a String does not fail.
+        let _ = encode(&mut text, &self.metrics.registry);
+        let text = Bytes::from(if open { text } else { classic(&text) });
+        *slot = Some((Instant::now(), text.clone()));
+        (content_type, text)
+    }
+}
+
+/// The classic form of OpenMetrics text. HELP comes before TYPE there, and only TYPE tells a
+/// counter, so a HELP line waits for the TYPE line that follows it.
+fn classic(open: &str) -> String {
+    let mut out = String::with_capacity(open.len());
+    let mut help: Option<&str> = None;
+    for line in open.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            help = Some(rest);
+        } else if let Some((name, kind)) = line
+            .strip_prefix("# TYPE ")
+            .and_then(|rest| rest.rsplit_once(' '))
+        {
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            if let Some((_, text)) = help.take().and_then(|help| help.split_once(' ')) {
+                out.extend(["# HELP ", name, suffix, " ", text, "\n"]);
+            }
+            out.extend(["# TYPE ", name, suffix, " ", kind, "\n"]);
+        } else if !line.starts_with('#') {
+            out.push_str(line);
+            out.push('\n');
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::metrics::{Finished, Phases, UNKNOWN_MODEL};
+    use super::*;
+
+    fn exposition() -> Exposition {
+        let metrics = Metrics::new([("iris".to_owned(), "1".to_owned())]);
+        metrics.model("iris", None).finished(&Finished {
+            protocol: "rest",
+            operation: "infer",
+            outcome: "ok",
+            code: 200,
+            duration: Duration::from_millis(3),
+            phases: Phases::default(),
+        });
+        Exposition::new(Arc::new(metrics))
+    }
+
+    #[test]
+    fn counters_keep_their_type_in_the_classic_format() {
+        let (content_type, text) = exposition().render(None);
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        assert_eq!(content_type, CLASSIC);
+        assert!(
+            text.contains("# TYPE serin_requests_total counter\n"),
+            "{text}"
+        );
+        assert!(text.contains("# HELP serin_requests_total Finished inference requests.\n"));
+        assert!(text.contains("outcome=\"ok\",code=\"200\"} 1\n"), "{text}");
+        assert!(!text.contains("# EOF"));
+        assert!(!text.contains("_total_total"));
+        for line in text.lines().filter(|line| line.starts_with("# TYPE")) {
+            let kind = line.rsplit(' ').next().unwrap();
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
+        }
+    }
+
+    #[test]
+    fn openmetrics_comes_only_when_asked_for() {
+        let accept = Some("application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
+        let (content_type, text) = exposition().render(accept);
+        assert_eq!(content_type, OPEN_METRICS);
+        assert!(text.ends_with(b"# EOF\n"));
+    }
+
+    #[test]
+    fn gauges_of_a_configured_model_exist_from_the_start() {
+        let (_, text) = exposition().render(None);
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        for name in [
+            "serin_requests_in_flight",
+            "serin_queue_depth",
+            "serin_model_ready",
+        ] {
+            let series = format!("{name}{{model=\"iris\",version=\"1\"}} 0\n");
+            assert!(text.contains(&series), "{series} not in {text}");
+        }
+        assert!(!text.contains(&format!("serin_model_ready{{model=\"{UNKNOWN_MODEL}\"")));
+        assert!(text.contains("serin_build_info{version="));
+        assert!(text.contains("process_cpu_seconds_total"));
+    }
+
+    #[test]
+    fn a_name_that_is_not_configured_makes_no_series_of_its_own() {
+        let metrics = Arc::new(Metrics::new([("iris".to_owned(), "1".to_owned())]));
+        for name in ["nope", "iris\n"] {
+            metrics.model(name, None).finished(&Finished {
+                protocol: "rest",
+                operation: "infer",
+                outcome: "client_error",
+                code: 404,
+                duration: Duration::ZERO,
+                phases: Phases::default(),
+            });
+        }
+        let (_, text) = Exposition::new(metrics).render(None);
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        assert!(!text.contains("nope"));
+        assert!(text.contains("model=\"_unknown\",version=\"_unknown\",protocol=\"rest\",operation=\"infer\",outcome=\"client_error\",code=\"404\"} 2"), "{text}");
+    }
+}
