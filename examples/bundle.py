@@ -135,6 +135,14 @@ def close(a, b) -> bool:
     return a == b
 
 
+def difference_between(differs: Callable[[bytes, bytes], str | None], committed: bytes, trained: bytes) -> str | None:
+    """What `differs` says, or why it cannot say it: a committed file may be no such model at all."""
+    try:
+        return differs(committed, trained)
+    except Exception as error:
+        return f"the committed file cannot be run like it: {error}"
+
+
 def main(
     description: str,
     folder: Path,
@@ -165,11 +173,13 @@ def main(
         committed[name] = (folder / name).read_bytes()
         if committed[name] == data:
             print(f"{name}: the same bytes")
-        elif difference := differs(committed[name], data):
+        elif difference := difference_between(differs, committed[name], data):
             found.append(f"{name}: a model trained now predicts otherwise: {difference}")
         else:
             print(f"{name}: other bytes, the same predictions")
-    for name, data in derive(committed).items():
+    # What surrounds a model that has drifted is not worth comparing.
+    surroundings = {} if found else derive(committed)
+    for name, data in surroundings.items():
         path = folder / name
         if not path.exists():
             found.append(f"{name} is missing")
