@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 
 pub mod inference_service;
+#[cfg(feature = "manifest")]
+pub mod manifest;
 pub mod pod_config;
 pub mod revision;
 pub mod schema;

@@ -29,7 +29,7 @@ pub const CRD_FILE: &str = "crds/serin.dev_inferenceservices.yaml";
 pub const CHART_CRD_FILE: &str = "charts/serin/files/crds/serin.dev_inferenceservices.yaml";
 
 /// Where Kubernetes' own types stand in the schema: below these, descriptions are shortened.
-const EMBEDDED: [&str; 5] = [
+pub const EMBEDDED: [&str; 5] = [
     "spec.autoscaling.behavior",
     "spec.podTemplate.spec.affinity",
     "spec.podTemplate.spec.tolerations",
@@ -176,7 +176,7 @@ mod tests {
                             .pattern
                             .as_deref()
                             .is_some_and(|pattern| pattern.ends_with("{64}$"))
-                        || path.ends_with("{}")
+                        || path.ends_with("annotations{}")
                 }
                 _ => true,
             };

@@ -45,7 +45,7 @@ pub struct ModelSource {
     /// `model.onnx`. ConfigMap and claim are those of the object's own namespace.
     #[schemars(
         length(min = 1, max = 1024),
-        regex(pattern = r"^(https|pvc|configmap|file)://[^\s?#]+(\?[^\s#]*)?$")
+        regex(pattern = r"^(https|pvc|configmap|file)://[^ \t\r\n?#]+(\?[^ \t\r\n#]*)?$")
     )]
     pub uri: String,
 

@@ -30,12 +30,21 @@ pub struct PodTemplate {
 pub struct PodMetadata {
     /// Labels to add.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = label_value()))]
     pub labels: BTreeMap<String, String>,
     /// Annotations to add.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub annotations: BTreeMap<String, String>,
+}
+
+/// What Kubernetes allows as the value of a label.
+fn label_value() -> serde_json::Value {
+    serde_json::json!({
+        "type": "string",
+        "maxLength": 63,
+        "pattern": "^([A-Za-z0-9]([-._A-Za-z0-9]*[A-Za-z0-9])?)?$",
+    })
 }
 
 /// Where and as whom the pods run.
@@ -60,7 +69,7 @@ pub struct PodPlacement {
     pub scheduler_name: Option<String>,
     /// Labels a node must have.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(extend("maxProperties" = 32))]
+    #[schemars(extend("maxProperties" = 32, "additionalProperties" = label_value()))]
     pub node_selector: BTreeMap<String, String>,
     /// Taints the pods tolerate, beside the GPU's.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 /// Requests and limits of each pod.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.cpu) || !has(self.limits.cpu) || !quantity(self.requests.cpu).isGreaterThan(quantity(self.limits.cpu))").message("resources.requests.cpu must not be above resources.limits.cpu: no node would run such a pod").field_path(".requests.cpu"),
+    validation = Rule::new("!has(self.requests) || !has(self.limits) || !has(self.requests.memory) || !has(self.limits.memory) || !quantity(self.requests.memory).isGreaterThan(quantity(self.limits.memory))").message("resources.requests.memory must not be above resources.limits.memory: no node would run such a pod").field_path(".requests.memory"),
+)]
 pub struct Resources {
     /// What the scheduler keeps free for each pod. Default: 100m CPU, 128Mi memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
