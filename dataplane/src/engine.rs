@@ -1,5 +1,8 @@
 //! What runs a model: a small surface, so that engines can be added and faked.
 
+pub mod fake;
+pub mod onnx;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -3,6 +3,8 @@
 use crate::fault::Fault;
 use crate::types::{Call, ModelRef, Reply, Signature};
 
+pub use crate::types::Batching;
+
 /// What the protocols need of everything below them.
 pub trait Serve: Send + Sync + 'static {
     /// Runs one request. Dropping the future cancels it: queued rows are not run, and a run that
@@ -34,15 +36,6 @@ pub struct ModelDescription {
     pub signature: std::sync::Arc<Signature>,
     /// Whether rows of several requests may run together, and why (not).
     pub batching: Batching,
-}
-
-/// Whether rows may be merged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Batching {
-    /// Most rows of one run; 1 where rows may not be merged.
-    pub max_rows: usize,
-    /// How that was found.
-    pub reason: String,
 }
 
 /// A configured model.

@@ -1,10 +1,12 @@
 //! What travels between the layers: tensors, calls and replies.
 
+mod batching;
 mod call;
 mod datatype;
 mod signature;
 mod tensor;
 
+pub use batching::Batching;
 pub use call::{Call, CallMeta, Cost, ModelRef, Reply, RequestedOutput, Timing};
 pub use datatype::Datatype;
 pub use signature::{Dimension, Signature, TensorSpec};

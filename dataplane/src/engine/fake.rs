@@ -1,0 +1,108 @@
+//! An engine without a runtime: answers are known, so that everything above can be tested alone.
+
+use std::time::{Duration, Instant};
+
+use super::{Engine, RunError, Stop};
+use crate::types::{Datatype, Dimension, Signature, Tensor, TensorData, TensorSpec};
+
+/// What a [`FakeEngine`] does in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Behaviour {
+    /// Gives back its input.
+    Echo,
+    /// Gives its input back after this long, or stops when told to.
+    Slow(Duration),
+    /// Fails whenever the first byte of a row is this.
+    FailOn(u8),
+    /// Panics whenever the first byte of a row is this.
+    PanicOn(u8),
+    /// Gives all rows the bytes of the first: what a model does whose rows depend on each other.
+    Mix,
+}
+
+/// Takes `x` UINT8 `[-1,-1]` and gives `y` of the same elements.
+pub struct FakeEngine {
+    signature: Signature,
+    behaviour: Behaviour,
+}
+
+impl FakeEngine {
+    /// An engine that behaves so.
+    pub fn new(behaviour: Behaviour) -> Self {
+        let spec = |name: &str| TensorSpec {
+            name: name.to_owned(),
+            datatype: Datatype::Uint8,
+            shape: Some(vec![
+                Dimension::Variable("rows".to_owned()),
+                Dimension::Variable(String::new()),
+            ]),
+            optional: false,
+        };
+        Self {
+            signature: Signature {
+                inputs: vec![spec("x")],
+                outputs: vec![spec("y")],
+                unserved_outputs: Vec::new(),
+                producer: None,
+            },
+            behaviour,
+        }
+    }
+}
+
+impl Engine for FakeEngine {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    #[allow(
+        clippy::panic,
+        reason = "what a broken engine does is what this one is for"
+    )]
+    fn run(
+        &mut self,
+        inputs: &[Tensor],
+        outputs: &[usize],
+        stop: &Stop,
+    ) -> Result<Vec<Tensor>, RunError> {
+        let missing = || RunError::Failed("input 'x' is missing".to_owned());
+        let input = inputs.first().ok_or_else(missing)?;
+        let TensorData::Raw(bytes) = &input.data else {
+            return Err(missing());
+        };
+        let width = input
+            .shape
+            .get(1)
+            .map_or(1, |width| usize::try_from(*width).unwrap_or(1).max(1));
+        let has_row = |first: u8| bytes.chunks(width).any(|row| row.first() == Some(&first));
+        let mut data = bytes.clone();
+        match self.behaviour {
+            Behaviour::Echo => {}
+            Behaviour::Slow(time) => {
+                let end = Instant::now() + time;
+                while Instant::now() < end {
+                    if stop.is_raised() {
+                        return Err(RunError::Stopped);
+                    }
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            }
+            Behaviour::FailOn(first) if has_row(first) => {
+                return Err(RunError::Failed(format!("a row starts with {first}")));
+            }
+            Behaviour::PanicOn(first) if has_row(first) => panic!("a row starts with {first}"),
+            Behaviour::FailOn(_) | Behaviour::PanicOn(_) => {}
+            Behaviour::Mix => {
+                let row = bytes.chunks(width).next().unwrap_or_default();
+                data = row.repeat(bytes.len().div_ceil(width)).into();
+            }
+        }
+        let output = Tensor {
+            name: "y".to_owned(),
+            datatype: Datatype::Uint8,
+            shape: input.shape.clone(),
+            data: TensorData::Raw(data),
+        };
+        Ok(outputs.iter().map(|_| output.clone()).collect())
+    }
+}

@@ -1,0 +1,18 @@
+//! The engine that runs ONNX models with ONNX Runtime, through the `ort` crate.
+//!
+//! Nothing outside this folder names `ort`. A model's file passes [`file`] (where it is, what it
+//! refers to) before the runtime sees it.
+
+mod file;
+mod graph;
+mod message;
+mod protobuf;
+mod raw;
+mod runtime;
+mod session;
+mod signature;
+mod value;
+
+pub use file::{FileError, ModelFile};
+pub use runtime::{MINIMUM_VERSION, PINNED_VERSION, Runtime, RuntimeError, cache_path};
+pub use session::{Device, OnnxEngine, OpenError, SessionOptions};

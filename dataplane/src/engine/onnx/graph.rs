@@ -1,0 +1,494 @@
+//! Reads of an ONNX file what the runtime does not tell, or must not be asked before it is checked:
+//! declared shapes (the runtime shows rank 0 and "no shape" alike) and the files it refers to.
+//!
+//! The file is walked, not loaded: weights are skipped by seeking. Field numbers are those of
+//! `onnx.proto`.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, Read, Seek};
+
+use super::protobuf::{Field, WalkError, Walker};
+use crate::types::Dimension;
+
+/// Deepest nesting of subgraphs; protobuf itself refuses more than 100 levels of messages.
+const DEEPEST: usize = 32;
+
+/// What a model's file says about itself.
+#[derive(Debug, Default)]
+pub(super) struct GraphFile {
+    /// Declared shapes of the graph's inputs and outputs; `None` where the file declares none.
+    shapes: HashMap<String, Option<Vec<Dimension>>>,
+    /// The other files that hold weights, as the file spells them.
+    pub(super) external: BTreeSet<String>,
+    /// Producer name and version.
+    pub(super) producer: Option<String>,
+}
+
+/// Why a file is not a model.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum GraphError {
+    /// It cannot be read.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Its bytes are not an ONNX model; the text says what they look like.
+    #[error("{0}")]
+    NotOnnx(String),
+}
+
+impl GraphFile {
+    /// The declared shape of an input or output: outer `None` if the file does not list it.
+    pub(super) fn shape(&self, name: &str) -> Option<&Option<Vec<Dimension>>> {
+        self.shapes.get(name)
+    }
+
+    /// Walks a file of `length` bytes.
+    pub(super) fn read(mut file: impl Read + Seek, length: u64) -> Result<Self, GraphError> {
+        let mut start = [0; 512];
+        let filled = read_up_to(&mut file, &mut start)?;
+        file.rewind()?;
+        let start = &start[..filled];
+        let mut graph = Self::default();
+        let mut walk = Walk {
+            walker: Walker::new(file),
+            graph: &mut graph,
+        };
+        match walk.model(length) {
+            Ok(()) => Ok(graph),
+            Err(WalkError::Io(error)) => Err(error.into()),
+            Err(WalkError::Malformed(at)) => Err(GraphError::NotOnnx(describe(start, length, at))),
+            // Every writer puts `ir_version` first; anything else was no model to begin with.
+            Err(WalkError::CutOff) if start.first() == Some(&0x08) => Err(GraphError::NotOnnx(
+                format!("it ends after {length} bytes in the middle of the model: it was cut off"),
+            )),
+            Err(WalkError::CutOff) => Err(GraphError::NotOnnx(describe(start, length, 0))),
+        }
+    }
+}
+
+fn read_up_to(file: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match file.read(&mut buffer[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    Ok(filled)
+}
+
+fn describe(start: &[u8], length: u64, at: u64) -> String {
+    match looks_like(start) {
+        Some(kind) => format!("it is {kind}"),
+        None => format!("its {length} bytes do not read as an ONNX model (at byte {at})"),
+    }
+}
+
+/// Kinds of files that are put in a model's place by mistake.
+fn looks_like(start: &[u8]) -> Option<&'static str> {
+    const MAGIC: [(&[u8], &str); 8] = [
+        (
+            b"version https://git-lfs",
+            "a Git LFS pointer; fetch the real file with `git lfs pull`",
+        ),
+        (
+            b"PK\x03\x04",
+            "a zip archive (PyTorch files are); export the model to ONNX",
+        ),
+        (b"\x1f\x8b", "gzip-compressed"),
+        (b"\x28\xb5\x2f\xfd", "zstd-compressed"),
+        (b"\x80\x04\x95", "a Python pickle; export the model to ONNX"),
+        (
+            b"\x89HDF",
+            "an HDF5 file (Keras files are); export the model to ONNX",
+        ),
+        (b"GGUF", "a GGUF file; an ONNX model is needed"),
+        (b"<", "an HTML or XML page"),
+    ];
+    if start.is_empty() {
+        return Some("empty");
+    }
+    if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| start.starts_with(magic)) {
+        return Some(kind);
+    }
+    // ONNX files hold text, but start with a field tag below the space character.
+    let text = std::str::from_utf8(start).is_ok_and(|text| {
+        text.chars()
+            .all(|c| !c.is_control() || matches!(c, '\n' | '\r' | '\t'))
+    });
+    text.then_some("a text file")
+}
+
+struct Walk<'g, R> {
+    walker: Walker<R>,
+    graph: &'g mut GraphFile,
+}
+
+type Step = Result<(), WalkError>;
+
+impl<R: Read + Seek> Walk<'_, R> {
+    /// `ModelProto`.
+    fn model(&mut self, end: u64) -> Step {
+        let mut producer = (String::new(), String::new());
+        let (mut has_version, mut has_graph) = (false, false);
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field {
+                    number: 1,
+                    length: None,
+                    ..
+                } => has_version = true,
+                Field {
+                    number: 2,
+                    length: Some(n),
+                    ..
+                } => producer.0 = self.walker.text(n)?,
+                Field {
+                    number: 3,
+                    length: Some(n),
+                    ..
+                } => producer.1 = self.walker.text(n)?,
+                Field {
+                    number: 7,
+                    length: Some(n),
+                    ..
+                } => {
+                    has_graph = true;
+                    let end = self.walker.position() + n;
+                    self.graph(end, 0)?;
+                }
+                Field {
+                    number: 25,
+                    length: Some(n),
+                    ..
+                } => self.function(n)?,
+                other => self.walker.skip(&other)?,
+            }
+        }
+        if !(has_version && has_graph) {
+            return Err(WalkError::Malformed(self.walker.position()));
+        }
+        let name = format!("{} {}", producer.0, producer.1);
+        self.graph.producer = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+        Ok(())
+    }
+
+    /// `FunctionProto`, whose nodes may hold tensors as a graph's do.
+    fn function(&mut self, length: u64) -> Step {
+        let end = self.walker.position() + length;
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field {
+                    number: 7,
+                    length: Some(n),
+                    ..
+                } => self.node(n, 1)?,
+                Field {
+                    number: 11,
+                    length: Some(n),
+                    ..
+                } => self.attribute(n, 1)?,
+                other => self.walker.skip(&other)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `GraphProto`; depth 0 is the model's own.
+    fn graph(&mut self, end: u64, depth: usize) -> Step {
+        if depth > DEEPEST {
+            return Err(WalkError::Malformed(self.walker.position()));
+        }
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field {
+                    number: 1,
+                    length: Some(n),
+                    ..
+                } => self.node(n, depth)?,
+                Field {
+                    number: 5,
+                    length: Some(n),
+                    ..
+                } => self.tensor(n)?,
+                Field {
+                    number: 15,
+                    length: Some(n),
+                    ..
+                } => self.sparse_tensor(n)?,
+                Field {
+                    number: 11 | 12,
+                    length: Some(n),
+                    ..
+                } if depth == 0 => self.value(n)?,
+                other => self.walker.skip(&other)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `NodeProto`.
+    fn node(&mut self, length: u64, depth: usize) -> Step {
+        let end = self.walker.position() + length;
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field {
+                    number: 5,
+                    length: Some(n),
+                    ..
+                } => self.attribute(n, depth)?,
+                other => self.walker.skip(&other)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `AttributeProto`.
+    fn attribute(&mut self, length: u64, depth: usize) -> Step {
+        let end = self.walker.position() + length;
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field {
+                    number: 5 | 10,
+                    length: Some(n),
+                    ..
+                } => self.tensor(n)?,
+                Field {
+                    number: 6 | 11,
+                    length: Some(n),
+                    ..
+                } => {
+                    let end = self.walker.position() + n;
+                    self.graph(end, depth + 1)?;
+                }
+                Field {
+                    number: 22 | 23,
+                    length: Some(n),
+                    ..
+                } => self.sparse_tensor(n)?,
+                other => self.walker.skip(&other)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `SparseTensorProto`: values and indices are tensors.
+    fn sparse_tensor(&mut self, length: u64) -> Step {
+        let end = self.walker.position() + length;
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field {
+                    number: 1 | 2,
+                    length: Some(n),
+                    ..
+                } => self.tensor(n)?,
+                other => self.walker.skip(&other)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `TensorProto`: only `external_data` matters.
+    fn tensor(&mut self, length: u64) -> Step {
+        let end = self.walker.position() + length;
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field {
+                    number: 13,
+                    length: Some(n),
+                    ..
+                } => {
+                    let (key, value) = self.entry(n)?;
+                    if key == "location" {
+                        self.graph.external.insert(value);
+                    }
+                }
+                other => self.walker.skip(&other)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// `StringStringEntryProto`.
+    fn entry(&mut self, length: u64) -> Result<(String, String), WalkError> {
+        let end = self.walker.position() + length;
+        let mut entry = (String::new(), String::new());
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field {
+                    number: 1,
+                    length: Some(n),
+                    ..
+                } => entry.0 = self.walker.text(n)?,
+                Field {
+                    number: 2,
+                    length: Some(n),
+                    ..
+                } => entry.1 = self.walker.text(n)?,
+                other => self.walker.skip(&other)?,
+            }
+        }
+        Ok(entry)
+    }
+
+    /// `ValueInfoProto` of an input or output.
+    fn value(&mut self, length: u64) -> Step {
+        let end = self.walker.position() + length;
+        let (mut name, mut shape) = (String::new(), None);
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field {
+                    number: 1,
+                    length: Some(n),
+                    ..
+                } => name = self.walker.text(n)?,
+                // TypeProto { tensor_type = 1 { shape = 2 } }
+                Field {
+                    number: 2,
+                    length: Some(n),
+                    ..
+                } => shape = self.nested_shape(n, 0)?,
+                other => self.walker.skip(&other)?,
+            }
+        }
+        self.graph.shapes.insert(name, shape);
+        Ok(())
+    }
+
+    fn nested_shape(
+        &mut self,
+        length: u64,
+        level: usize,
+    ) -> Result<Option<Vec<Dimension>>, WalkError> {
+        let end = self.walker.position() + length;
+        let mut shape = None;
+        while let Some(field) = self.walker.next(end)? {
+            match (level, field) {
+                (
+                    0,
+                    Field {
+                        number: 1,
+                        length: Some(n),
+                        ..
+                    },
+                ) => shape = self.nested_shape(n, 1)?,
+                (
+                    1,
+                    Field {
+                        number: 2,
+                        length: Some(n),
+                        ..
+                    },
+                ) => shape = Some(self.dimensions(n)?),
+                (_, other) => self.walker.skip(&other)?,
+            }
+        }
+        Ok(shape)
+    }
+
+    /// `TensorShapeProto`.
+    fn dimensions(&mut self, length: u64) -> Result<Vec<Dimension>, WalkError> {
+        let end = self.walker.position() + length;
+        let mut dimensions = Vec::new();
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field {
+                    number: 1,
+                    length: Some(n),
+                    ..
+                } => dimensions.push(self.dimension(n)?),
+                other => self.walker.skip(&other)?,
+            }
+        }
+        Ok(dimensions)
+    }
+
+    fn dimension(&mut self, length: u64) -> Result<Dimension, WalkError> {
+        let end = self.walker.position() + length;
+        let mut dimension = Dimension::Variable(String::new());
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                // Some exporters write -1 for "any".
+                Field {
+                    number: 1,
+                    length: None,
+                    value,
+                } => {
+                    let extent = value.cast_signed();
+                    dimension = if extent < 0 {
+                        Dimension::Variable(String::new())
+                    } else {
+                        Dimension::Fixed(extent)
+                    };
+                }
+                Field {
+                    number: 2,
+                    length: Some(n),
+                    ..
+                } => {
+                    dimension = Dimension::Variable(self.walker.text(n)?);
+                }
+                other => self.walker.skip(&other)?,
+            }
+        }
+        Ok(dimension)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(name: &str) -> Result<GraphFile, GraphError> {
+        let path = format!("{}/tests/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
+        let bytes = std::fs::read(path).unwrap();
+        let length = bytes.len() as u64;
+        GraphFile::read(io::Cursor::new(bytes), length)
+    }
+
+    #[test]
+    fn rank_zero_and_no_shape_are_told_apart() {
+        assert_eq!(
+            read("scalar_input").unwrap().shape("X"),
+            Some(&Some(Vec::new()))
+        );
+        assert_eq!(read("unknown_rank").unwrap().shape("X"), Some(&None));
+        assert_eq!(read("linear").unwrap().shape("nobody"), None);
+    }
+
+    #[test]
+    fn a_file_that_is_no_model_is_named_for_what_it_is() {
+        assert_eq!(
+            read("not_onnx").unwrap_err().to_string(),
+            "it is a text file"
+        );
+        let cut = read("truncated").unwrap_err().to_string();
+        assert!(cut.contains("it was cut off"), "{cut}");
+        for (bytes, kind) in [
+            (&b""[..], "empty"),
+            (b"<html>", "HTML"),
+            (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
+            (b"\xff\xff\xff\xff", "do not read as an ONNX model"),
+            (b"\x08\x07", "do not read as an ONNX model"),
+            (b"\x08\x07\x3a\x09", "cut off"),
+        ] {
+            let error = GraphFile::read(io::Cursor::new(bytes), bytes.len() as u64).unwrap_err();
+            assert!(error.to_string().contains(kind), "{error}");
+        }
+    }
+
+    #[test]
+    fn no_prefix_of_a_model_makes_the_walk_fail_otherwise_than_cleanly() {
+        let path = format!(
+            "{}/tests/models/two_inputs.onnx",
+            env!("CARGO_MANIFEST_DIR")
+        );
+        let bytes = std::fs::read(path).unwrap();
+        for end in 0..bytes.len() {
+            let result = GraphFile::read(io::Cursor::new(&bytes[..end]), end as u64);
+            assert!(
+                matches!(result, Err(GraphError::NotOnnx(_)) | Ok(_)),
+                "{end}: {result:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One model in ONNX Runtime, owned by one thread.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use ort::ep;
+use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
+use ort::session::{Session, SessionInputValue};
+
+use super::file::ModelFile;
+use super::message::clean;
+use super::raw::SharedRunOptions;
+use super::runtime::Runtime;
+use super::{signature, value};
+use crate::engine::{Engine, RunError, Stop};
+use crate::types::{Signature, Tensor};
+
+/// Where a model runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Device {
+    /// The processor.
+    Cpu,
+    /// A CUDA device, or loading fails.
+    Cuda,
+}
+
+/// How a session is made. Fixed per revision, so that results do not depend on load: the number
+/// of threads and the optimisation level change the last digits.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionOptions {
+    /// Where it runs.
+    pub device: Device,
+    /// Threads within one operator; at least 1.
+    pub threads: usize,
+}
+
+/// Why a model's file does not become an engine. No text holds a path.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+pub enum OpenError {
+    /// The runtime refuses the file.
+    #[error("ONNX Runtime refuses it: {0}")]
+    Refused(String),
+    /// It loads, but cannot be served.
+    #[error("it cannot be served: {0}")]
+    Unservable(String),
+    /// The GPU it needs cannot be used.
+    #[error("it needs a GPU and none can be used: {0}")]
+    Gpu(String),
+}
+
+/// A model in ONNX Runtime.
+pub struct OnnxEngine {
+    session: Session,
+    signature: Signature,
+}
+
+impl OnnxEngine {
+    /// Loads a checked file.
+    ///
+    /// # Errors
+    /// [`OpenError`]; all of them are permanent.
+    pub fn open(
+        runtime: &Runtime,
+        file: &ModelFile,
+        options: SessionOptions,
+    ) -> Result<Self, OpenError> {
+        // `ort` panics on type descriptions that it does not know; one odd model may not end the
+        // process.
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let session = build(runtime, file, options).map_err(|error| {
+                let reason = load_reason(&error.to_string());
+                match options.device {
+                    Device::Cuda if is_device_error(&reason) => OpenError::Gpu(reason),
+                    Device::Cpu | Device::Cuda => OpenError::Refused(reason),
+                }
+            })?;
+            let signature = signature::read(&session, file.graph())
+                .map_err(|error| OpenError::Unservable(error.to_string()))?;
+            Ok(Self { session, signature })
+        }));
+        opened.unwrap_or_else(|_| {
+            Err(OpenError::Unservable(
+                "an input or output is of a type that is not understood".to_owned(),
+            ))
+        })
+    }
+}
+
+fn build(runtime: &Runtime, file: &ModelFile, options: SessionOptions) -> ort::Result<Session> {
+    let mut builder = Session::builder(runtime.environment())?
+        // The default may pick an NPU where there is one.
+        .with_auto_device(AutoDevicePolicy::PreferCPU)?
+        .with_intra_threads(options.threads.max(1))?
+        .with_inter_threads(1)?
+        .with_parallel_execution(false)?
+        // Shared nodes must not be heated by waiting threads.
+        .with_intra_op_spinning(false)?
+        .with_inter_op_spinning(false)?
+        // Batches vary in size; patterns would be planned for each size anew.
+        .with_memory_pattern(false)?
+        .with_optimization_level(GraphOptimizationLevel::All)?;
+    if options.device == Device::Cuda {
+        // Without this a missing driver is only logged and the model runs on the processor.
+        let cuda = ep::CUDA::default()
+            .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
+            .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
+            .build()
+            .error_on_failure();
+        builder = builder.with_execution_providers([cuda])?;
+    }
+    builder.commit_from_file(file.path())
+}
+
+/// The runtime's reason without "Load model from PATH failed:".
+fn load_reason(message: &str) -> String {
+    let reason = message
+        .strip_prefix("Load model from ")
+        .and_then(|rest| rest.split_once(" failed:"))
+        .map_or(message, |(_, reason)| reason);
+    clean(reason)
+}
+
+fn is_device_error(reason: &str) -> bool {
+    ["CUDA", "cuda", "cudnn", "providers_shared"]
+        .iter()
+        .any(|word| reason.contains(word))
+}
+
+impl Engine for OnnxEngine {
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn run(
+        &mut self,
+        inputs: &[Tensor],
+        outputs: &[usize],
+        stop: &Stop,
+    ) -> Result<Vec<Tensor>, RunError> {
+        let failed = |error: ort::Error| {
+            if stop.is_raised() {
+                RunError::Stopped
+            } else {
+                RunError::Failed(clean(&error.to_string()))
+            }
+        };
+        let wanted: Vec<_> = outputs
+            .iter()
+            .filter_map(|index| self.signature.outputs.get(*index))
+            .collect();
+        let names = wanted.iter().map(|output| output.name.as_str());
+        let options = Arc::new(SharedRunOptions::new(names).map_err(failed)?);
+        let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
+            Vec::with_capacity(inputs.len());
+        for tensor in inputs {
+            values.push((
+                Cow::Borrowed(&tensor.name),
+                value::input(tensor).map_err(failed)?,
+            ));
+        }
+        let hooked = Arc::clone(&options);
+        stop.set_hook(Some(Box::new(move || hooked.terminate())));
+        let result = self.session.run_with_options(values, options.get());
+        stop.set_hook(None);
+        let mut produced = result.map_err(failed)?;
+        wanted
+            .iter()
+            .map(|output| {
+                let value = produced.remove(&output.name).ok_or_else(|| {
+                    RunError::Failed(format!("output '{}' was not produced", output.name))
+                })?;
+                value::output(&output.name, output.datatype, value).map_err(failed)
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::load_reason;
+
+    #[test]
+    fn a_load_error_names_no_path() {
+        assert_eq!(
+            load_reason("Load model from /srv/m/a.onnx failed:Protobuf parsing failed."),
+            "Protobuf parsing failed."
+        );
+    }
+}
