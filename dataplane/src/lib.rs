@@ -10,6 +10,7 @@
 //! `tests/layout.rs` checks that the modules import only what this order allows.
 #![deny(unsafe_code)]
 
+pub mod config;
 pub mod engine;
 pub mod fault;
 pub mod lifecycle;

@@ -1,0 +1,52 @@
+//! What the process is told at start: flags, and one file from the operator.
+
+mod cli;
+mod duration;
+mod file;
+mod limits;
+
+pub use cli::Cli;
+pub use file::{ConfigError, read};
+pub use limits::Limits;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How to serve, on a cluster and in local mode alike; what to serve is the
+/// [`PodConfig`](serin_crds::pod_config::PodConfig).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Options {
+    /// Address that every port is bound to.
+    pub bind: IpAddr,
+    /// Every HTTP protocol and `/metrics`; 0 takes a free port.
+    pub http_port: u16,
+    /// Probes, status and metrics; 0 takes a free port.
+    pub admin_port: u16,
+    /// Where fetched models are kept; the only folder that is written to.
+    pub cache_dir: PathBuf,
+    /// The ONNX Runtime library; looked for in the usual places when absent.
+    pub runtime_library: Option<PathBuf>,
+    /// How long a process that was asked to stop by SIGTERM still takes new connections, so that
+    /// load balancers have time to notice.
+    pub lame_duck: Duration,
+    /// How long requests in flight may take to finish after that.
+    pub drain_timeout: Duration,
+    /// Bounds on what callers may send.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            http_port: 8080,
+            admin_port: 8082,
+            cache_dir: PathBuf::from(serin_crds::pod_config::CACHE_MOUNT_PATH),
+            runtime_library: None,
+            lame_duck: Duration::from_secs(10),
+            drain_timeout: Duration::from_secs(45),
+            limits: Limits::default(),
+        }
+    }
+}

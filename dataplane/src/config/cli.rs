@@ -1,0 +1,141 @@
+//! The flags of `serin-dataplane`.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Parser;
+use serin_crds::pod_config::{CACHE_MOUNT_PATH, MOUNT_PATH};
+
+use super::{Limits, Options, duration};
+use crate::telemetry::logging::LogFormat;
+
+/// Serves the models of one InferenceService revision.
+///
+/// The operator starts this in a pod; `serin run` serves the same on a laptop.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "serin-dataplane", version)]
+pub struct Cli {
+    /// File that says which models to serve
+    #[arg(long, value_name = "FILE", default_value = MOUNT_PATH)]
+    pub config: PathBuf,
+
+    /// Address that every port is bound to
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    pub bind: IpAddr,
+
+    /// Port of every HTTP protocol and of /metrics; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub http_port: u16,
+
+    /// Port of probes and status; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8082)]
+    pub admin_port: u16,
+
+    /// Folder for fetched models; nothing else is written
+    #[arg(long, value_name = "FOLDER", default_value = CACHE_MOUNT_PATH)]
+    pub cache_dir: PathBuf,
+
+    /// The ONNX Runtime library, looked for in the usual places when not given
+    #[arg(long, value_name = "FILE", env = "SERIN_RUNTIME_LIBRARY")]
+    pub runtime_library: Option<PathBuf>,
+
+    /// How long to keep taking connections after SIGTERM, so that load balancers can notice
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
+    pub lame_duck: Duration,
+
+    /// How long requests in flight may then take to finish
+    #[arg(long, value_name = "DURATION", default_value = "45s", value_parser = duration::parse)]
+    pub drain_timeout: Duration,
+
+    /// Longest time of one request, queueing included
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
+    pub request_timeout: Duration,
+
+    /// Largest request body, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub max_body_mib: u32,
+
+    /// Request bodies held at once, in MiB; more are answered 503
+    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub max_bodies_mib: u32,
+
+    /// Most open connections of the HTTP port
+    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_connections: u32,
+
+    /// Threads that serve the network; as many as the container has cores when not given
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+
+    /// Which log lines to write: a level, or `target=level` pairs; `serin::access=debug` adds a
+    /// line for each answer
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
+    pub log: String,
+
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = LogFormat::Auto)]
+    pub log_format: LogFormat,
+
+    /// File for the reason of a failed start; Kubernetes shows it in the pod's status. By default
+    /// /dev/termination-log where it exists
+    #[arg(long, value_name = "FILE")]
+    pub termination_log: Option<PathBuf>,
+}
+
+impl Cli {
+    /// The options that these flags ask for.
+    pub fn options(&self) -> Options {
+        const MIB: usize = 1 << 20;
+        Options {
+            bind: self.bind,
+            http_port: self.http_port,
+            admin_port: self.admin_port,
+            cache_dir: self.cache_dir.clone(),
+            runtime_library: self.runtime_library.clone(),
+            lame_duck: self.lame_duck,
+            drain_timeout: self.drain_timeout,
+            limits: Limits {
+                body_bytes: self.max_body_mib as usize * MIB,
+                body_bytes_in_flight: self.max_bodies_mib.max(self.max_body_mib) as usize * MIB,
+                request_timeout: self.request_timeout,
+                connections: self.max_connections as usize,
+                ..Limits::default()
+            },
+        }
+    }
+
+    /// Where the reason of a failed start goes besides standard error, if anywhere.
+    pub fn termination_log(&self) -> Option<PathBuf> {
+        let default = || {
+            let path = PathBuf::from("/dev/termination-log");
+            path.exists().then_some(path)
+        };
+        self.termination_log.clone().or_else(default)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn every_flag_is_documented() {
+        let command = Cli::command();
+        command.clone().debug_assert();
+        for flag in command.get_arguments() {
+            assert!(flag.get_help().is_some(), "--{} has no help", flag.get_id());
+        }
+    }
+
+    #[test]
+    fn no_flags_mean_the_default_options() {
+        let cli = Cli::parse_from(["serin-dataplane"]);
+        let expected = Options {
+            runtime_library: cli.runtime_library.clone(),
+            ..Options::default()
+        };
+        assert_eq!(cli.options(), expected);
+    }
+}
