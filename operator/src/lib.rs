@@ -6,7 +6,13 @@
 #![forbid(unsafe_code)]
 
 pub mod child;
+pub mod decide;
+pub mod desired;
 pub mod drift;
+pub mod live;
+pub mod observe;
 pub mod quantity;
 pub mod rollout;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod validated;

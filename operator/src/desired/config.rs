@@ -1,0 +1,85 @@
+//! The immutable ConfigMap of a revision: what its pods are told, and the snapshot it is
+//! rebuilt from.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::ConfigMap;
+use serde::Serialize;
+use serin_crds::pod_config::{ModelConfig, PodConfig, SOURCE_MOUNT_PATH, SourceConfig};
+
+use crate::child::{Child, Kind};
+use crate::desired::blueprint::{Blueprint, SNAPSHOT_KEY};
+use crate::desired::metadata;
+use crate::validated::{Source, ValidatedService};
+
+/// Key of the file that a pod reads.
+pub const CONFIG_KEY: &str = "config.json";
+
+/// The ConfigMap of a revision that is new.
+pub fn fresh(service: &ValidatedService, blueprint: &Blueprint) -> Child {
+    let data = BTreeMap::from([
+        (
+            CONFIG_KEY.to_owned(),
+            pretty(&pod_config(service, blueprint)),
+        ),
+        (SNAPSHOT_KEY.to_owned(), pretty(&blueprint.snapshot())),
+    ]);
+    with_data(service, &blueprint.name, Some(data))
+}
+
+/// The ConfigMap of a revision that has one: its content stays, whatever this version of the
+/// operator would write there. It cannot be changed, and its pods must not be.
+pub fn kept(service: &ValidatedService, live: &ConfigMap) -> Child {
+    let name = live.metadata.name.as_deref().unwrap_or_default();
+    with_data(service, name, live.data.clone())
+}
+
+fn with_data(
+    service: &ValidatedService,
+    name: &str,
+    data: Option<BTreeMap<String, String>>,
+) -> Child {
+    let object = ConfigMap {
+        metadata: metadata(service, name, Some(name)),
+        data,
+        immutable: Some(true),
+        ..ConfigMap::default()
+    };
+    Child::new(Kind::ConfigMap, name, &object)
+}
+
+fn pod_config(service: &ValidatedService, blueprint: &Blueprint) -> PodConfig {
+    let model = &blueprint.spec.model;
+    PodConfig {
+        service: format!("{}/{}", service.namespace, service.name),
+        revision: blueprint.name.clone(),
+        models: vec![ModelConfig {
+            name: model.name.clone(),
+            version: blueprint.version.clone(),
+            source: SourceConfig {
+                uri: model.source.uri.clone(),
+                path: mounted_path(&blueprint.source),
+                digest: model.source.digest.clone(),
+                allowed_networks: blueprint.pinned.allowed_networks.clone(),
+            },
+            gpu: blueprint.spec.gpu.is_some(),
+        }],
+    }
+}
+
+fn mounted_path(source: &Source) -> Option<String> {
+    match source {
+        Source::Https => None,
+        Source::ConfigMap { key: path, .. } | Source::Pvc { path, .. } => {
+            Some(format!("{SOURCE_MOUNT_PATH}/{path}"))
+        }
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "only strings, booleans, lists and maps with string keys"
+)]
+fn pretty<T: Serialize>(value: &T) -> String {
+    serde_json::to_string_pretty(value).expect("plain data is valid JSON")
+}

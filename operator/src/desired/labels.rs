@@ -1,0 +1,50 @@
+//! Labels and selectors.
+
+use std::collections::BTreeMap;
+
+use serin_crds::labels::{MANAGED_BY, MANAGER, REVISION, SERVICE, VERSION};
+
+use crate::desired::blueprint::Blueprint;
+use crate::validated::ValidatedService;
+
+/// Labels of a child; `revision` where it belongs to one.
+pub fn of_child(service: &ValidatedService, revision: Option<&str>) -> BTreeMap<String, String> {
+    let mut labels = BTreeMap::from([
+        (MANAGED_BY.to_owned(), MANAGER.to_owned()),
+        (SERVICE.to_owned(), service.name.clone()),
+    ]);
+    if let Some(revision) = revision {
+        labels.insert(REVISION.to_owned(), revision.to_owned());
+    }
+    labels
+}
+
+/// What selects the pods of a revision. A Deployment's selector cannot change after its
+/// creation, so nothing that may change belongs here.
+pub fn selector(service: &ValidatedService, revision: &str) -> BTreeMap<String, String> {
+    BTreeMap::from([
+        (SERVICE.to_owned(), service.name.clone()),
+        (REVISION.to_owned(), revision.to_owned()),
+    ])
+}
+
+/// The same as text, for the `scale` subresource.
+pub fn selector_text(service: &ValidatedService, revision: &str) -> String {
+    selector(service, revision)
+        .into_iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// Labels of a revision's pods, the user's included.
+pub fn of_pod(service: &ValidatedService, blueprint: &Blueprint) -> BTreeMap<String, String> {
+    let mut labels = blueprint
+        .pod_metadata()
+        .map(|metadata| metadata.labels.clone())
+        .unwrap_or_default();
+    // Ours last: a user's label must not take a pod out of its Service.
+    labels.extend(of_child(service, Some(&blueprint.name)));
+    labels.insert(VERSION.to_owned(), blueprint.version.clone());
+    labels
+}

@@ -1,0 +1,265 @@
+//! The pods of a revision: the `restricted` Pod Security level and a read-only root, whatever
+//! the user adds.
+
+use k8s_openapi::api::core::v1::{
+    Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
+    KeyToPath, LocalObjectReference, NodeAffinity, NodeSelector, NodeSelectorRequirement,
+    NodeSelectorTerm, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec,
+    PodTemplateSpec, SeccompProfile, SecurityContext, Toleration, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serin_crds::inference_service::Gpu;
+use serin_crds::pod_config::{CACHE_MOUNT_PATH, MOUNT_PATH, SOURCE_MOUNT_PATH};
+use serin_crds::ports;
+
+use crate::desired::blueprint::Blueprint;
+use crate::desired::config::CONFIG_KEY;
+use crate::desired::resources::requirements;
+use crate::desired::{labels, probes};
+use crate::validated::{Source, ValidatedService};
+
+/// Name of the data plane's container.
+pub const CONTAINER: &str = "server";
+
+/// User and group of the process: nobody's, as distroless images number it.
+const USER: i64 = 65532;
+
+/// Most that a pod may keep of fetched files. The kubelet evicts a pod that exceeds it, so that
+/// a model that is too large cannot fill a node's disk.
+const CACHE_SIZE_LIMIT: &str = "20Gi";
+
+/// Seconds a pod gets to finish what it has begun, where the user says nothing.
+const GRACE_PERIOD_SECONDS: i64 = 45;
+
+/// Node label that the GPU products of a spec are matched with.
+const GPU_PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
+
+/// The pod template of a revision.
+pub fn template(service: &ValidatedService, blueprint: &Blueprint) -> PodTemplateSpec {
+    PodTemplateSpec {
+        metadata: Some(ObjectMeta {
+            labels: Some(labels::of_pod(service, blueprint)),
+            annotations: blueprint
+                .pod_metadata()
+                .map(|metadata| metadata.annotations.clone())
+                .filter(|annotations| !annotations.is_empty()),
+            ..ObjectMeta::default()
+        }),
+        spec: Some(pod_spec(blueprint)),
+    }
+}
+
+fn pod_spec(blueprint: &Blueprint) -> PodSpec {
+    let user = blueprint.pod_placement().cloned().unwrap_or_default();
+    let gpu = blueprint.spec.gpu.as_ref();
+    let pull_secrets: Vec<_> = blueprint
+        .pinned
+        .image_pull_secrets
+        .iter()
+        .chain(
+            user.image_pull_secrets
+                .iter()
+                .filter(|name| !blueprint.pinned.image_pull_secrets.contains(name)),
+        )
+        .map(|name| LocalObjectReference { name: name.clone() })
+        .collect();
+    let mut tolerations = user.tolerations;
+    tolerations.extend(gpu.map(gpu_toleration));
+    PodSpec {
+        containers: vec![container(blueprint)],
+        volumes: Some(volumes(blueprint)),
+        automount_service_account_token: Some(false),
+        enable_service_links: Some(false),
+        restart_policy: Some("Always".into()),
+        termination_grace_period_seconds: Some(
+            user.termination_grace_period_seconds
+                .unwrap_or(GRACE_PERIOD_SECONDS),
+        ),
+        security_context: Some(PodSecurityContext {
+            run_as_non_root: Some(true),
+            run_as_user: Some(USER),
+            run_as_group: Some(USER),
+            fs_group: Some(USER),
+            fs_group_change_policy: Some("OnRootMismatch".into()),
+            seccomp_profile: Some(SeccompProfile {
+                type_: "RuntimeDefault".into(),
+                localhost_profile: None,
+            }),
+            ..PodSecurityContext::default()
+        }),
+        service_account_name: user.service_account_name,
+        priority_class_name: user.priority_class_name,
+        runtime_class_name: user.runtime_class_name,
+        scheduler_name: user.scheduler_name,
+        node_selector: Some(user.node_selector).filter(|labels| !labels.is_empty()),
+        tolerations: Some(tolerations).filter(|tolerations| !tolerations.is_empty()),
+        affinity: affinity(user.affinity, gpu),
+        topology_spread_constraints: Some(user.topology_spread_constraints)
+            .filter(|constraints| !constraints.is_empty()),
+        image_pull_secrets: Some(pull_secrets).filter(|secrets| !secrets.is_empty()),
+        ..PodSpec::default()
+    }
+}
+
+fn container(blueprint: &Blueprint) -> Container {
+    let port = |name: &str, number: u16| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: i32::from(number),
+        protocol: Some("TCP".into()),
+        ..ContainerPort::default()
+    };
+    let args = [
+        ("--config", MOUNT_PATH.to_owned()),
+        ("--http-port", ports::HTTP.to_string()),
+        ("--grpc-port", ports::GRPC.to_string()),
+        ("--admin-port", ports::ADMIN.to_string()),
+        ("--cache-dir", CACHE_MOUNT_PATH.to_owned()),
+    ];
+    Container {
+        name: CONTAINER.into(),
+        image: Some(blueprint.pinned.image.clone()),
+        image_pull_policy: blueprint.pinned.image_pull_policy.clone(),
+        args: Some(
+            args.into_iter()
+                .flat_map(|(flag, value)| [flag.to_owned(), value])
+                .collect(),
+        ),
+        ports: Some(vec![
+            port("http", ports::HTTP),
+            port("grpc", ports::GRPC),
+            port("admin", ports::ADMIN),
+        ]),
+        resources: Some(requirements(
+            blueprint.spec.resources.as_ref(),
+            blueprint.spec.gpu.as_ref(),
+        )),
+        startup_probe: Some(probes::startup()),
+        readiness_probe: Some(probes::readiness()),
+        liveness_probe: Some(probes::liveness()),
+        termination_message_path: Some("/dev/termination-log".into()),
+        termination_message_policy: Some("FallbackToLogsOnError".into()),
+        security_context: Some(SecurityContext {
+            allow_privilege_escalation: Some(false),
+            read_only_root_filesystem: Some(true),
+            run_as_non_root: Some(true),
+            capabilities: Some(Capabilities {
+                drop: Some(vec!["ALL".into()]),
+                add: None,
+            }),
+            ..SecurityContext::default()
+        }),
+        volume_mounts: Some(volume_mounts(blueprint)),
+        ..Container::default()
+    }
+}
+
+fn volume_mounts(blueprint: &Blueprint) -> Vec<VolumeMount> {
+    let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
+        name: name.to_owned(),
+        mount_path: path.to_owned(),
+        read_only: read_only.then_some(true),
+        ..VolumeMount::default()
+    };
+    let config_folder = MOUNT_PATH
+        .rsplit_once('/')
+        .map_or("/", |(folder, _)| folder);
+    let mut mounts = vec![
+        mount("config", config_folder, true),
+        mount("cache", CACHE_MOUNT_PATH, false),
+    ];
+    if blueprint.source != Source::Https {
+        mounts.push(mount("source", SOURCE_MOUNT_PATH, true));
+    }
+    mounts
+}
+
+fn volumes(blueprint: &Blueprint) -> Vec<Volume> {
+    let mut volumes = vec![
+        Volume {
+            name: "config".into(),
+            // One key of the two: the snapshot is the operator's, not the pod's.
+            config_map: Some(one_key(&blueprint.name, CONFIG_KEY)),
+            ..Volume::default()
+        },
+        Volume {
+            name: "cache".into(),
+            empty_dir: Some(EmptyDirVolumeSource {
+                size_limit: Some(Quantity(CACHE_SIZE_LIMIT.into())),
+                ..EmptyDirVolumeSource::default()
+            }),
+            ..Volume::default()
+        },
+    ];
+    match &blueprint.source {
+        Source::Https => {}
+        Source::ConfigMap { name, key } => volumes.push(Volume {
+            name: "source".into(),
+            config_map: Some(one_key(name, key)),
+            ..Volume::default()
+        }),
+        Source::Pvc { claim, .. } => volumes.push(Volume {
+            name: "source".into(),
+            persistent_volume_claim: Some(PersistentVolumeClaimVolumeSource {
+                claim_name: claim.clone(),
+                read_only: Some(true),
+            }),
+            ..Volume::default()
+        }),
+    }
+    volumes
+}
+
+fn one_key(config_map: &str, key: &str) -> ConfigMapVolumeSource {
+    ConfigMapVolumeSource {
+        name: config_map.to_owned(),
+        items: Some(vec![KeyToPath {
+            key: key.to_owned(),
+            path: key.to_owned(),
+            ..KeyToPath::default()
+        }]),
+        ..ConfigMapVolumeSource::default()
+    }
+}
+
+fn gpu_toleration(gpu: &Gpu) -> Toleration {
+    Toleration {
+        key: Some(gpu.resource().to_owned()),
+        operator: Some("Exists".into()),
+        ..Toleration::default()
+    }
+}
+
+/// The user's affinity, and the GPU's products in each of its required node terms: terms are
+/// alternatives, so a product in a term of its own would widen the choice instead.
+fn affinity(user: Option<Affinity>, gpu: Option<&Gpu>) -> Option<Affinity> {
+    let Some(gpu) = gpu.filter(|gpu| !gpu.products.is_empty()) else {
+        return user;
+    };
+    let product = NodeSelectorRequirement {
+        key: GPU_PRODUCT_LABEL.into(),
+        operator: "In".into(),
+        values: Some(gpu.products.clone()),
+    };
+    let mut affinity = user.unwrap_or_default();
+    let node = affinity
+        .node_affinity
+        .get_or_insert_with(NodeAffinity::default);
+    let required = node
+        .required_during_scheduling_ignored_during_execution
+        .get_or_insert_with(NodeSelector::default);
+    if required.node_selector_terms.is_empty() {
+        required
+            .node_selector_terms
+            .push(NodeSelectorTerm::default());
+    }
+    for term in &mut required.node_selector_terms {
+        term.match_expressions
+            .get_or_insert_default()
+            .push(product.clone());
+    }
+    Some(affinity)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,38 @@
+//! The Service: one address, whatever revision answers.
+
+use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serin_crds::ports;
+
+use crate::child::{Child, Kind};
+use crate::desired::{labels, metadata};
+use crate::validated::ValidatedService;
+
+/// The Service that leads to the pods of `revision`.
+pub fn service(service: &ValidatedService, revision: &str) -> Child {
+    let object = Service {
+        metadata: metadata(service, &service.name, None),
+        spec: Some(ServiceSpec {
+            type_: Some("ClusterIP".into()),
+            selector: Some(labels::selector(service, revision)),
+            ports: Some(vec![
+                port("http", ports::SERVICE_HTTP, ports::HTTP, None),
+                port("grpc", ports::GRPC, ports::GRPC, Some("kubernetes.io/h2c")),
+            ]),
+            ..ServiceSpec::default()
+        }),
+        status: None,
+    };
+    Child::new(Kind::Service, &service.name, &object)
+}
+
+fn port(name: &str, port: u16, target: u16, protocol: Option<&str>) -> ServicePort {
+    ServicePort {
+        name: Some(name.to_owned()),
+        port: i32::from(port),
+        target_port: Some(IntOrString::Int(i32::from(target))),
+        protocol: Some("TCP".into()),
+        app_protocol: protocol.map(str::to_owned),
+        ..ServicePort::default()
+    }
+}

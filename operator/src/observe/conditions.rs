@@ -1,0 +1,197 @@
+//! The conditions, as kstatus reads them: one verdict decides `Ready`, `Reconciling` and
+//! `Stalled` together, so that they never contradict each other.
+
+use serin_crds::status::{ConditionType, Finding, Reason};
+
+use crate::live::LiveRevision;
+use crate::observe::Trouble;
+use crate::observe::status::Pass;
+use crate::validated::Size;
+
+/// Where a service is on its way to its spec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The declared spec serves.
+    Done(String),
+    /// The user wants no pods; `stopping` while some are left.
+    Stopped {
+        /// Pods are left.
+        stopping: bool,
+    },
+    /// On its way.
+    Moving(Reason, String),
+    /// Somebody must help.
+    Stuck(Reason, String),
+}
+
+impl Verdict {
+    /// A verdict on something that goes wrong.
+    pub fn of(trouble: &Trouble) -> Self {
+        if trouble.stalled {
+            Self::Stuck(trouble.reason, trouble.message.clone())
+        } else {
+            Self::Moving(trouble.reason, trouble.message.clone())
+        }
+    }
+
+    /// `Ready`, `Reconciling` and `Stalled`.
+    pub fn findings(&self) -> [Finding; 3] {
+        use ConditionType::{Ready, Reconciling, Stalled};
+        let settled = |type_| finding(type_, false, Reason::Settled, "nothing is left to do");
+        match self {
+            Self::Done(message) => [
+                finding(Ready, true, Reason::Serving, message),
+                settled(Reconciling),
+                settled(Stalled),
+            ],
+            Self::Stopped { stopping } => [
+                finding(
+                    Ready,
+                    false,
+                    Reason::Suspended,
+                    "stopped by spec.suspend or spec.replicas: 0",
+                ),
+                if *stopping {
+                    finding(
+                        Reconciling,
+                        true,
+                        Reason::Suspended,
+                        "the last pods are ending",
+                    )
+                } else {
+                    finding(Reconciling, false, Reason::Suspended, "no pods run")
+                },
+                settled(Stalled),
+            ],
+            Self::Moving(reason, message) => [
+                finding(Ready, false, *reason, message),
+                finding(Reconciling, true, *reason, message),
+                finding(Stalled, false, *reason, "nobody needs to help so far"),
+            ],
+            Self::Stuck(reason, message) => [
+                finding(Ready, false, *reason, message),
+                finding(
+                    Reconciling,
+                    false,
+                    *reason,
+                    "waits until somebody helps, see Stalled",
+                ),
+                finding(Stalled, true, *reason, message),
+            ],
+        }
+    }
+}
+
+/// A condition that is known to be so.
+pub fn finding(type_: ConditionType, status: bool, reason: Reason, message: &str) -> Finding {
+    Finding {
+        type_,
+        status: Some(status),
+        reason,
+        message: message.to_owned(),
+    }
+}
+
+/// Where the service is. `trouble` is what keeps the declared revision's pods from answering.
+pub fn verdict(pass: &Pass<'_>, trouble: Option<&Trouble>) -> Verdict {
+    let service = pass.service;
+    if let Some(blocked) = pass.blocked {
+        return Verdict::of(blocked);
+    }
+    let stable = &pass.plan.roles.stable;
+    if service.is_stopped() {
+        return Verdict::Stopped {
+            stopping: pass.live.revision(stable).existing() > 0,
+        };
+    }
+    let revision = &service.revision;
+    let declared = pass.live.revision(&revision.name);
+    let answers = stable == &revision.name && pass.live.selected() == Some(stable);
+    if answers && serves(&service.size, &declared) {
+        return Verdict::Done(format!(
+            "version {} (revision {}) answers on {}",
+            revision.version,
+            revision.name,
+            service.url()
+        ));
+    }
+    if let Some(trouble) = trouble {
+        return Verdict::of(trouble);
+    }
+    let progress = format!(
+        "{} of {} pods of version {} (revision {}) are ready",
+        declared.available(),
+        declared.wanted().unwrap_or(0),
+        revision.version,
+        revision.name
+    );
+    if stable != &revision.name {
+        return Verdict::Moving(
+            Reason::RollingOut,
+            format!("{progress}; revision {stable} answers meanwhile"),
+        );
+    }
+    let reason = if declared.available() > 0 {
+        Reason::Scaling
+    } else {
+        Reason::Progressing
+    };
+    Verdict::Moving(reason, progress)
+}
+
+/// Whether a revision serves at the size that is asked for. An autoscaled one does as long as
+/// its minimum answers: growing is its normal life.
+fn serves(size: &Size, revision: &LiveRevision) -> bool {
+    match size {
+        Size::Fixed(replicas) => revision.is_complete() && revision.wanted() == Some(*replicas),
+        Size::Autoscaled(bounds) => {
+            let needed = revision.wanted().unwrap_or(0).min(bounds.min_replicas());
+            needed > 0
+                && revision.available() >= needed
+                && revision.existing() == revision.updated()
+        }
+    }
+}
+
+/// Whether any version answers callers.
+pub fn available(pass: &Pass<'_>) -> Finding {
+    use ConditionType::Available;
+    let stable = &pass.plan.roles.stable;
+    let selected = pass.live.selected() == Some(stable);
+    let revision = pass.live.revision(stable);
+    if selected && revision.available() > 0 {
+        let version = pass.plan.versions.get(stable).unwrap_or(stable);
+        let message = format!("version {version} answers on {}", pass.service.url());
+        return finding(Available, true, Reason::Serving, &message);
+    }
+    if pass.service.is_stopped() {
+        return finding(Available, false, Reason::Suspended, "no pods run");
+    }
+    let message = format!("no pod of revision {stable} is ready");
+    finding(Available, false, Reason::NoReadyPods, &message)
+}
+
+/// Whether the pods of the declared spec have loaded its model.
+pub fn model_loaded(pass: &Pass<'_>, trouble: Option<&Trouble>) -> Finding {
+    use ConditionType::ModelLoaded;
+    let revision = &pass.service.revision;
+    if pass.live.revision(&revision.name).ready() > 0 {
+        let message = format!(
+            "version {} of model {} is loaded",
+            revision.version, pass.service.spec.model.name
+        );
+        return finding(ModelLoaded, true, Reason::Loaded, &message);
+    }
+    if pass.service.is_stopped() {
+        return finding(ModelLoaded, false, Reason::Suspended, "no pods run");
+    }
+    match trouble {
+        Some(trouble) => finding(ModelLoaded, false, trouble.reason, &trouble.message),
+        None => finding(
+            ModelLoaded,
+            false,
+            Reason::Progressing,
+            &format!("no pod of revision {} runs yet", revision.name),
+        ),
+    }
+}

@@ -1,0 +1,313 @@
+//! Why a revision's pods do not answer.
+
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::jiff::Timestamp;
+use serin_crds::status::Reason;
+
+use crate::desired::pod::CONTAINER;
+use crate::live::{LiveRevision, SourceState};
+use crate::observe::Trouble;
+use crate::validated::Source;
+
+/// Seconds for which a pod may wait for a node before that counts as trouble: a scheduler needs
+/// some, and a cluster that grows on demand may need more, which the message allows for.
+const SCHEDULING_GRACE_SECONDS: i64 = 15;
+
+/// Longest quotation of what a pod or the cluster said.
+const MAX_QUOTE: usize = 500;
+
+/// Exit codes of a process that ended by a bug or a signal rather than by its own decision:
+/// a Rust panic, and 128 + the number of a signal.
+const CRASHES: [i32; 5] = [101, 132, 134, 136, 139];
+
+/// What keeps the pods of `revision` from answering, or `None` where nothing is known to.
+pub fn trouble(
+    name: &str,
+    revision: &LiveRevision,
+    source: &Source,
+    source_state: SourceState,
+    now: Timestamp,
+) -> Option<Trouble> {
+    refused(name, revision)
+        .or_else(|| missing_source(revision, source, source_state))
+        .or_else(|| revision.pods.iter().find_map(|pod| in_container(pod)))
+        .or_else(|| revision.pods.iter().find_map(|pod| unschedulable(pod, now)))
+        .or_else(|| answered(revision))
+        .or_else(|| deadline(name, revision))
+}
+
+/// Whether a pod waits for its volumes or its container's creation.
+pub fn waits_for_creation(pod: &Pod) -> bool {
+    waiting_reason(pod).is_some_and(|reason| {
+        matches!(
+            reason,
+            "ContainerCreating" | "PodInitializing" | "CreateContainerConfigError"
+        )
+    })
+}
+
+/// The container of the data plane.
+pub fn container(pod: &Pod) -> Option<&ContainerStatus> {
+    pod.status
+        .as_ref()?
+        .container_statuses
+        .as_ref()?
+        .iter()
+        .find(|status| status.name == CONTAINER)
+}
+
+fn waiting_reason(pod: &Pod) -> Option<&str> {
+    container(pod)?
+        .state
+        .as_ref()?
+        .waiting
+        .as_ref()?
+        .reason
+        .as_deref()
+}
+
+fn refused(name: &str, revision: &LiveRevision) -> Option<Trouble> {
+    let message = condition(revision, "ReplicaFailure", "True")?;
+    Some(Trouble::stalled(
+        Reason::PodsRefused,
+        format!(
+            "the API server refuses pods of revision {name}: {}. Change the spec, or the quota, \
+             limit or policy that is named here",
+            quote(&message)
+        ),
+    ))
+}
+
+fn missing_source(revision: &LiveRevision, source: &Source, state: SourceState) -> Option<Trouble> {
+    let Source::ConfigMap { name, key } = source else {
+        return None;
+    };
+    if !revision.pods.iter().any(|pod| waits_for_creation(pod)) {
+        return None;
+    }
+    let message = match state {
+        SourceState::NotAsked | SourceState::Present => return None,
+        SourceState::NoConfigMap => format!(
+            "spec.model.source.uri names ConfigMap {name}, which is not in this namespace. Create \
+             it, or correct the URI; the pods start by themselves within two minutes"
+        ),
+        SourceState::NoKey => format!(
+            "spec.model.source.uri names key {key} of ConfigMap {name}, which has no such key. \
+             Add it, or correct the URI; the pods start by themselves within two minutes"
+        ),
+    };
+    Some(Trouble::stalled(Reason::MissingReference, message))
+}
+
+fn in_container(pod: &Pod) -> Option<Trouble> {
+    let status = container(pod)?;
+    if status.ready {
+        return None;
+    }
+    let pod = pod.metadata.name.as_deref().unwrap_or_default();
+    let waiting = status
+        .state
+        .as_ref()
+        .and_then(|state| state.waiting.as_ref());
+    match waiting.and_then(|waiting| waiting.reason.as_deref()) {
+        Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull") => {
+            return Some(Trouble::stalled(
+                Reason::ImagePullFailed,
+                format!(
+                    "image {} of pod {pod} cannot be pulled: check the operator's \
+                     --dataplane-image, and spec.podTemplate.spec.imagePullSecrets if the registry \
+                     needs a login. `kubectl describe pod {pod}` quotes the registry",
+                    status.image
+                ),
+            ));
+        }
+        Some("CreateContainerConfigError" | "CreateContainerError" | "RunContainerError") => {
+            let detail = waiting
+                .and_then(|waiting| waiting.message.as_deref())
+                .unwrap_or("no detail");
+            return Some(Trouble::stalled(
+                Reason::MissingReference,
+                format!("pod {pod} cannot be started: {}", quote(detail)),
+            ));
+        }
+        _ => {}
+    }
+    let state = status
+        .state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref());
+    let last = status
+        .last_state
+        .as_ref()
+        .and_then(|state| state.terminated.as_ref());
+    ended(pod, state.or(last)?)
+}
+
+/// What the end of a container says.
+fn ended(pod: &str, end: &ContainerStateTerminated) -> Option<Trouble> {
+    if end.exit_code == 0 {
+        return None;
+    }
+    if end.reason.as_deref() == Some("OOMKilled") {
+        return Some(Trouble::stalled(
+            Reason::CrashLooping,
+            format!(
+                "pod {pod} was killed for using more memory than its limit: raise \
+                 spec.resources.limits.memory"
+            ),
+        ));
+    }
+    let said = end.message.as_deref().map(last_words).unwrap_or_default();
+    if said.is_empty() || end.exit_code >= 128 || CRASHES.contains(&end.exit_code) {
+        let said = if said.is_empty() {
+            String::new()
+        } else {
+            format!(": {said}")
+        };
+        return Some(Trouble::stalled(
+            Reason::CrashLooping,
+            format!(
+                "pod {pod} ended with exit code {}{said}. `kubectl logs {pod} --previous` shows \
+                 what went before",
+                end.exit_code
+            ),
+        ));
+    }
+    Some(Trouble::stalled(
+        Reason::LoadFailed,
+        format!("pod {pod}: {said}"),
+    ))
+}
+
+fn unschedulable(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let scheduled = conditions
+        .iter()
+        .find(|condition| condition.type_ == "PodScheduled")?;
+    if scheduled.status != "False" || scheduled.reason.as_deref() != Some("Unschedulable") {
+        return None;
+    }
+    let said = scheduled
+        .message
+        .as_deref()
+        .unwrap_or("the scheduler gives no reason");
+    let pod = pod.metadata.name.as_deref().unwrap_or_default();
+    if said.contains("persistentvolumeclaim") && said.contains("not found") {
+        return Some(Trouble::stalled(
+            Reason::MissingReference,
+            format!(
+                "pod {pod} waits for a claim: {}. Create it, or correct spec.model.source.uri",
+                quote(said)
+            ),
+        ));
+    }
+    let message = format!(
+        "no node can take pod {pod}: {}. Lower spec.resources or spec.gpu, relax \
+         spec.podTemplate.spec, or add a node",
+        quote(said)
+    );
+    let since = scheduled
+        .last_transition_time
+        .as_ref()
+        .map_or(now, |time| time.0);
+    if now.as_second() - since.as_second() < SCHEDULING_GRACE_SECONDS {
+        return Some(Trouble::passing(Reason::Unschedulable, message));
+    }
+    Some(Trouble::stalled(Reason::Unschedulable, message))
+}
+
+/// What running pods say of themselves.
+fn answered(revision: &LiveRevision) -> Option<Trouble> {
+    let said = |phase: &str| {
+        revision
+            .answers
+            .iter()
+            .find(|(_, answer)| answer.phase == phase)
+            .map(|(pod, answer)| {
+                (
+                    pod,
+                    answer
+                        .message
+                        .as_deref()
+                        .map(quote)
+                        .filter(|message| !message.is_empty()),
+                )
+            })
+    };
+    if let Some((pod, message)) = said("Failed") {
+        let message = message.unwrap_or_else(|| "the model cannot be loaded".into());
+        return Some(Trouble::stalled(
+            Reason::LoadFailed,
+            format!("pod {pod}: {message}"),
+        ));
+    }
+    let (pod, message) = said("Loading").or_else(|| said("Warming"))?;
+    let message = message.unwrap_or_else(|| "the model is being loaded".into());
+    Some(Trouble::passing(
+        Reason::Loading,
+        format!("pod {pod}: {message}"),
+    ))
+}
+
+fn deadline(name: &str, revision: &LiveRevision) -> Option<Trouble> {
+    let message = condition(revision, "Progressing", "False")?;
+    Some(Trouble::stalled(
+        Reason::DeadlineExceeded,
+        format!(
+            "revision {name} did not become ready in time: {}. `kubectl describe pod -l \
+             serin.dev/revision={name}` shows what its pods wait for",
+            quote(&message)
+        ),
+    ))
+}
+
+/// The message of a Deployment's condition, where it has this status.
+fn condition(revision: &LiveRevision, type_: &str, status: &str) -> Option<String> {
+    let conditions = revision
+        .deployment
+        .as_ref()?
+        .status
+        .as_ref()?
+        .conditions
+        .as_ref()?;
+    conditions
+        .iter()
+        .find(|condition| {
+            condition.type_.as_deref() == Some(type_) && condition.status.as_deref() == Some(status)
+        })
+        .map(|condition| condition.message.clone().unwrap_or_default())
+}
+
+/// The last line of a termination message, or the text of its JSON.
+fn last_words(message: &str) -> String {
+    let line = message
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or_default();
+    let from_json = serde_json::from_str::<serde_json::Value>(line)
+        .ok()
+        .and_then(|value| {
+            ["message", "error"]
+                .iter()
+                .find_map(|key| value.get(*key)?.as_str().map(str::to_owned))
+        });
+    quote(&from_json.unwrap_or_else(|| line.to_owned()))
+}
+
+/// Foreign text on one line, without control characters, trailing full stop or excess length.
+fn quote(text: &str) -> String {
+    let line: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_QUOTE)
+        .collect();
+    line.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .trim_end_matches('.')
+        .to_owned()
+}
+
+#[cfg(test)]
+mod tests;
