@@ -226,7 +226,7 @@ impl Manifest {
                     twin.file()
                 ),
             )
-            .found(new.name())
+            .found(new.name().to_owned())
             .cure("rename or remove one of them"),
         )
     }

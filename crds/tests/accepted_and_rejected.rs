@@ -3,6 +3,7 @@
 //! The manifests are whole documents, so that the end-to-end tests can put the same ones before a
 //! real API server.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
 use std::path::Path;

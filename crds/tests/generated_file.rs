@@ -1,5 +1,6 @@
 //! The generated definition in the repository is the one that the types describe.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::Path;
 

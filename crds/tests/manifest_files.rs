@@ -1,11 +1,12 @@
 //! Files and folders of manifests: which are read, and what is said about those that cannot be.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
 use std::path::Path;
 
 use proptest::prelude::*;
-use serin_crds::manifest::{load, parse};
+use serin_crds::manifest::{Service, load, parse};
 
 const IRIS: &str = "\
 apiVersion: serin.dev/v1alpha1
@@ -39,11 +40,7 @@ fn a_folder_is_read_in_order_of_names_and_without_what_lies_below_it() {
         .unwrap();
     }
     let manifest = load(&[folder.path().to_owned()]).unwrap();
-    let names: Vec<_> = manifest
-        .services
-        .iter()
-        .map(|service| service.name())
-        .collect();
+    let names: Vec<_> = manifest.services.iter().map(Service::name).collect();
     assert_eq!(names, ["first", "second"]);
 }
 
@@ -138,11 +135,7 @@ fn documents_lists_and_other_kinds_are_told_apart() {
         r#"{apiVersion: serin.dev/v1alpha1, kind: InferenceService, metadata: {name: two}, spec: {model: {source: {uri: "pvc://a/b"}}}}"#
     );
     let manifest = parse("m.yaml", &text).unwrap();
-    let names: Vec<_> = manifest
-        .services
-        .iter()
-        .map(|service| service.name())
-        .collect();
+    let names: Vec<_> = manifest.services.iter().map(Service::name).collect();
     assert_eq!(names, ["iris", "two"]);
     assert_eq!(manifest.config_maps[0].data["k"], b"v");
     assert_eq!(

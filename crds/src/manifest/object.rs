@@ -56,7 +56,7 @@ pub(super) fn read(source: &Arc<Source>, node: Node) -> Result<Object, Vec<Probl
                     .cure("add `items:` with the objects"),
             ]),
         },
-        ("v1", "ConfigMap") => config_map(source, node).map(Object::ConfigMap),
+        ("v1", "ConfigMap") => config_map(source, &node).map(Object::ConfigMap),
         (API_VERSION, KIND) => {
             service(source, node).map(|service| Object::Service(Box::new(service)))
         }
@@ -69,13 +69,13 @@ pub(super) fn read(source: &Arc<Source>, node: Node) -> Result<Object, Vec<Probl
                     "apiVersion",
                     "a version of the API that is not served",
                 )
-                .found(version)
+                .found(version.to_owned())
                 .cure(format!("write apiVersion: {API_VERSION}")),
             ])
         }
         (version, _) if version.starts_with("serin.dev/") => Err(vec![
             Problem::at(source, place, "kind", "unknown kind")
-                .found(&kind)
+                .found(kind)
                 .cure(format!("write kind: {KIND}")),
         ]),
         _ => Ok(Object::Other(Other {
@@ -181,8 +181,8 @@ fn service(source: &Arc<Source>, node: Node) -> Result<Service, Vec<Problem>> {
     })
 }
 
-fn config_map(source: &Arc<Source>, node: Node) -> Result<ConfigMap, Vec<Problem>> {
-    let Checked { mut problems, .. } = checked(source, &CONFIG_MAP_SCHEMA, &node);
+fn config_map(source: &Arc<Source>, node: &Node) -> Result<ConfigMap, Vec<Problem>> {
+    let Checked { mut problems, .. } = checked(source, &CONFIG_MAP_SCHEMA, node);
     let mut data = BTreeMap::new();
     for (section, binary) in [("data", false), ("binaryData", true)] {
         for entry in node.get(section).map(Node::entries).unwrap_or_default() {
@@ -235,8 +235,8 @@ fn config_map(source: &Arc<Source>, node: Node) -> Result<ConfigMap, Vec<Problem
     Ok(ConfigMap {
         file: source.name.clone(),
         line: node.place.line,
-        name: name_of(&node).unwrap_or_default(),
-        namespace: namespace_of(&node),
+        name: name_of(node).unwrap_or_default(),
+        namespace: namespace_of(node),
         data,
     })
 }

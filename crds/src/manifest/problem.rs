@@ -8,6 +8,9 @@ use serde_saphyr::Location;
 /// Characters of a source line or a value that a message shows.
 const SHOWN: usize = 120;
 
+/// Faults that are spelled out; of more, only the number is told.
+const SHOWN_PROBLEMS: usize = 50;
+
 /// A manifest as it was read.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -43,7 +46,10 @@ impl Place {
 
 /// One fault of one manifest. Its text is one line, then the source line where there is one.
 #[derive(Clone, Debug)]
-pub struct Problem {
+pub struct Problem(Box<Fault>);
+
+#[derive(Clone, Debug)]
+struct Fault {
     source: Option<Arc<Source>>,
     file: String,
     place: Option<Place>,
@@ -60,7 +66,7 @@ impl Problem {
         wrong: impl Into<String>,
         cure: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Fault {
             source: None,
             file: file.into(),
             place: None,
@@ -68,7 +74,7 @@ impl Problem {
             found: None,
             wrong: wrong.into(),
             cure: cure.into(),
-        }
+        }))
     }
 
     pub(super) fn at(
@@ -77,7 +83,7 @@ impl Problem {
         field: &str,
         wrong: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Fault {
             source: Some(Arc::clone(source)),
             file: source.name.clone(),
             place: Some(place),
@@ -85,41 +91,42 @@ impl Problem {
             found: None,
             wrong: wrong.into(),
             cure: String::new(),
-        }
+        }))
     }
 
-    pub(super) fn found(mut self, found: impl Into<String>) -> Self {
-        self.found = Some(found.into());
+    /// What stands there now; none for a list, a mapping or nothing at all.
+    pub(super) fn found(mut self, found: impl Into<Option<String>>) -> Self {
+        self.0.found = found.into();
         self
     }
 
     pub(super) fn cure(mut self, cure: impl Into<String>) -> Self {
-        self.cure = cure.into();
+        self.0.cure = cure.into();
         self
     }
 
     /// The file, as the user named it.
     pub fn file(&self) -> &str {
-        &self.file
+        &self.0.file
     }
 
     /// The line, from 1; `None` for a fault of the file as a whole.
     pub fn line(&self) -> Option<u64> {
-        self.place.map(|place| place.line)
+        self.0.place.map(|place| place.line)
     }
 
     /// The field's path, `spec.model.source.uri`; empty for a fault of the file or its syntax.
     pub fn field(&self) -> &str {
-        &self.field
+        &self.0.field
     }
 
     /// Faults in the order of files and lines.
     pub(super) fn sort(problems: &mut [Self]) {
-        problems.sort_by(|a, b| (&a.file, a.place).cmp(&(&b.file, b.place)));
+        problems.sort_by(|a, b| (&a.0.file, a.0.place).cmp(&(&b.0.file, b.0.place)));
     }
 
     fn snippet(&self) -> Option<(u64, String, usize, usize)> {
-        let (source, place) = (self.source.as_ref()?, self.place?);
+        let (source, place) = (self.0.source.as_ref()?, self.0.place?);
         let index = usize::try_from(place.line.checked_sub(1)?).ok()?;
         let line: Vec<char> = source.text.lines().nth(index)?.chars().collect();
         let column = usize::try_from(place.column)
@@ -153,20 +160,20 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
-        if let Some(place) = self.place.filter(|place| place.line > 0) {
+        f.write_str(&self.0.file)?;
+        if let Some(place) = self.0.place.filter(|place| place.line > 0) {
             write!(f, ":{}:{}", place.line, place.column)?;
         }
         f.write_str(": ")?;
-        if !self.field.is_empty() {
-            write!(f, "{}: ", self.field)?;
+        if !self.0.field.is_empty() {
+            write!(f, "{}: ", self.0.field)?;
         }
-        f.write_str(&self.wrong)?;
-        if let Some(found) = &self.found {
+        f.write_str(&self.0.wrong)?;
+        if let Some(found) = &self.0.found {
             write!(f, ", found {found}")?;
         }
-        if !self.cure.is_empty() {
-            write!(f, "; {}", self.cure)?;
+        if !self.0.cure.is_empty() {
+            write!(f, "; {}", self.0.cure)?;
         }
         if let Some((line, text, column, marked)) = self.snippet() {
             write!(
@@ -186,13 +193,16 @@ pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
+        for (index, problem) in self.0.iter().take(SHOWN_PROBLEMS).enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
             write!(f, "{problem}")?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(SHOWN_PROBLEMS) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 

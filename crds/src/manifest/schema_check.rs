@@ -48,59 +48,46 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    fn report(
-        &mut self,
-        place: Place,
-        path: &str,
-        wrong: impl Into<String>,
-        found: Option<String>,
-        cure: String,
-    ) {
-        let mut problem = Problem::at(self.source, place, path, wrong).cure(cure);
-        if let Some(found) = found {
-            problem = problem.found(found);
-        }
+    fn report(&mut self, problem: Problem) {
         self.found.problems.push(problem);
     }
 
+    /// Reports a fault after which rules cannot run.
+    fn block(&mut self, problem: Problem) {
+        self.report(problem);
+        self.found.blocking = true;
+    }
+
+    fn at(&self, place: Place, path: &str, wrong: impl Into<String>) -> Problem {
+        Problem::at(self.source, place, path, wrong)
+    }
+
     fn value(&mut self, schema: &JSONSchemaProps, node: &Node, path: &str, anchor: Place) {
-        if schema.x_kubernetes_int_or_string == Some(true) {
-            if !matches!(node.kind, Kind::Number(_) | Kind::Text(_)) {
-                self.wrong_type("a whole number or a text", schema, node, path, anchor);
-            }
-            return;
-        }
+        let int_or_string = schema.x_kubernetes_int_or_string == Some(true);
         match (schema.type_.as_deref(), &node.kind) {
-            (None, _) | (Some("boolean"), Kind::Bool(_)) => {}
+            (_, Kind::Number(_) | Kind::Text(_)) if int_or_string => {}
+            (None, _) if !int_or_string => {}
+            (Some("boolean"), Kind::Bool(_)) => {}
             (Some("object"), Kind::Map(entries)) => self.object(schema, entries, path, anchor),
             (Some("array"), Kind::List(items)) => self.list(schema, items, path, anchor),
             (Some("string"), Kind::Text(text)) => self.string(schema, text, node, path),
-            (Some("integer"), Kind::Number(number)) => match integral(number) {
-                Some(value) => self.integer(schema, value, node, path),
-                None => self.wrong_type("a whole number", schema, node, path, anchor),
-            },
-            (Some(wanted), _) => {
-                let wanted = match wanted {
-                    "object" => "a mapping",
-                    "array" => "a list",
-                    "string" => "a text",
-                    "integer" => "a whole number",
-                    _ => "true or false",
-                };
-                self.wrong_type(wanted, schema, node, path, anchor);
+            (Some("integer"), Kind::Number(number)) if integral(number).is_some() => {
+                self.integer(schema, integral(number).unwrap_or_default(), node, path);
             }
+            _ => self.wrong_type(schema, node, path, anchor),
         }
     }
 
     fn object(&mut self, schema: &JSONSchemaProps, entries: &[Entry], path: &str, anchor: Place) {
         if let Some(JSONSchemaPropsOrBool::Schema(values)) = &schema.additional_properties {
-            self.at_most(
-                schema.max_properties,
-                entries.len(),
-                "entries",
-                path,
-                anchor,
-            );
+            if let Some(most) = exceeded(schema.max_properties, entries.len()) {
+                let problem = self.at(anchor, path, "too many entries");
+                self.block(
+                    problem
+                        .found(entries.len().to_string())
+                        .cure(format!("keep at most {most}")),
+                );
+            }
             for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
                 let path = format!("{path}[{}]", entry.key);
                 self.value(values, &entry.value, &path, entry.key_place);
@@ -121,7 +108,8 @@ impl Check<'_> {
                 None => {
                     let cure = cures::for_unknown_field(self.root, schema, path, &entry.key);
                     let found = self.shown(&entry.value);
-                    self.report(entry.key_place, &field_path, "unknown field", found, cure);
+                    let problem = self.at(entry.key_place, &field_path, "unknown field");
+                    self.report(problem.found(found).cure(cure));
                 }
             }
         }
@@ -132,19 +120,32 @@ impl Check<'_> {
             {
                 let field_path = joined(path, name);
                 let cure = cures::for_missing_field(schema, &field_path, name);
-                self.report(anchor, &field_path, "required, but missing", None, cure);
-                self.found.blocking = true;
+                self.block(
+                    self.at(anchor, &field_path, "required, but missing")
+                        .cure(cure),
+                );
             }
         }
     }
 
     fn list(&mut self, schema: &JSONSchemaProps, items: &[Node], path: &str, anchor: Place) {
-        self.at_most(schema.max_items, items.len(), "items", path, anchor);
+        let too_many = exceeded(schema.max_items, items.len());
+        if let Some(most) = too_many {
+            let problem = self.at(anchor, path, "too many items");
+            self.block(
+                problem
+                    .found(items.len().to_string())
+                    .cure(format!("keep at most {most}")),
+            );
+        }
         let Some(JSONSchemaPropsOrArray::Schema(item_schema)) = &schema.items else {
             return;
         };
         for (index, item) in items.iter().enumerate() {
             self.value(item_schema, item, &format!("{path}[{index}]"), item.place);
+        }
+        if too_many.is_some() {
+            return;
         }
         // Two items are the same one when these agree: the whole value of a set's, the keys of a
         // list map's.
@@ -170,20 +171,14 @@ impl Check<'_> {
                     .map(ToString::to_string)
                     .collect::<Vec<_>>()
                     .join(", ");
-                let cure = "keep one of them".to_owned();
-                self.report(
-                    item.place,
-                    &format!("{path}[{index}]"),
-                    "listed twice",
-                    Some(shown),
-                    cure,
-                );
+                let problem = self.at(item.place, &format!("{path}[{index}]"), "listed twice");
+                self.report(problem.found(shown).cure("keep one of them"));
             }
         }
     }
 
     fn string(&mut self, schema: &JSONSchemaProps, text: &str, node: &Node, path: &str) {
-        let found = || Some(quoted(text));
+        let at = |wrong: String| self.at(node.place, path, wrong).found(quoted(text));
         if let Some(allowed) = &schema.enum_ {
             let allowed: Vec<&str> = allowed
                 .iter()
@@ -191,21 +186,14 @@ impl Check<'_> {
                 .collect();
             if !allowed.contains(&text) {
                 let cure = cures::for_unknown_value(&allowed, text);
-                self.report(node.place, path, "unknown value", found(), cure);
+                self.report(at("unknown value".to_owned()).cure(cure));
             }
             return;
         }
         let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
         if let Some(most) = schema.max_length.filter(|most| length > *most) {
             let wrong = format!("too long: {length} characters where {most} are allowed");
-            self.report(
-                node.place,
-                path,
-                wrong,
-                found(),
-                format!("use at most {most} characters"),
-            );
-            self.found.blocking = true;
+            self.block(at(wrong).cure(format!("use at most {most} characters")));
             return;
         }
         let too_short = schema.min_length.is_some_and(|least| length < least);
@@ -219,7 +207,7 @@ impl Check<'_> {
                 "not in the form this field takes"
             };
             let cure = cures::for_misformed(schema, path, text);
-            self.report(node.place, path, wrong, found(), cure);
+            self.report(at(wrong.to_owned()).cure(cure));
         }
     }
 
@@ -241,33 +229,19 @@ impl Check<'_> {
                 "too large"
             };
             let found = self.shown(node);
-            self.report(node.place, path, wrong, found, cure);
+            self.report(self.at(node.place, path, wrong).found(found).cure(cure));
         }
     }
 
-    fn at_most(&mut self, most: Option<i64>, count: usize, what: &str, path: &str, anchor: Place) {
-        let Some(most) = most.filter(|most| i64::try_from(count).is_ok_and(|count| count > *most))
-        else {
-            return;
+    fn wrong_type(&mut self, schema: &JSONSchemaProps, node: &Node, path: &str, anchor: Place) {
+        let wanted = match schema.type_.as_deref() {
+            Some("object") => "a mapping",
+            Some("array") => "a list",
+            Some("string") => "a text",
+            Some("integer") => "a whole number",
+            Some("boolean") => "true or false",
+            _ => "a whole number or a text",
         };
-        self.report(
-            anchor,
-            path,
-            format!("too many {what}"),
-            Some(count.to_string()),
-            format!("keep at most {most}"),
-        );
-        self.found.blocking = true;
-    }
-
-    fn wrong_type(
-        &mut self,
-        wanted: &str,
-        schema: &JSONSchemaProps,
-        node: &Node,
-        path: &str,
-        anchor: Place,
-    ) {
         let cure = cures::for_wrong_type(schema, node, path, source_text(self.source, node.place));
         // A missing value has no place of its own worth pointing at.
         let place = if node.is_null() { anchor } else { node.place };
@@ -275,8 +249,11 @@ impl Check<'_> {
             Some(shown) => format!("{} {shown}", kind_of(node)),
             None => kind_of(node).to_owned(),
         };
-        self.report(place, path, format!("must be {wanted}"), Some(found), cure);
-        self.found.blocking = true;
+        self.block(
+            self.at(place, path, format!("must be {wanted}"))
+                .found(found)
+                .cure(cure),
+        );
     }
 
     /// A scalar as the user wrote it; `None` for lists, mappings and null.
@@ -316,4 +293,8 @@ pub(super) fn joined(path: &str, name: &str) -> String {
     } else {
         format!("{path}.{name}")
     }
+}
+
+fn exceeded(most: Option<i64>, count: usize) -> Option<i64> {
+    most.filter(|most| i64::try_from(count).is_ok_and(|count| count > *most))
 }
