@@ -1,0 +1,74 @@
+//! The examples that users get, and variations of them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+/// Path of a file or folder under `examples/`.
+pub fn path(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../examples")
+        .join(name)
+}
+
+/// Text of a file under `examples/`.
+///
+/// # Panics
+/// When it cannot be read.
+pub fn text(name: &str) -> String {
+    let path = path(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// A request of the iris example and the answer it must get: `setosa` or `three-flowers`.
+pub fn iris_request(name: &str) -> (String, Value) {
+    let expected = text(&format!("iris/requests/{name}.expected.json"));
+    let expected = serde_json::from_str(&expected).expect("the expected answer is JSON");
+    (text(&format!("iris/requests/{name}.json")), expected)
+}
+
+/// An output of an answer, by name.
+pub fn output<'a>(answer: &'a Value, name: &str) -> &'a Value {
+    answer["outputs"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|output| output["name"] == name)
+        .unwrap_or(&Value::Null)
+}
+
+/// The manifest of the iris example's service as a value, for changes: `iris` or `iris/v2`.
+///
+/// # Panics
+/// When the file is no manifest.
+pub fn iris_service(folder: &str) -> Value {
+    let text = text(&format!("{folder}/inferenceservice.yaml"));
+    serde_saphyr::from_str(&text).expect("the example is YAML")
+}
+
+/// The iris service with `fields` of its spec replaced (`null` removes one).
+pub fn iris_with(fields: Value) -> Value {
+    let mut service = iris_service("iris");
+    merge(&mut service, json!({ "spec": fields }));
+    service
+}
+
+/// JSON merge patch (RFC 7396).
+fn merge(target: &mut Value, patch: Value) {
+    match patch {
+        Value::Object(fields) => {
+            if !target.is_object() {
+                *target = json!({});
+            }
+            for (name, value) in fields {
+                if value.is_null() {
+                    target.as_object_mut().map(|object| object.remove(&name));
+                } else {
+                    merge(&mut target[name.as_str()], value);
+                }
+            }
+        }
+        value => *target = value,
+    }
+}

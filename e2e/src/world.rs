@@ -1,0 +1,174 @@
+//! What every test finds in the cluster: the images, and the operator installed from the chart.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serin_e2e_cluster::{Cluster, DEFAULT_NAME, KUBECONFIG_VARIABLE};
+
+use crate::images::Images;
+use crate::program::{self, Ended};
+
+/// Namespace of the operator, and name of the Helm release.
+pub const OPERATOR_NAMESPACE: &str = "serin-system";
+/// Name of the operator's Deployment and service account.
+pub const OPERATOR_NAME: &str = "serin";
+/// Label of the namespaces that tests make.
+pub const TEST_LABEL: &str = "serin.dev/e2e";
+
+/// Limit of a single kubectl or helm call that waits for nothing.
+const CALL: Duration = Duration::from_secs(30);
+/// Limit of the installation, the pull of no image included.
+const INSTALL: Duration = Duration::from_secs(150);
+
+const CURE: &str = "start the test cluster with `cargo xtask cluster up` and run the test inside it: \
+     `cargo xtask cluster exec -- cargo test -p serin-e2e --test NAME`, or point SERIN_E2E_KUBECONFIG to a cluster of your own";
+
+/// The cluster, ready for a test.
+pub struct World {
+    cluster: Cluster,
+    images: Images,
+}
+
+/// The cluster with Serin installed. The first call of a process does what is missing.
+///
+/// # Panics
+/// When there is no cluster, or it cannot be made ready: the message names the cure.
+pub fn world() -> &'static World {
+    static WORLD: OnceLock<World> = OnceLock::new();
+    WORLD.get_or_init(|| {
+        let cluster = cluster().unwrap_or_else(|error| panic!("{error}; {CURE}"));
+        // Several test programs may start at once.
+        let lock = File::create(std::env::temp_dir().join("serin-e2e.lock")).expect("a lock file");
+        lock.lock().expect("a lock on it");
+        let images = Images::import(&cluster);
+        let world = World { cluster, images };
+        world.install();
+        world
+    })
+}
+
+fn cluster() -> serin_e2e_cluster::Result<Cluster> {
+    match std::env::var_os(KUBECONFIG_VARIABLE) {
+        Some(path) if !path.is_empty() => Cluster::running_or_up(),
+        _ => Cluster::running(DEFAULT_NAME),
+    }
+}
+
+impl World {
+    fn install(&self) {
+        let reached = self.kubectl(&["get", "--raw", "/readyz"]);
+        assert!(reached.success, "{}; {CURE}", reached.stderr);
+        self.remove_leftovers();
+        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/serin");
+        let manifest = format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {OPERATOR_NAMESPACE}\n  labels:\n    \
+             pod-security.kubernetes.io/enforce: restricted\n    pod-security.kubernetes.io/warn: restricted\n"
+        );
+        self.kubectl_with(&["apply", "--filename", "-"], &manifest, CALL)
+            .expect_success();
+        let mut helm = self.cluster.command("helm");
+        helm.args(["upgrade", "--install", OPERATOR_NAME])
+            .arg(chart)
+            .args([
+                "--namespace",
+                OPERATOR_NAMESPACE,
+                "--wait",
+                "--timeout",
+                "120s",
+            ])
+            .args(["--set", "replicas=2"]);
+        for (name, value) in self.images.chart_values() {
+            helm.args(["--set-string", &format!("{name}={value}")]);
+        }
+        let installed = program::run(helm, "", INSTALL);
+        if !installed.success {
+            let pods = self.kubectl(&["--namespace", OPERATOR_NAMESPACE, "describe", "pods"]);
+            let logs = self.operator_log();
+            panic!("{}\n{}\n{logs}", installed.stderr, pods.stdout);
+        }
+        assert!(
+            !installed.stderr.to_lowercase().contains("warning"),
+            "the API server warns about the chart: {}",
+            installed.stderr
+        );
+    }
+
+    /// Ends what a run that was killed left behind.
+    fn remove_leftovers(&self) {
+        let selector = format!("{TEST_LABEL}=true");
+        self.kubectl(&[
+            "delete",
+            "namespaces",
+            "--selector",
+            &selector,
+            "--wait=false",
+        ])
+        .expect_success();
+    }
+
+    /// A client for the runtime that calls it.
+    ///
+    /// # Panics
+    /// When the kubeconfig cannot be used.
+    pub async fn client(&self) -> kube::Client {
+        let kubeconfig = Kubeconfig::read_from(self.cluster.kubeconfig()).expect("a kubeconfig");
+        let mut config =
+            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default())
+                .await
+                .expect("a usable kubeconfig");
+        config.read_timeout = Some(CALL);
+        kube::Client::try_from(config).expect("a client")
+    }
+
+    /// Runs kubectl as a user who may do everything.
+    pub fn kubectl(&self, arguments: &[&str]) -> Ended {
+        self.kubectl_with(arguments, "", CALL)
+    }
+
+    /// The same with a standard input and a limit.
+    pub fn kubectl_with(&self, arguments: &[&str], stdin: &str, limit: Duration) -> Ended {
+        let mut command = self.command("kubectl");
+        command.args(arguments);
+        program::run(command, stdin, limit)
+    }
+
+    /// A program with the cluster's settings: kubectl, helm.
+    pub fn command(&self, name: &str) -> Command {
+        self.cluster.command(name)
+    }
+
+    /// The cluster itself.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Image of the client that runs inside the cluster.
+    pub fn client_image(&self) -> &str {
+        &self.images.client
+    }
+
+    /// Image of the pods that serve models.
+    pub fn dataplane_image(&self) -> &str {
+        &self.images.dataplane
+    }
+
+    /// The last lines of every operator pod.
+    pub fn operator_log(&self) -> String {
+        let selector = "app.kubernetes.io/name=serin-operator";
+        let arguments = [
+            "--namespace",
+            OPERATOR_NAMESPACE,
+            "logs",
+            "--selector",
+            selector,
+            "--prefix",
+            "--tail=60",
+        ];
+        let log = self.kubectl(&arguments);
+        format!("{}{}", log.stdout, log.stderr)
+    }
+}
