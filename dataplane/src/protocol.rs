@@ -1,0 +1,8 @@
+//! Wire formats: each protocol turns bytes into a [`Call`](crate::types::Call) and a
+//! [`Reply`](crate::types::Reply) or [`Fault`](crate::fault::Fault) into bytes.
+
+pub mod errors;
+mod json;
+pub(crate) mod oip_rest;
+mod parameters;
+mod raw_tensor;

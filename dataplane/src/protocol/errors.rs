@@ -1,0 +1,186 @@
+//! The one table from a fault to an HTTP answer; `docs/errors.md` says the same for people.
+
+use bytes::Bytes;
+use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use std::time::Duration;
+
+use crate::fault::{Fault, FaultKind};
+
+const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
+const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+
+/// The media type that a caller may ask error bodies in (RFC 9457).
+pub const PROBLEM_JSON: &str = "application/problem+json";
+
+/// When to come back, where the fault does not say.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// What an error body tells besides the fault.
+#[derive(Clone, Copy, Debug)]
+pub struct ErrorContext<'a> {
+    /// The request's id, echoed for the logs.
+    pub request_id: &'a str,
+    /// The path asked for.
+    pub path: &'a str,
+    /// The request's `Accept` lists `application/problem+json`.
+    pub problem_json: bool,
+}
+
+/// The body that clients of the Open Inference Protocol read; the members of RFC 9457 beside it
+/// only when asked for, as some clients take any unknown form for no message at all.
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    code: &'static str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    param: Option<&'a str>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    problem: Option<Problem<'a>>,
+}
+
+#[derive(Serialize)]
+struct Problem<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+}
+
+/// The answer for a fault under `/v2` and wherever no other protocol rules.
+pub fn response(fault: &Fault, context: ErrorContext<'_>) -> Response<Bytes> {
+    let status = status_of(fault.kind);
+    let body = Body {
+        error: &fault.message,
+        code: fault.code,
+        request_id: context.request_id,
+        param: fault.param.as_deref(),
+        problem: context.problem_json.then(|| Problem {
+            r#type: problem_type(fault.kind),
+            title: status.canonical_reason().unwrap_or("error"),
+            status: status.as_u16(),
+            detail: &fault.message,
+            instance: context.path,
+        }),
+    };
+    // Strings and numbers only: serialising cannot fail.
+    let body = serde_json::to_vec(&body).unwrap_or_default();
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let content_type = if context.problem_json {
+        PROBLEM_JSON
+    } else {
+        "application/json"
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    if let Some(delay) = retry_after(fault) {
+        let seconds = delay.as_millis().div_ceil(1000).max(1) as u64;
+        headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
+        headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
+    }
+    // Clients retry every 5xx by habit; these give the same answer every time.
+    if matches!(fault.kind, FaultKind::Inference | FaultKind::NotImplemented) {
+        headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
+    }
+    if fault.kind == FaultKind::UnsupportedEncoding {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    response
+}
+
+/// The HTTP status of a kind.
+pub fn status_of(kind: FaultKind) -> StatusCode {
+    StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
+fn retry_after(fault: &Fault) -> Option<Duration> {
+    match fault.kind {
+        FaultKind::Overloaded | FaultKind::NotReady => {
+            Some(fault.retry_after.unwrap_or(DEFAULT_RETRY_AFTER))
+        }
+        _ => fault.retry_after,
+    }
+}
+
+/// Problem types registered with IANA, where one fits.
+const fn problem_type(kind: FaultKind) -> &'static str {
+    match kind {
+        FaultKind::Overloaded | FaultKind::NotReady => {
+            "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity"
+        }
+        _ => "about:blank",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CONTEXT: ErrorContext<'static> = ErrorContext {
+        request_id: "r-1",
+        path: "/v2/models/m/infer",
+        problem_json: false,
+    };
+
+    #[test]
+    fn the_golden_error_body() {
+        let fault = Fault::new(
+            FaultKind::BadTensor,
+            "shape_mismatch",
+            "input 'x': expected 4 elements, got 3",
+        );
+        let response = response(&fault, CONTEXT);
+        assert_eq!(response.status(), 400);
+        assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        assert_eq!(
+            &response.body()[..],
+            br#"{"error":"input 'x': expected 4 elements, got 3","code":"shape_mismatch","request_id":"r-1"}"#
+        );
+    }
+
+    #[test]
+    fn a_problem_body_keeps_the_protocols_members() {
+        let fault = Fault::new(
+            FaultKind::NotReady,
+            "model_not_ready",
+            "model 'm' is loading",
+        );
+        let context = ErrorContext {
+            problem_json: true,
+            ..CONTEXT
+        };
+        let response = response(&fault, context);
+        assert_eq!(response.headers()[CONTENT_TYPE], PROBLEM_JSON);
+        let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(body["error"], "model 'm' is loading");
+        assert_eq!(body["status"], 503);
+        assert_eq!(body["detail"], body["error"]);
+        assert_eq!(body["instance"], "/v2/models/m/infer");
+    }
+
+    #[test]
+    fn waiting_times_are_whole_seconds_from_one_and_exact_milliseconds() {
+        let fault = Fault::new(FaultKind::Overloaded, "overloaded", "full")
+            .retry_after(Duration::from_millis(1200));
+        let limited = response(&fault, CONTEXT);
+        assert_eq!(limited.headers()[RETRY_AFTER], "2");
+        assert_eq!(limited.headers()[RETRY_AFTER_MS], "1200");
+        let fault = Fault::new(FaultKind::NotReady, "model_not_ready", "loading");
+        assert_eq!(response(&fault, CONTEXT).headers()[RETRY_AFTER], "1");
+    }
+
+    #[test]
+    fn what_never_succeeds_is_not_to_be_retried() {
+        for kind in FaultKind::ALL {
+            let answer = response(&Fault::new(kind, "x", "y"), CONTEXT);
+            let told = answer.headers().contains_key(X_SHOULD_RETRY);
+            let deterministic = matches!(kind, FaultKind::Inference | FaultKind::NotImplemented);
+            assert_eq!(told, deterministic, "{kind:?}");
+        }
+    }
+}

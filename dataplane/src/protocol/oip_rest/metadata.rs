@@ -1,0 +1,119 @@
+//! The small documents: server, models, health.
+
+use serde::Serialize;
+
+use crate::pipeline::{ModelDescription, ModelState};
+use crate::types::TensorSpec;
+
+/// Triton's names of the extensions that are on.
+const EXTENSIONS: &[&str] = &["binary_tensor_data", "parameters", "schedule_policy"];
+
+/// `GET /v2`.
+#[derive(Serialize)]
+pub(crate) struct ServerMetadata {
+    name: &'static str,
+    version: &'static str,
+    extensions: &'static [&'static str],
+}
+
+/// What this server is.
+pub(crate) const SERVER: ServerMetadata = ServerMetadata {
+    name: "serin",
+    version: env!("CARGO_PKG_VERSION"),
+    extensions: EXTENSIONS,
+};
+
+/// `GET /v2/models/{name}`.
+#[derive(Serialize)]
+pub(crate) struct ModelMetadata<'a> {
+    name: &'a str,
+    versions: &'a [String],
+    platform: &'static str,
+    inputs: Vec<TensorMetadata<'a>>,
+    outputs: Vec<TensorMetadata<'a>>,
+    parameters: ModelParameters<'a>,
+}
+
+/// What there is to know beyond the protocol.
+#[derive(Serialize)]
+struct ModelParameters<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    unserved_outputs: &'a str,
+    max_batch_rows: usize,
+    batching: &'a str,
+}
+
+#[derive(Serialize)]
+struct TensorMetadata<'a> {
+    name: &'a str,
+    datatype: &'static str,
+    shape: Vec<i64>,
+}
+
+impl<'a> ModelMetadata<'a> {
+    /// Metadata of `model`; `unserved` are the names of outputs without a protocol type, joined.
+    pub(crate) fn new(model: &'a ModelDescription, unserved: &'a str) -> Self {
+        Self {
+            name: &model.name,
+            versions: &model.versions,
+            platform: model.platform,
+            inputs: tensors(&model.signature.inputs),
+            outputs: tensors(&model.signature.outputs),
+            parameters: ModelParameters {
+                unserved_outputs: unserved,
+                max_batch_rows: model.batching.max_rows,
+                batching: &model.batching.reason,
+            },
+        }
+    }
+}
+
+fn tensors(specs: &[TensorSpec]) -> Vec<TensorMetadata<'_>> {
+    specs
+        .iter()
+        .map(|spec| TensorMetadata {
+            name: &spec.name,
+            datatype: spec.datatype.as_str(),
+            shape: spec.shape_for_metadata(),
+        })
+        .collect()
+}
+
+/// `GET /v2/models`.
+#[derive(Serialize)]
+pub(crate) struct ModelList {
+    models: Vec<String>,
+}
+
+impl ModelList {
+    /// Each name once, in configuration order.
+    pub(crate) fn new(states: Vec<ModelState>) -> Self {
+        let mut models: Vec<String> = Vec::new();
+        for state in states {
+            if !models.contains(&state.name) {
+                models.push(state.name);
+            }
+        }
+        Self { models }
+    }
+}
+
+/// `GET /v2/health/live` and `/ready`. KServe's client reads `ready`, the protocol's text names
+/// `live` for both.
+#[derive(Serialize)]
+pub(crate) struct Health {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ready: Option<bool>,
+    pub(crate) live: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}
+
+/// `GET /v2/models/{name}/ready`.
+#[derive(Serialize)]
+pub(crate) struct ModelReady<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) ready: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) error: Option<String>,
+}

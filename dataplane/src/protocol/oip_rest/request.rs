@@ -1,0 +1,430 @@
+//! The body of an inference request.
+
+use bytes::Bytes;
+
+use super::elements::{self, InputSpec};
+use super::parameters::{self, InputParameters, wrong_type};
+use super::{Forms, InferRequest};
+use crate::config::Limits;
+use crate::fault::{Fault, FaultKind};
+use crate::protocol::json::{JsonError, Kind, Problem, Reader};
+use crate::protocol::parameters::RequestParameters;
+use crate::protocol::raw_tensor;
+use crate::types::{Datatype, RequestedOutput, Tensor, TensorData};
+
+impl From<JsonError> for Fault {
+    fn from(error: JsonError) -> Self {
+        let code = match error.problem {
+            Problem::TooDeep => "too_deep",
+            _ => "malformed_json",
+        };
+        Self::new(
+            FaultKind::Malformed,
+            code,
+            format!("the request body is not acceptable JSON: {error}"),
+        )
+    }
+}
+
+/// Reads a request: `json_length` bytes of JSON and, after them, the data of binary inputs.
+///
+/// # Errors
+/// `Malformed`, `BadTensor`, `Unsupported` or `NotImplemented`, naming the member.
+pub(crate) fn parse(
+    body: &Bytes,
+    json_length: usize,
+    limits: &Limits,
+) -> Result<InferRequest, Fault> {
+    let json = body.get(..json_length).unwrap_or(body);
+    let text = std::str::from_utf8(json).map_err(|error| {
+        Fault::new(
+            FaultKind::Malformed,
+            "malformed_json",
+            format!(
+                "the request body is not UTF-8 at byte {}",
+                error.valid_up_to()
+            ),
+        )
+    })?;
+    let mut request = RequestReader {
+        reader: Reader::new(text, limits.json_depth),
+        body,
+        binary: body.slice(json.len()..),
+        limits,
+    };
+    let parsed = request.document()?;
+    if !request.binary.is_empty() {
+        return Err(size_mismatch(format!(
+            "{} bytes are left after the binary data of the last input",
+            request.binary.len()
+        )));
+    }
+    Ok(parsed)
+}
+
+/// Members of an object seen so far, to refuse a second one: two readers of one body must not
+/// take different ones.
+#[derive(Default)]
+struct Seen(u8);
+
+impl Seen {
+    fn once(&mut self, bit: u8, path: &str, name: &str) -> Result<(), Fault> {
+        if self.0 & bit != 0 {
+            let member = if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}.{name}")
+            };
+            return Err(Fault::new(
+                FaultKind::Malformed,
+                "duplicate_field",
+                format!("'{member}' is given twice"),
+            )
+            .with_param(member));
+        }
+        self.0 |= bit;
+        Ok(())
+    }
+}
+
+/// An input of which not all members have been read.
+#[derive(Default)]
+struct Pending {
+    name: Option<String>,
+    shape: Option<Vec<i64>>,
+    datatype: Option<Datatype>,
+    parameters: InputParameters,
+    data: Option<Data>,
+}
+
+enum Data {
+    Read(TensorData),
+    /// Where it stands: its type came later.
+    At(usize),
+}
+
+struct RequestReader<'a> {
+    reader: Reader<'a>,
+    body: &'a Bytes,
+    /// What is left of the binary data after the JSON.
+    binary: Bytes,
+    limits: &'a Limits,
+}
+
+impl RequestReader<'_> {
+    fn document(&mut self) -> Result<InferRequest, Fault> {
+        let kind = self.reader.kind()?;
+        if kind != Kind::Object {
+            return Err(Fault::new(
+                FaultKind::Malformed,
+                "invalid_type",
+                format!(
+                    "the request body must be an object, got {}",
+                    kind.describe()
+                ),
+            ));
+        }
+        let mut seen = Seen::default();
+        let mut id = None;
+        let mut parameters = RequestParameters::default();
+        let mut inputs = None;
+        let mut outputs = Vec::new();
+        let mut forms = Vec::new();
+        let mut root = self.reader.object()?;
+        while let Some(name) = self.reader.member(&mut root)? {
+            match &*name {
+                "id" => {
+                    seen.once(1, "", "id")?;
+                    id = self.optional_string("id")?;
+                }
+                "parameters" => {
+                    seen.once(2, "", "parameters")?;
+                    parameters = parameters::of_request(&mut self.reader)?;
+                }
+                "inputs" => {
+                    seen.once(4, "", "inputs")?;
+                    inputs = Some(self.inputs()?);
+                }
+                "outputs" => {
+                    seen.once(8, "", "outputs")?;
+                    (outputs, forms) = self.outputs()?;
+                }
+                _ => self.reader.skip()?,
+            }
+        }
+        self.reader.end()?;
+        Ok(InferRequest {
+            id: id.filter(|id| !id.is_empty()),
+            timeout: parameters.timeout,
+            priority: parameters.priority,
+            inputs: inputs.ok_or_else(|| missing("inputs"))?,
+            outputs,
+            forms: Forms {
+                binary_by_default: parameters.binary_output.unwrap_or(false),
+                listed: forms,
+            },
+        })
+    }
+
+    fn inputs(&mut self) -> Result<Vec<Tensor>, Fault> {
+        self.expect(Kind::Array, "inputs", "an array")?;
+        let mut array = self.reader.array()?;
+        let mut inputs = Vec::new();
+        while self.reader.element(&mut array)? {
+            let path = format!("inputs[{}]", inputs.len());
+            if inputs.len() == self.limits.tensors {
+                return Err(too_many("inputs", self.limits.tensors));
+            }
+            inputs.push(self.input(&path)?);
+        }
+        Ok(inputs)
+    }
+
+    fn input(&mut self, path: &str) -> Result<Tensor, Fault> {
+        self.expect(Kind::Object, path, "an object")?;
+        let mut seen = Seen::default();
+        let mut input = Pending::default();
+        let mut object = self.reader.object()?;
+        while let Some(name) = self.reader.member(&mut object)? {
+            match &*name {
+                "name" => {
+                    seen.once(1, path, "name")?;
+                    input.name = Some(self.string(&format!("{path}.name"))?);
+                }
+                "shape" => {
+                    seen.once(2, path, "shape")?;
+                    input.shape = Some(self.shape(path)?);
+                }
+                "datatype" => {
+                    seen.once(4, path, "datatype")?;
+                    input.datatype = Some(self.datatype(path)?);
+                }
+                "parameters" => {
+                    seen.once(8, path, "parameters")?;
+                    input.parameters = parameters::of_input(&mut self.reader, path)?;
+                }
+                "data" => {
+                    seen.once(16, path, "data")?;
+                    input.data = Some(self.data(&input)?);
+                }
+                _ => self.reader.skip()?,
+            }
+        }
+        self.complete(path, input)
+    }
+
+    /// Reads the data at once when all that is needed to read it came before, as it mostly does;
+    /// else checks its grammar and remembers where it is.
+    fn data(&mut self, input: &Pending) -> Result<Data, Fault> {
+        if let (Some(name), Some(shape), Some(datatype)) =
+            (&input.name, &input.shape, input.datatype)
+        {
+            let spec = InputSpec::new(name, datatype, shape)?;
+            let data = elements::read(&mut self.reader, self.body, &spec)?;
+            return Ok(Data::Read(data));
+        }
+        self.reader.kind()?;
+        let position = self.reader.position();
+        self.reader.skip()?;
+        Ok(Data::At(position))
+    }
+
+    fn complete(&mut self, path: &str, input: Pending) -> Result<Tensor, Fault> {
+        let absent = |member: &str| missing(&format!("{path}.{member}"));
+        let name = input.name.ok_or_else(|| absent("name"))?;
+        let shape = input.shape.ok_or_else(|| absent("shape"))?;
+        let datatype = input.datatype.ok_or_else(|| absent("datatype"))?;
+        let data = match (input.data, input.parameters.binary_data_size) {
+            (Some(_), Some(_)) => {
+                return Err(Fault::new(
+                    FaultKind::Malformed,
+                    "conflicting_data",
+                    format!("input '{name}' has both 'data' and 'binary_data_size'; send one"),
+                )
+                .with_param(format!("{path}.data")));
+            }
+            (None, None) => return Err(absent("data")),
+            (None, Some(size)) => {
+                if size > self.binary.len() {
+                    return Err(size_mismatch(format!(
+                        "input '{name}' announces {size} bytes of binary data, {} are left in the body",
+                        self.binary.len()
+                    )));
+                }
+                let bytes = self.binary.split_to(size);
+                raw_tensor::decode(&name, datatype, &shape, bytes)?
+            }
+            (Some(Data::Read(data)), None) => data,
+            (Some(Data::At(position)), None) => {
+                let spec = InputSpec::new(&name, datatype, &shape)?;
+                let mut reader = self.reader.at(position);
+                elements::read(&mut reader, self.body, &spec)?
+            }
+        };
+        let data = match data {
+            TensorData::Elements(encoded) if input.parameters.base64 => {
+                elements::decode_base64(&name, &encoded)?
+            }
+            other => other,
+        };
+        if let TensorData::Elements(all) = &data
+            && let Some(index) = all
+                .iter()
+                .position(|one| one.len() > self.limits.element_bytes)
+        {
+            return Err(Fault::new(
+                FaultKind::BadTensor,
+                "element_too_large",
+                format!(
+                    "input '{name}': element {index} has {} bytes, at most {} are taken",
+                    all[index].len(),
+                    self.limits.element_bytes
+                ),
+            ));
+        }
+        Ok(Tensor {
+            name,
+            datatype,
+            shape,
+            data,
+        })
+    }
+
+    fn outputs(&mut self) -> Result<(Vec<RequestedOutput>, Vec<Option<bool>>), Fault> {
+        let mut outputs = Vec::new();
+        let mut forms = Vec::new();
+        if self.reader.kind()? == Kind::Null {
+            self.reader.null()?;
+            return Ok((outputs, forms));
+        }
+        self.expect(Kind::Array, "outputs", "an array")?;
+        let mut array = self.reader.array()?;
+        while self.reader.element(&mut array)? {
+            let path = format!("outputs[{}]", outputs.len());
+            if outputs.len() == self.limits.tensors {
+                return Err(too_many("outputs", self.limits.tensors));
+            }
+            self.expect(Kind::Object, &path, "an object")?;
+            let mut seen = Seen::default();
+            let mut name = None;
+            let mut binary = None;
+            let mut object = self.reader.object()?;
+            while let Some(member) = self.reader.member(&mut object)? {
+                match &*member {
+                    "name" => {
+                        seen.once(1, &path, "name")?;
+                        name = Some(self.string(&format!("{path}.name"))?);
+                    }
+                    "parameters" => {
+                        seen.once(2, &path, "parameters")?;
+                        binary = parameters::of_output(&mut self.reader, &path)?;
+                    }
+                    _ => self.reader.skip()?,
+                }
+            }
+            let name = name.ok_or_else(|| missing(&format!("{path}.name")))?;
+            outputs.push(RequestedOutput { name });
+            forms.push(binary);
+        }
+        Ok((outputs, forms))
+    }
+
+    fn shape(&mut self, path: &str) -> Result<Vec<i64>, Fault> {
+        let path = format!("{path}.shape");
+        self.expect(Kind::Array, &path, "an array of integers")?;
+        let mut shape = Vec::new();
+        let mut array = self.reader.array()?;
+        while self.reader.element(&mut array)? {
+            let bad = |got: &str| {
+                let got: String = got.chars().take(40).collect();
+                Fault::new(
+                    FaultKind::BadTensor,
+                    "invalid_shape",
+                    format!("'{path}' must hold integers from 0, got {got}"),
+                )
+                .with_param(path.clone())
+            };
+            if shape.len() == self.limits.dimensions {
+                return Err(Fault::new(
+                    FaultKind::BadTensor,
+                    "too_many_dimensions",
+                    format!(
+                        "'{path}' has more than {} dimensions",
+                        self.limits.dimensions
+                    ),
+                )
+                .with_param(path));
+            }
+            let kind = self.reader.kind()?;
+            if kind != Kind::Number {
+                return Err(bad(kind.describe()));
+            }
+            let text = self.reader.number()?;
+            match text.parse::<i64>() {
+                Ok(extent) if extent >= 0 => shape.push(extent),
+                _ => return Err(bad(text)),
+            }
+        }
+        Ok(shape)
+    }
+
+    fn datatype(&mut self, path: &str) -> Result<Datatype, Fault> {
+        let path = format!("{path}.datatype");
+        let name = self.string(&path)?;
+        Datatype::parse(&name).ok_or_else(|| {
+            let name: String = name.chars().take(40).collect();
+            let known: Vec<_> = Datatype::ALL.iter().map(|known| known.as_str()).collect();
+            Fault::new(
+                FaultKind::BadTensor,
+                "unknown_datatype",
+                format!(
+                    "'{path}': '{name}' is no datatype; use one of {}",
+                    known.join(", ")
+                ),
+            )
+            .with_param(path)
+        })
+    }
+
+    fn string(&mut self, path: &str) -> Result<String, Fault> {
+        self.expect(Kind::String, path, "a string")?;
+        Ok(self.reader.string()?.into_owned())
+    }
+
+    fn optional_string(&mut self, path: &str) -> Result<Option<String>, Fault> {
+        if self.reader.kind()? == Kind::Null {
+            self.reader.null()?;
+            return Ok(None);
+        }
+        self.string(path).map(Some)
+    }
+
+    fn expect(&mut self, wanted: Kind, path: &str, described: &str) -> Result<(), Fault> {
+        match self.reader.kind()? {
+            kind if kind == wanted => Ok(()),
+            other => Err(wrong_type(path, described, other)),
+        }
+    }
+}
+
+fn missing(path: &str) -> Fault {
+    Fault::new(
+        FaultKind::Malformed,
+        "missing_field",
+        format!("'{path}' is missing"),
+    )
+    .with_param(path)
+}
+
+fn too_many(member: &str, limit: usize) -> Fault {
+    Fault::new(
+        FaultKind::Malformed,
+        "too_many_tensors",
+        format!("'{member}' lists more than {limit}"),
+    )
+    .with_param(member)
+}
+
+fn size_mismatch(message: String) -> Fault {
+    Fault::new(FaultKind::BadTensor, "size_mismatch", message)
+}

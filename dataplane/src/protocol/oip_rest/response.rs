@@ -1,0 +1,194 @@
+//! The body of an answer, written straight from the tensors' bytes.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use half::{bf16, f16};
+use serde_json::ser::{CompactFormatter, Formatter};
+
+use super::Forms;
+use crate::protocol::raw_tensor;
+use crate::types::{Datatype, Reply, Tensor, TensorData};
+
+/// The body of an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// JSON, and after it the data of binary outputs.
+    pub body: Bytes,
+    /// Bytes of JSON when binary data follows; the body is then `application/octet-stream`.
+    pub json_length: Option<usize>,
+}
+
+/// Writes the answer.
+pub(crate) fn render(reply: &Reply, id: &str, forms: &Forms) -> Answer {
+    let data: usize = reply.outputs.iter().map(Tensor::byte_size).sum();
+    let mut out = Vec::with_capacity(256 + data * 3);
+    let mut binary: Vec<Bytes> = Vec::new();
+    out.extend_from_slice(b"{\"model_name\":");
+    string(&mut out, &reply.model_name);
+    out.extend_from_slice(b",\"model_version\":");
+    string(&mut out, &reply.model_version);
+    out.extend_from_slice(b",\"id\":");
+    string(&mut out, id);
+    out.extend_from_slice(b",\"outputs\":[");
+    for (index, tensor) in reply.outputs.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let buffer = forms
+            .is_binary(index)
+            .then(|| raw_tensor::encode(&tensor.data));
+        output(&mut out, tensor, buffer.as_ref());
+        binary.extend(buffer);
+    }
+    out.extend_from_slice(b"]}");
+    let json_length = (!binary.is_empty()).then_some(out.len());
+    for buffer in &binary {
+        out.extend_from_slice(buffer);
+    }
+    Answer {
+        body: Bytes::from(out),
+        json_length,
+    }
+}
+
+fn output(out: &mut Vec<u8>, tensor: &Tensor, binary: Option<&Bytes>) {
+    out.extend_from_slice(b"{\"name\":");
+    string(out, &tensor.name);
+    out.extend_from_slice(b",\"shape\":[");
+    for (index, extent) in tensor.shape.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        number(out, |json, out| json.write_i64(out, *extent));
+    }
+    out.extend_from_slice(b"],\"datatype\":\"");
+    out.extend_from_slice(tensor.datatype.as_str().as_bytes());
+    out.push(b'"');
+    match (binary, &tensor.data) {
+        (Some(buffer), _) => {
+            out.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
+            number(out, |json, out| json.write_u64(out, buffer.len() as u64));
+            out.push(b'}');
+        }
+        (None, TensorData::Raw(bytes)) => {
+            out.extend_from_slice(b",\"data\":[");
+            numbers(out, tensor.datatype, bytes);
+            out.push(b']');
+        }
+        (None, TensorData::Elements(elements)) => strings(out, elements),
+    }
+    out.push(b'}');
+}
+
+/// BYTES as strings where all are UTF-8, else all as base64 with a parameter that says so.
+fn strings(out: &mut Vec<u8>, elements: &[Bytes]) {
+    let text: Result<Vec<&str>, _> = elements
+        .iter()
+        .map(|one| std::str::from_utf8(one))
+        .collect();
+    match text {
+        Ok(text) => {
+            out.extend_from_slice(b",\"data\":[");
+            separated(out, &text, |out, one| string(out, one));
+        }
+        Err(_) => {
+            out.extend_from_slice(b",\"parameters\":{\"content_type\":\"base64\"},\"data\":[");
+            separated(out, elements, |out, one| {
+                out.push(b'"');
+                out.extend_from_slice(STANDARD.encode(one).as_bytes());
+                out.push(b'"');
+            });
+        }
+    }
+    out.push(b']');
+}
+
+fn separated<T>(out: &mut Vec<u8>, all: &[T], mut write: impl FnMut(&mut Vec<u8>, &T)) {
+    for (index, one) in all.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(out, one);
+    }
+}
+
+/// Writes little-endian elements as JSON values, comma-separated.
+fn numbers(out: &mut Vec<u8>, datatype: Datatype, bytes: &[u8]) {
+    /// One loop per element type: the type is not looked at again for each element.
+    macro_rules! each {
+        ($element:ty, $write:expr) => {{
+            let (chunks, _) = bytes.as_chunks::<{ size_of::<$element>() }>();
+            separated(out, chunks, |out, chunk| {
+                let value = <$element>::from_le_bytes(*chunk);
+                $write(out, value);
+            });
+        }};
+    }
+    macro_rules! integers {
+        ($element:ty, $write:ident) => {
+            each!($element, |out: &mut Vec<u8>, value| {
+                number(out, |json, out| json.$write(out, value));
+            })
+        };
+    }
+    match datatype {
+        Datatype::Bool => each!(u8, |out: &mut Vec<u8>, value| {
+            let word: &[u8] = if value == 0 { b"false" } else { b"true" };
+            out.extend_from_slice(word);
+        }),
+        Datatype::Uint8 => integers!(u8, write_u8),
+        Datatype::Uint16 => integers!(u16, write_u16),
+        Datatype::Uint32 => integers!(u32, write_u32),
+        Datatype::Uint64 => integers!(u64, write_u64),
+        Datatype::Int8 => integers!(i8, write_i8),
+        Datatype::Int16 => integers!(i16, write_i16),
+        Datatype::Int32 => integers!(i32, write_i32),
+        Datatype::Int64 => integers!(i64, write_i64),
+        Datatype::Fp16 => each!(f16, |out, value: f16| single(out, value.to_f32())),
+        Datatype::Bf16 => each!(bf16, |out, value: bf16| single(out, value.to_f32())),
+        Datatype::Fp32 => each!(f32, single),
+        Datatype::Fp64 => each!(f64, |out: &mut Vec<u8>, value: f64| {
+            if value.is_finite() {
+                number(out, |json, out| json.write_f64(out, value));
+            } else {
+                non_finite(out, value);
+            }
+        }),
+        // BYTES never is `Raw`.
+        Datatype::Bytes => {}
+    }
+}
+
+fn single(out: &mut Vec<u8>, value: f32) {
+    if value.is_finite() {
+        number(out, |json, out| json.write_f32(out, value));
+    } else {
+        non_finite(out, value.into());
+    }
+}
+
+/// JSON has no number for these; protobuf's JSON form is what clients read.
+fn non_finite(out: &mut Vec<u8>, value: f64) {
+    let text: &[u8] = if value.is_nan() {
+        b"\"NaN\""
+    } else if value > 0.0 {
+        b"\"Infinity\""
+    } else {
+        b"\"-Infinity\""
+    };
+    out.extend_from_slice(text);
+}
+
+/// Writes one number by serde_json's formatter; writing to a vector does not fail.
+fn number(
+    out: &mut Vec<u8>,
+    write: impl FnOnce(&mut CompactFormatter, &mut Vec<u8>) -> std::io::Result<()>,
+) {
+    let _ = write(&mut CompactFormatter, out);
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    // Serialising a string to a vector does not fail.
+    let _ = serde_json::to_writer(out, text);
+}
