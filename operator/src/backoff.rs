@@ -1,0 +1,90 @@
+//! When to look again: later after each failure, and never all at once.
+
+use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// Wait after the first failure.
+const FIRST: Duration = Duration::from_millis(500);
+/// Longest wait after a failure.
+const LONGEST: Duration = Duration::from_secs(120);
+/// How often a settled object is looked at, at least: a watch event can be lost.
+const RESYNC: Duration = Duration::from_secs(300);
+
+/// Failures in a row, by object.
+#[derive(Debug, Default)]
+pub struct Backoff {
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+impl Backoff {
+    /// Counts a failure of the object with this uid; the wait before the next try.
+    pub fn failed(&self, uid: &str) -> Duration {
+        let mut failures = self.lock();
+        let count = failures.entry(uid.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        wait(*count, fraction())
+    }
+
+    /// Forgets the failures of an object: it succeeded, or is gone.
+    pub fn forget(&self, uid: &str) {
+        self.lock().remove(uid);
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The wait after the `count`th failure; `fraction` in 0..1 takes up to half of it off.
+fn wait(count: u32, fraction: f64) -> Duration {
+    let doubled = FIRST.saturating_mul(1_u32 << count.saturating_sub(1).min(16));
+    doubled.min(LONGEST).mul_f64(1.0 - fraction / 2.0)
+}
+
+/// When to look at a settled object again: 5 to 10 minutes.
+pub fn resync() -> Duration {
+    RESYNC.mul_f64(1.0 + fraction())
+}
+
+/// A random number in 0..1. `RandomState` is seeded by the operating system, which is random
+/// enough to spread timers.
+fn fraction() -> f64 {
+    let bits = u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or(0);
+    f64::from(bits) / f64::from(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_a_bound() {
+        assert_eq!(wait(1, 0.0), FIRST);
+        assert_eq!(wait(3, 0.0), FIRST * 4);
+        assert_eq!(wait(40, 0.0), LONGEST);
+        assert_eq!(wait(1, 1.0), FIRST / 2);
+    }
+
+    #[test]
+    fn each_object_has_its_own_count_and_success_resets_it() {
+        let backoff = Backoff::default();
+        for _ in 0..10 {
+            backoff.failed("a");
+        }
+        assert!(backoff.failed("a") > Duration::from_secs(30));
+        assert!(backoff.failed("b") <= FIRST);
+        backoff.forget("a");
+        assert!(backoff.failed("a") <= FIRST);
+    }
+
+    #[test]
+    fn a_settled_object_is_looked_at_within_ten_minutes() {
+        for _ in 0..100 {
+            let wait = resync();
+            assert!(wait >= RESYNC && wait <= RESYNC * 2, "{wait:?}");
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Waiting for our own writes: a watch lags behind, and a decision on what was before the last
+//! write would repeat or undo it.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::child::Kind;
+
+/// How long a write may stay unseen before it is no longer waited for: somebody may have undone
+/// it, in which case it never shows.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// The child at this resource version or a later one.
+    Child(Kind, String, String),
+    /// No child of this uid any more.
+    Gone(Kind, String, String),
+    /// The service itself at this resource version or a later one.
+    Service(String),
+}
+
+/// What the stores show now.
+pub trait Seen {
+    /// uid and resource version of a child.
+    fn child(&self, kind: Kind, name: &str) -> Option<(String, String)>;
+    /// Resource version of the service.
+    fn service(&self) -> Option<String>;
+}
+
+/// Writes that the stores have not shown yet, by uid of the service.
+#[derive(Debug, Default)]
+pub struct Barrier {
+    writes: Mutex<HashMap<String, Vec<(Expected, Instant)>>>,
+}
+
+impl Barrier {
+    /// Remembers a write.
+    pub fn wrote(&self, service: &str, expected: Expected) {
+        let mut writes = self.lock();
+        let writes = writes.entry(service.to_owned()).or_default();
+        writes.retain(|(other, _)| !same_object(other, &expected));
+        writes.push((expected, Instant::now()));
+    }
+
+    /// Whether every write for the service shows, or has been waited for long enough.
+    pub fn is_open(&self, service: &str, seen: &dyn Seen) -> bool {
+        let mut writes = self.lock();
+        let Some(pending) = writes.get_mut(service) else {
+            return true;
+        };
+        pending.retain(|(expected, since)| !shows(expected, seen) && since.elapsed() < PATIENCE);
+        let open = pending.is_empty();
+        if open {
+            writes.remove(service);
+        }
+        open
+    }
+
+    /// Forgets a service that is gone.
+    pub fn forget(&self, service: &str) {
+        self.lock().remove(service);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<(Expected, Instant)>>> {
+        self.writes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn same_object(a: &Expected, b: &Expected) -> bool {
+    let object = |expected: &Expected| match expected {
+        Expected::Child(kind, name, _) | Expected::Gone(kind, name, _) => {
+            Some((*kind, name.clone()))
+        }
+        Expected::Service(_) => None,
+    };
+    object(a) == object(b)
+}
+
+fn shows(expected: &Expected, seen: &dyn Seen) -> bool {
+    match expected {
+        Expected::Child(kind, name, version) => seen
+            .child(*kind, name)
+            .is_some_and(|(_, live)| at_least(&live, version)),
+        Expected::Gone(kind, name, uid) => {
+            seen.child(*kind, name).is_none_or(|(live, _)| live != *uid)
+        }
+        Expected::Service(version) => seen.service().is_none_or(|live| at_least(&live, version)),
+    }
+}
+
+/// Whether resource version `live` is `wanted` or later. Versions of one object are numbers
+/// that grow (KEP-5504); one that is no number counts as seen, rather than as never seen.
+fn at_least(live: &str, wanted: &str) -> bool {
+    match (live.parse::<u64>(), wanted.parse::<u64>()) {
+        (Ok(live), Ok(wanted)) => live >= wanted,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Store(Option<(&'static str, &'static str)>, &'static str);
+
+    impl Seen for Store {
+        fn child(&self, _: Kind, _: &str) -> Option<(String, String)> {
+            self.0
+                .map(|(uid, version)| (uid.to_owned(), version.to_owned()))
+        }
+        fn service(&self) -> Option<String> {
+            Some(self.1.to_owned())
+        }
+    }
+
+    #[test]
+    fn a_pass_waits_until_the_store_shows_the_last_write() {
+        let barrier = Barrier::default();
+        barrier.wrote(
+            "s",
+            Expected::Child(Kind::Service, "iris".into(), "10".into()),
+        );
+        assert!(!barrier.is_open("s", &Store(Some(("u", "9")), "1")));
+        assert!(barrier.is_open("other", &Store(None, "1")));
+        assert!(barrier.is_open("s", &Store(Some(("u", "10")), "1")));
+        assert!(
+            barrier.is_open("s", &Store(Some(("u", "9")), "1")),
+            "what was seen is not waited for again"
+        );
+    }
+
+    #[test]
+    fn a_deletion_shows_when_the_object_is_gone_or_another_one() {
+        let barrier = Barrier::default();
+        let gone = || Expected::Gone(Kind::Deployment, "iris-1".into(), "old".into());
+        barrier.wrote("s", gone());
+        assert!(!barrier.is_open("s", &Store(Some(("old", "11")), "1")));
+        assert!(barrier.is_open("s", &Store(None, "1")));
+        barrier.wrote("s", gone());
+        assert!(barrier.is_open("s", &Store(Some(("new", "3")), "1")));
+    }
+
+    #[test]
+    fn the_services_own_status_is_waited_for() {
+        let barrier = Barrier::default();
+        barrier.wrote("s", Expected::Service("7".into()));
+        assert!(!barrier.is_open("s", &Store(None, "6")));
+        assert!(barrier.is_open("s", &Store(None, "8")));
+    }
+}

@@ -1,0 +1,48 @@
+//! One question to the API server, with a deadline: the client has none of its own, and one
+//! lost answer would hold a service's pass for ever.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// How long one answer is waited for. Together with [`crate::leader::FENCE`] it stays within
+/// the lease: a write that a deposed leader has begun ends before its successor acts.
+pub const DEADLINE: Duration = Duration::from_secs(5);
+
+/// What is asked, for error messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// `get`, `apply`, `scale`, `delete`, `report`.
+    pub verb: &'static str,
+    /// Of what kind of object.
+    pub kind: &'static str,
+    /// Its name.
+    pub name: &'a str,
+}
+
+/// Waits for the answer to `question`.
+///
+/// # Errors
+/// [`Error::Api`] and [`Error::NoAnswer`].
+pub async fn ask<T>(
+    question: Question<'_>,
+    answer: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Error> {
+    let Question { verb, kind, name } = question;
+    match tokio::time::timeout(DEADLINE, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(source)) => Err(Error::Api {
+            verb,
+            kind,
+            name: name.to_owned(),
+            source: Box::new(source),
+        }),
+        Err(_) => Err(Error::NoAnswer {
+            verb,
+            kind,
+            name: name.to_owned(),
+            after: DEADLINE,
+        }),
+    }
+}

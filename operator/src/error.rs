@@ -1,0 +1,116 @@
+//! What a pass can fail with.
+
+use std::time::Duration;
+
+use crate::child::Kind;
+
+/// Why a pass ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The API server said no, or could not be asked.
+    #[error("{verb} {kind} {name}: {source}")]
+    Api {
+        /// What was asked: `get`, `apply`, `scale`, `delete`, `report`.
+        verb: &'static str,
+        /// Of what kind of object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// The answer.
+        source: Box<kube::Error>,
+    },
+    /// The API server did not answer in time.
+    #[error("{verb} {kind} {name}: no answer from the API server within {} s", .after.as_secs())]
+    NoAnswer {
+        /// What was asked.
+        verb: &'static str,
+        /// Of what kind of object.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The API server answered with what is no such object.
+    #[error("{} {name}: the API server's answer cannot be read: {source}", .kind.as_str())]
+    Unreadable {
+        /// What was expected.
+        kind: Kind,
+        /// Its name.
+        name: String,
+        /// Why it is none.
+        source: serde_json::Error,
+    },
+    /// Another object of the name is being deleted, or was made by a predecessor of this service.
+    #[error("{} {name} is still being deleted", .kind.as_str())]
+    StillThere {
+        /// What is in the way.
+        kind: Kind,
+        /// Its name.
+        name: String,
+    },
+    /// Somebody else owns an object of a name that is needed.
+    #[error("{0}")]
+    NameConflict(String),
+    /// Another process may lead by now: nothing may be written.
+    #[error("the leader's lease may have run out: nothing was written")]
+    NotLeader,
+    /// The whole pass took too long.
+    #[error("the pass did not end within {} s", .0.as_secs())]
+    Overlong(Duration),
+    /// A bug.
+    #[error("the pass panicked: {0}")]
+    Panicked(String),
+}
+
+impl Error {
+    /// A short name of the failure, for metrics: a closed list.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Api { .. } if self.is_conflict() => "conflict",
+            Self::Api { .. } if self.is_refusal() => "rejected",
+            Self::Api { .. } => "api_error",
+            Self::NoAnswer { .. } => "no_answer",
+            Self::Unreadable { .. } => "unreadable",
+            Self::StillThere { .. } => "still_there",
+            Self::NameConflict(_) => "name_conflict",
+            Self::NotLeader => "not_leader",
+            Self::Overlong(_) => "overlong",
+            Self::Panicked(_) => "panic",
+        }
+    }
+
+    /// Whether the same request would be refused again: the spec, a policy or a right must
+    /// change first.
+    pub fn is_refusal(&self) -> bool {
+        self.status().is_some_and(|status| {
+            matches!(status.code, 400 | 403 | 413 | 422) && !is_ending_namespace(status)
+        })
+    }
+
+    /// Whether what was written about has changed meanwhile: look again, at once.
+    pub fn is_conflict(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 409)
+    }
+
+    /// Whether the object is not there.
+    pub fn is_not_found(&self) -> bool {
+        self.status().is_some_and(|status| status.code == 404)
+    }
+
+    /// The API server's own words.
+    pub fn status(&self) -> Option<&kube::core::Status> {
+        match self {
+            Self::Api { source, .. } => match &**source {
+                kube::Error::Api(status) => Some(status),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// A namespace that ends refuses every new object with 403; that passes by itself.
+fn is_ending_namespace(status: &kube::core::Status) -> bool {
+    status.message.contains("is being terminated")
+}

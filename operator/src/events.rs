@@ -1,0 +1,109 @@
+//! Events: one per transition, so that `kubectl describe` tells what happened.
+
+use kube::runtime::events::{Event, EventType};
+use serin_crds::InferenceServiceStatus;
+use serin_crds::status::ConditionType;
+
+/// The events that the step from one status to the next is worth.
+pub fn between(before: &InferenceServiceStatus, after: &InferenceServiceStatus) -> Vec<Event> {
+    let mut events = Vec::new();
+    if let (Some(old), Some(new)) = (&before.stable_revision, &after.stable_revision)
+        && old != new
+    {
+        let note = format!("revision {new} answers callers now, in place of {old}");
+        events.push(event(EventType::Normal, "Promoted", note));
+    }
+    let (old, new) = (stance(before), stance(after));
+    if let Some(new) =
+        new.filter(|new| Some((new.status, new.reason)) != old.map(|old| (old.status, old.reason)))
+    {
+        let type_ = if new.stalled {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        };
+        events.push(event(type_, new.reason, new.message.to_owned()));
+    }
+    events
+}
+
+/// What the `Ready` condition says, and whether somebody must help.
+#[derive(Clone, Copy)]
+struct Stance<'a> {
+    status: &'a str,
+    reason: &'a str,
+    message: &'a str,
+    stalled: bool,
+}
+
+fn stance(status: &InferenceServiceStatus) -> Option<Stance<'_>> {
+    let find = |type_: ConditionType| {
+        status
+            .conditions
+            .iter()
+            .find(|condition| condition.type_ == type_.as_str())
+    };
+    let ready = find(ConditionType::Ready)?;
+    Some(Stance {
+        status: &ready.status,
+        reason: &ready.reason,
+        message: &ready.message,
+        stalled: find(ConditionType::Stalled).is_some_and(|condition| condition.status == "True"),
+    })
+}
+
+fn event(type_: EventType, reason: &str, note: String) -> Event {
+    Event {
+        type_,
+        reason: reason.to_owned(),
+        note: Some(note),
+        action: "Reconcile".into(),
+        secondary: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::Timestamp;
+    use serin_crds::status::Reason;
+
+    use super::*;
+    use crate::live::Live;
+    use crate::observe::Trouble;
+    use crate::observe::status::{invalid, unknown};
+
+    #[test]
+    fn one_event_per_transition_and_none_for_a_changed_message() {
+        let now = Timestamp::UNIX_EPOCH;
+        let fresh = unknown(1, now);
+        let trouble = |message: &str| Trouble {
+            reason: Reason::InvalidSpec,
+            message: message.into(),
+            stalled: true,
+        };
+        let broken = invalid(&fresh, &Live::default(), 1, &trouble("a"), now);
+        let events = between(&fresh, &broken);
+        assert_eq!(events.len(), 1);
+        assert_eq!(
+            (events[0].reason.as_str(), events[0].type_),
+            ("InvalidSpec", EventType::Warning)
+        );
+        assert!(
+            between(
+                &broken,
+                &invalid(&broken, &Live::default(), 1, &trouble("b"), now)
+            )
+            .is_empty()
+        );
+    }
+
+    #[test]
+    fn a_promotion_is_an_event() {
+        let at = |revision: &str| InferenceServiceStatus {
+            stable_revision: Some(revision.into()),
+            ..InferenceServiceStatus::default()
+        };
+        assert_eq!(between(&at("a"), &at("b"))[0].reason, "Promoted");
+        assert!(between(&at("a"), &at("a")).is_empty());
+    }
+}

@@ -1,0 +1,166 @@
+//! One pass over one service: gather, decide, apply, prune, report.
+
+pub mod apply;
+pub mod context;
+pub mod gather;
+pub mod prune;
+pub mod report;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use kube::Resource;
+use kube::core::error_boundary::InvalidObject;
+use kube::runtime::controller::Action;
+use serin_crds::InferenceService;
+use tokio::time::Instant;
+
+use crate::backoff::resync;
+use crate::decide::{Plan, decide};
+use crate::error::Error;
+use crate::observe::conditions::Verdict;
+use crate::reconcile::context::Context;
+use crate::validated::validate;
+use crate::watches::Guarded;
+
+/// How long a pass may take: some thirty calls that all answer late.
+const PASS_DEADLINE: Duration = Duration::from_secs(60);
+/// When to look again while something of our own doing is to show.
+const AGAIN: Duration = Duration::from_millis(300);
+/// When to look again at a service on its way: what its pods say of themselves comes as no event.
+const MOVING: Duration = Duration::from_secs(5);
+/// When to look again at a service that needs help.
+const STUCK: Duration = Duration::from_secs(15);
+
+/// When a service should be looked at again if nothing happens before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// It is as it should be.
+    Settled,
+    /// Another step is due.
+    Again,
+    /// Its pods are on their way.
+    Moving,
+    /// Somebody must help.
+    Stuck,
+}
+
+/// Runs one pass, whatever it may do: panic, hang, or meet an object that cannot be read.
+///
+/// # Errors
+/// Why the pass ended early; [`on_error`] says when to try again.
+pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
+    let shared = &context.shared;
+    // Never closed; and one controller alone already keeps within the bound.
+    let _slot = shared.slots.acquire().await;
+    let uid = service.meta().uid.clone().unwrap_or_default();
+    let began = Instant::now();
+    shared.metrics.pass_began();
+    let pass = AssertUnwindSafe(one_pass(&service, &context)).catch_unwind();
+    let outcome = match tokio::time::timeout(PASS_DEADLINE, pass).await {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(panic)) => Err(Error::Panicked(words(panic.as_ref()))),
+        Err(_) => Err(Error::Overlong(PASS_DEADLINE)),
+    };
+    let label = outcome
+        .as_ref()
+        .map_or_else(Error::label, |next| next.label());
+    shared.metrics.pass_ended(label, began.elapsed());
+    let next = outcome?;
+    shared.backoff.forget(&uid);
+    Ok(next.action())
+}
+
+/// When to try again after a failure: later each time.
+pub fn on_error(service: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
+    let meta = service.meta();
+    let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
+    if matches!(error, Error::StillThere { .. }) || error.is_conflict() {
+        tracing::debug!(namespace, name, %error, "trying again soon");
+        return Action::requeue(AGAIN);
+    }
+    tracing::warn!(namespace, name, generation = meta.generation, reason = error.label(), %error, "the pass failed");
+    let wait = context
+        .shared
+        .backoff
+        .failed(meta.uid.as_deref().unwrap_or_default());
+    Action::requeue(wait)
+}
+
+async fn one_pass(service: &Guarded, context: &Context) -> Result<Next, Error> {
+    context.stores.ready().await;
+    let seen = context.stores.of(service.meta());
+    let uid = service.meta().uid.as_deref().unwrap_or_default();
+    if !context.shared.barrier.is_open(uid, &seen) {
+        return Ok(Next::Again);
+    }
+    match &service.0 {
+        Ok(service) if service.metadata.deletion_timestamp.is_some() => Ok(Next::Settled),
+        Ok(service) => steps(service, context).await,
+        Err(InvalidObject { error, metadata }) => {
+            report::undecodable(metadata, error, context).await
+        }
+    }
+}
+
+async fn steps(service: &InferenceService, context: &Context) -> Result<Next, Error> {
+    let greeted = report::greet(service, context).await?;
+    let mut live = gather::gather(&greeted.service, context).await?;
+    let wanted = match validate(&greeted.service) {
+        Ok(wanted) => wanted,
+        Err(invalid) => return report::invalid(&greeted, &live, &invalid, context).await,
+    };
+    let recorded = greeted.service.status.clone().unwrap_or_default();
+    let plan = decide(&wanted, &recorded, &live, &context.shared.pinned);
+    let blocked = apply::apply(&wanted, &plan, &mut live, context).await?;
+    if blocked.is_none() {
+        prune::prune(&wanted, &plan, context).await?;
+    }
+    let verdict =
+        report::report(&greeted, &wanted, &plan, &live, blocked.as_ref(), context).await?;
+    Ok(next(&plan, &verdict))
+}
+
+fn next(plan: &Plan, verdict: &Verdict) -> Next {
+    match verdict {
+        Verdict::Stuck(..) => Next::Stuck,
+        _ if plan.roles.again || plan.roles.replaced.is_some() || !plan.prune.is_empty() => {
+            Next::Again
+        }
+        Verdict::Moving(..) | Verdict::Stopped { stopping: true } => Next::Moving,
+        Verdict::Done(_) | Verdict::Stopped { stopping: false } => Next::Settled,
+    }
+}
+
+impl Next {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Settled => "settled",
+            Self::Again => "again",
+            Self::Moving => "moving",
+            Self::Stuck => "stuck",
+        }
+    }
+
+    fn action(self) -> Action {
+        Action::requeue(match self {
+            Self::Settled => resync(),
+            Self::Again => AGAIN,
+            Self::Moving => MOVING,
+            Self::Stuck => STUCK,
+        })
+    }
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "no message".into())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,220 @@
+//! Writes what differs from the plan, and nothing else.
+
+use kube::ResourceExt;
+use kube::core::{DynamicObject, ObjectMeta};
+use serde_json::Value;
+use serin_crds::status::Reason;
+
+use crate::barrier::Expected;
+use crate::call::{Question, ask};
+use crate::child::{Child, Kind};
+use crate::decide::Plan;
+use crate::drift::up_to_date;
+use crate::error::Error;
+use crate::live::{Live, replicas_are_owned};
+use crate::observe::Trouble;
+use crate::reconcile::context::Context;
+use crate::reconcile::gather::is_owned;
+use crate::validated::ValidatedService;
+use crate::writer::{MAIN_MANAGER, children};
+
+/// Brings the children to the plan. `live` becomes what the API server answered.
+///
+/// Returns what keeps the pass from going on and will not pass by itself: a name that somebody
+/// else has, or an object that the API server refuses.
+///
+/// # Errors
+/// What may pass by itself.
+pub async fn apply(
+    service: &ValidatedService,
+    plan: &Plan,
+    live: &mut Live,
+    context: &Context,
+) -> Result<Option<Trouble>, Error> {
+    let outcome = async {
+        // All names first: where one is taken, nothing is written.
+        for child in &plan.children {
+            claim(service, child, live, context).await?;
+        }
+        for child in &plan.children {
+            write(service, plan, child, live, context).await?;
+        }
+        Ok(())
+    };
+    match outcome.await {
+        Ok(()) => Ok(None),
+        Err(Error::NameConflict(message)) => Ok(Some(Trouble {
+            reason: Reason::NameConflict,
+            message,
+            stalled: true,
+        })),
+        Err(error) if error.is_refusal() => Ok(Some(refused(&error))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes sure that a child's name is free or the child ours: a forced apply would silently take
+/// over somebody else's object.
+async fn claim(
+    service: &ValidatedService,
+    child: &Child,
+    live: &mut Live,
+    context: &Context,
+) -> Result<(), Error> {
+    let still_there = || Error::StillThere {
+        kind: child.kind,
+        name: child.name.clone(),
+    };
+    if let Some(meta) = live.meta(child.kind, &child.name) {
+        // Only objects of ours are gathered.
+        return if meta.deletion_timestamp.is_some() {
+            Err(still_there())
+        } else {
+            Ok(())
+        };
+    }
+    let question = Question {
+        verb: "get",
+        kind: child.kind.as_str(),
+        name: &child.name,
+    };
+    let api = children(&context.shared.client, &service.namespace, child.kind);
+    let Some(found) = ask(question, api.get_opt(&child.name)).await? else {
+        return Ok(());
+    };
+    if found.metadata.deletion_timestamp.is_some() || is_predecessors(&found, service) {
+        return Err(still_there());
+    }
+    if !is_owned(&found.metadata, Some(&service.uid)) {
+        return Err(Error::NameConflict(format!(
+            "{} {} exists in namespace {} and {}. Rename it or delete it, or give this \
+             InferenceService another name; nothing of it was changed",
+            child.kind.as_str(),
+            child.name,
+            service.namespace,
+            owner_of(&found.metadata),
+        )));
+    }
+    record(live, child.kind, &child.name, found)
+}
+
+/// Whether the object belonged to a service of the same name that was deleted: the garbage
+/// collector will take it.
+fn is_predecessors(object: &DynamicObject, service: &ValidatedService) -> bool {
+    object.owner_references().iter().any(|owner| {
+        owner.kind == "InferenceService" && owner.name == service.name && owner.uid != service.uid
+    })
+}
+
+fn owner_of(object: &ObjectMeta) -> String {
+    let owner = object
+        .owner_references
+        .iter()
+        .flatten()
+        .find(|owner| owner.controller == Some(true));
+    owner.map_or_else(
+        || "was not made by Serin".to_owned(),
+        |owner| format!("belongs to {} {}", owner.kind, owner.name),
+    )
+}
+
+async fn write(
+    service: &ValidatedService,
+    plan: &Plan,
+    child: &Child,
+    live: &mut Live,
+    context: &Context,
+) -> Result<(), Error> {
+    let writer = &context.shared.writer;
+    let namespace = &service.namespace;
+    let size = plan.sizes.get(&child.name).copied();
+    let mut wrote = false;
+    if live.meta(child.kind, &child.name).is_none() {
+        let answer = writer.create(namespace, child, size).await?;
+        note(service, child, answer, live, context)?;
+        wrote = true;
+    }
+    let uid = uid_of(child, live);
+    if child.kind == Kind::Deployment
+        && let Some(replicas) = size_to_apply(&child.name, size, live)
+    {
+        let answer = writer.scale(namespace, &child.name, &uid, replicas).await?;
+        note(service, child, answer, live, context)?;
+        wrote = true;
+    }
+    let holds = live
+        .json(child.kind, &child.name)
+        .is_some_and(|live| up_to_date(child, &live));
+    if !holds {
+        let answer = writer.update(namespace, child, &uid).await?;
+        note(service, child, answer, live, context)?;
+        wrote = true;
+    }
+    if !wrote {
+        writer.skipped(child.kind);
+    }
+    Ok(())
+}
+
+/// The size to apply before anything else of a Deployment is: the planned one, or the live one
+/// where nobody but the main field manager owns it, as between creating and sizing.
+fn size_to_apply(name: &str, planned: Option<i32>, live: &Live) -> Option<i32> {
+    let revision = live.revision(name);
+    let deployment = revision.deployment.as_deref()?;
+    let differs = planned.filter(|planned| revision.wanted() != Some(*planned));
+    let unowned = !replicas_are_owned(deployment, MAIN_MANAGER);
+    differs.or_else(|| revision.wanted().filter(|_| unowned))
+}
+
+fn uid_of(child: &Child, live: &Live) -> String {
+    live.meta(child.kind, &child.name)
+        .and_then(|meta| meta.uid.clone())
+        .unwrap_or_default()
+}
+
+/// Takes the API server's answer into what is known, and waits for the watch to show it.
+fn note(
+    service: &ValidatedService,
+    child: &Child,
+    answer: Value,
+    live: &mut Live,
+    context: &Context,
+) -> Result<(), Error> {
+    if let Some(version) = answer["metadata"]["resourceVersion"].as_str() {
+        let expected = Expected::Child(child.kind, child.name.clone(), version.to_owned());
+        context.shared.barrier.wrote(&service.uid, expected);
+    }
+    live.record(child.kind, &child.name, answer)
+        .map_err(|source| Error::Unreadable {
+            kind: child.kind,
+            name: child.name.clone(),
+            source,
+        })
+}
+
+fn record(live: &mut Live, kind: Kind, name: &str, object: DynamicObject) -> Result<(), Error> {
+    let unreadable = |source| Error::Unreadable {
+        kind,
+        name: name.to_owned(),
+        source,
+    };
+    let object = serde_json::to_value(object).map_err(unreadable)?;
+    live.record(kind, name, object).map_err(unreadable)
+}
+
+fn refused(error: &Error) -> Trouble {
+    let forbidden = error.status().is_some_and(|status| status.code == 403);
+    let cure = if forbidden {
+        "Grant the operator what it lacks (the chart's rules), or relax the policy that is named here"
+    } else {
+        "Correct the field of the spec that this value comes from"
+    };
+    let said = error
+        .status()
+        .map_or_else(|| error.to_string(), |status| status.message.clone());
+    Trouble {
+        reason: Reason::Rejected,
+        message: format!("the API server refuses an object of this service: {said}. {cure}"),
+        stalled: true,
+    }
+}

@@ -1,0 +1,190 @@
+//! Writes the status, where it changed, and tells what happened.
+
+use kube::api::{ApiResource, DynamicObject};
+use kube::core::ObjectMeta;
+use kube::{Api, Resource};
+use serin_crds::status::Reason;
+use serin_crds::{InferenceService, InferenceServiceStatus};
+
+use crate::barrier::Expected;
+use crate::call::{Question, ask};
+use crate::decide::Plan;
+use crate::error::Error;
+use crate::events::between;
+use crate::live::Live;
+use crate::observe::Trouble;
+use crate::observe::conditions::Verdict;
+use crate::observe::status::{Pass, invalid as invalid_status, status, unknown};
+use crate::reconcile::Next;
+use crate::reconcile::context::Context;
+use crate::validated::{Invalid, ValidatedService};
+
+/// A service that has a status.
+pub struct Greeted {
+    /// The service as it is stored now.
+    pub service: InferenceService,
+}
+
+/// Gives a new object its first status, before anything is done about it.
+///
+/// # Errors
+/// Where the write fails.
+pub async fn greet(service: &InferenceService, context: &Context) -> Result<Greeted, Error> {
+    let mut service = service.clone();
+    if service.status.is_none() {
+        let generation = service.metadata.generation.unwrap_or_default();
+        let first = unknown(generation, (context.shared.clock)());
+        let meta = write(&service.metadata, &first, context).await?;
+        service.metadata.resource_version = meta.resource_version;
+        service.status = Some(first);
+    }
+    Ok(Greeted { service })
+}
+
+/// Reports what the pass left behind.
+///
+/// # Errors
+/// Where the write fails.
+pub async fn report(
+    greeted: &Greeted,
+    wanted: &ValidatedService,
+    plan: &Plan,
+    live: &Live,
+    blocked: Option<&Trouble>,
+    context: &Context,
+) -> Result<Verdict, Error> {
+    let previous = greeted.service.status.clone().unwrap_or_default();
+    let (mut status, verdict) = status(&Pass {
+        service: wanted,
+        plan,
+        live,
+        blocked,
+        previous: &previous,
+        now: (context.shared.clock)(),
+    });
+    if blocked.is_some() {
+        // The Service may not have been turned: the revision that answers is still the old one.
+        status.stable_revision.clone_from(&previous.stable_revision);
+        status.version.clone_from(&previous.version);
+    }
+    settle(&greeted.service, &previous, status, context).await?;
+    Ok(verdict)
+}
+
+/// Reports a spec that cannot be served.
+///
+/// # Errors
+/// Where the write fails.
+pub async fn invalid(
+    greeted: &Greeted,
+    live: &Live,
+    why: &Invalid,
+    context: &Context,
+) -> Result<Next, Error> {
+    let previous = greeted.service.status.clone().unwrap_or_default();
+    let trouble = Trouble {
+        reason: Reason::InvalidSpec,
+        message: why.to_string(),
+        stalled: true,
+    };
+    let generation = greeted.service.metadata.generation.unwrap_or_default();
+    let status = invalid_status(
+        &previous,
+        live,
+        generation,
+        &trouble,
+        (context.shared.clock)(),
+    );
+    settle(&greeted.service, &previous, status, context).await?;
+    Ok(Next::Stuck)
+}
+
+/// Reports an object that this version of the operator cannot decode, as after a downgrade.
+///
+/// # Errors
+/// Where it cannot be read or written.
+pub async fn undecodable(meta: &ObjectMeta, why: &str, context: &Context) -> Result<Next, Error> {
+    let name = meta.name.as_deref().unwrap_or_default();
+    let namespace = meta.namespace.as_deref().unwrap_or_default();
+    let api: Api<DynamicObject> = Api::namespaced_with(
+        context.shared.client.clone(),
+        namespace,
+        &ApiResource::erase::<InferenceService>(&()),
+    );
+    let question = Question {
+        verb: "get",
+        kind: "InferenceService",
+        name,
+    };
+    let Some(object) = ask(question, api.get_opt(name)).await? else {
+        return Ok(Next::Settled);
+    };
+    let previous: InferenceServiceStatus =
+        serde_json::from_value(object.data["status"].clone()).unwrap_or_default();
+    let trouble = Trouble {
+        reason: Reason::InvalidSpec,
+        message: format!(
+            "this version of the operator cannot read the object: {why}. Upgrade the operator, or \
+             remove what it does not know; what serves goes on serving"
+        ),
+        stalled: true,
+    };
+    let generation = object.metadata.generation.unwrap_or_default();
+    let now = (context.shared.clock)();
+    let status = invalid_status(&previous, &Live::default(), generation, &trouble, now);
+    if status != previous {
+        write(&object.metadata, &status, context).await?;
+    }
+    Ok(Next::Stuck)
+}
+
+/// Writes a status that differs from the stored one, and publishes what the step is worth.
+async fn settle(
+    service: &InferenceService,
+    previous: &InferenceServiceStatus,
+    status: InferenceServiceStatus,
+    context: &Context,
+) -> Result<(), Error> {
+    if status == *previous {
+        return Ok(());
+    }
+    write(&service.metadata, &status, context).await?;
+    let meta = &service.metadata;
+    for event in between(previous, &status) {
+        tracing::info!(
+            namespace = meta.namespace,
+            name = meta.name,
+            generation = meta.generation,
+            reason = event.reason,
+            "{}",
+            event.note.as_deref().unwrap_or_default()
+        );
+        let question = Question {
+            verb: "create",
+            kind: "Event",
+            name: &event.reason,
+        };
+        let recorder = &context.shared.recorder;
+        if let Err(error) = ask(question, recorder.publish(&event, &service.object_ref(&()))).await
+        {
+            // The condition says the same: nothing is lost but convenience.
+            tracing::debug!(%error, "an event was not published");
+        }
+    }
+    Ok(())
+}
+
+async fn write(
+    meta: &ObjectMeta,
+    status: &InferenceServiceStatus,
+    context: &Context,
+) -> Result<ObjectMeta, Error> {
+    let written = context.shared.writer.report(meta, status).await?;
+    if let (Some(uid), Some(version)) = (&meta.uid, &written.resource_version) {
+        context
+            .shared
+            .barrier
+            .wrote(uid, Expected::Service(version.clone()));
+    }
+    Ok(written)
+}

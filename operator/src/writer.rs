@@ -1,0 +1,244 @@
+//! The only place that writes to the API server, besides the lease and events.
+//!
+//! Two field managers share a Deployment: the main one applies everything but `spec.replicas`,
+//! and another one applies nothing but that, so that neither the main apply nor its absence
+//! ever changes a size that an autoscaler has chosen.
+
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
+use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
+use kube::core::ObjectMeta;
+use kube::core::params::ValidationDirective;
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use serin_crds::{InferenceService, InferenceServiceStatus};
+
+use crate::call::{Question, ask};
+use crate::child::{Child, Kind};
+use crate::decide::Doomed;
+use crate::error::Error;
+use crate::leader::Fence;
+use crate::metrics::Metrics;
+
+/// Field manager of everything but sizes.
+pub const MAIN_MANAGER: &str = "serin-operator";
+/// Field manager of `spec.replicas` of Deployments.
+pub const SCALE_MANAGER: &str = "serin-scale";
+
+/// Writes, while this process leads.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    fence: Fence,
+    metrics: Metrics,
+}
+
+/// The API server's description of a kind.
+pub fn api_resource(kind: Kind) -> ApiResource {
+    match kind {
+        Kind::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
+        Kind::Deployment => ApiResource::erase::<Deployment>(&()),
+        Kind::Service => ApiResource::erase::<Service>(&()),
+        Kind::HorizontalPodAutoscaler => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
+    }
+}
+
+/// The objects of a kind in a namespace.
+pub fn children(client: &Client, namespace: &str, kind: Kind) -> Api<DynamicObject> {
+    Api::namespaced_with(client.clone(), namespace, &api_resource(kind))
+}
+
+impl Writer {
+    /// A writer that stops when `fence` falls.
+    pub fn new(client: Client, fence: Fence, metrics: Metrics) -> Self {
+        Self {
+            client,
+            fence,
+            metrics,
+        }
+    }
+
+    /// Creates a child. A Deployment is created with its size in the same write, or it would
+    /// run one pod for a moment; nobody else can own the field of what does not exist.
+    ///
+    /// # Errors
+    /// Those of [`ask`], and [`Error::NotLeader`].
+    pub async fn create(
+        &self,
+        namespace: &str,
+        child: &Child,
+        replicas: Option<i32>,
+    ) -> Result<Value, Error> {
+        let mut body = child.body.clone();
+        if let (Kind::Deployment, Some(replicas)) = (child.kind, replicas) {
+            body["spec"]["replicas"] = json!(replicas);
+        }
+        self.apply(namespace, child.kind, &child.name, MAIN_MANAGER, &body)
+            .await
+    }
+
+    /// Brings an existing child, the one of this uid, to what it should be.
+    ///
+    /// # Errors
+    /// Those of [`ask`], and [`Error::NotLeader`]. A conflict where the child of this uid is gone.
+    pub async fn update(&self, namespace: &str, child: &Child, uid: &str) -> Result<Value, Error> {
+        let mut body = child.body.clone();
+        body["metadata"]["uid"] = json!(uid);
+        self.apply(namespace, child.kind, &child.name, MAIN_MANAGER, &body)
+            .await
+    }
+
+    /// Writes the size of the Deployment of this uid.
+    ///
+    /// # Errors
+    /// As for [`Writer::update`].
+    pub async fn scale(
+        &self,
+        namespace: &str,
+        deployment: &str,
+        uid: &str,
+        replicas: i32,
+    ) -> Result<Value, Error> {
+        let body = json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": deployment, "uid": uid},
+            "spec": {"replicas": replicas},
+        });
+        self.apply(
+            namespace,
+            Kind::Deployment,
+            deployment,
+            SCALE_MANAGER,
+            &body,
+        )
+        .await
+    }
+
+    /// Counts a child that needed no write.
+    pub fn skipped(&self, kind: Kind) {
+        self.metrics.wrote(kind, "skipped");
+    }
+
+    /// Deletes an object, if it still is the one that was seen. One that is gone counts as
+    /// deleted.
+    ///
+    /// # Errors
+    /// Those of [`ask`], and [`Error::NotLeader`].
+    pub async fn delete(&self, namespace: &str, doomed: &Doomed) -> Result<(), Error> {
+        self.check()?;
+        let params = DeleteParams::background().preconditions(Preconditions {
+            uid: Some(doomed.uid.clone()),
+            resource_version: Some(doomed.resource_version.clone()),
+        });
+        let api = children(&self.client, namespace, doomed.kind);
+        let question = Question {
+            verb: "delete",
+            kind: doomed.kind.as_str(),
+            name: &doomed.name,
+        };
+        match ask(question, api.delete(&doomed.name, &params)).await {
+            Ok(_) => self.metrics.wrote(doomed.kind, "deleted"),
+            Err(error) if error.is_not_found() => {}
+            Err(error) => {
+                self.metrics.wrote(doomed.kind, "failed");
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reports the status of the service exactly as it was read: a change of it meanwhile is a
+    /// conflict, so that no decision on an old state is recorded over a new one.
+    ///
+    /// # Errors
+    /// Those of [`ask`], and [`Error::NotLeader`].
+    pub async fn report(
+        &self,
+        service: &ObjectMeta,
+        status: &InferenceServiceStatus,
+    ) -> Result<ObjectMeta, Error> {
+        self.check()?;
+        let name = service.name.as_deref().unwrap_or_default();
+        let namespace = service.namespace.as_deref().unwrap_or_default();
+        let body = json!({
+            "apiVersion": "serin.dev/v1alpha1",
+            "kind": "InferenceService",
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "uid": service.uid,
+                "resourceVersion": service.resource_version,
+            },
+            "status": status,
+        });
+        // Of the answer only the metadata is read: the object may be one that cannot be decoded.
+        let api: Api<DynamicObject> = Api::namespaced_with(
+            self.client.clone(),
+            namespace,
+            &ApiResource::erase::<InferenceService>(&()),
+        );
+        let question = Question {
+            verb: "report",
+            kind: "InferenceService",
+            name,
+        };
+        let answer = ask(
+            question,
+            api.patch_status(name, &params(MAIN_MANAGER), &Patch::Apply(&body)),
+        )
+        .await;
+        let outcome = if answer.is_ok() { "patched" } else { "failed" };
+        self.metrics.wrote_kind("InferenceService", outcome);
+        Ok(answer?.metadata)
+    }
+
+    async fn apply(
+        &self,
+        namespace: &str,
+        kind: Kind,
+        name: &str,
+        manager: &str,
+        body: &Value,
+    ) -> Result<Value, Error> {
+        self.check()?;
+        let question = Question {
+            verb: if manager == SCALE_MANAGER {
+                "scale"
+            } else {
+                "apply"
+            },
+            kind: kind.as_str(),
+            name,
+        };
+        let api = children(&self.client, namespace, kind);
+        let answer = ask(
+            question,
+            api.patch(name, &params(manager), &Patch::Apply(body)),
+        )
+        .await;
+        let outcome = if answer.is_ok() { "patched" } else { "failed" };
+        self.metrics.wrote(kind, outcome);
+        serde_json::to_value(answer?).map_err(|source| Error::Unreadable {
+            kind,
+            name: name.to_owned(),
+            source,
+        })
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.fence.stands() {
+            Ok(())
+        } else {
+            Err(Error::NotLeader)
+        }
+    }
+}
+
+fn params(manager: &str) -> PatchParams {
+    PatchParams {
+        field_validation: Some(ValidationDirective::Strict),
+        ..PatchParams::apply(manager).force()
+    }
+}
