@@ -8,9 +8,6 @@ use serde_saphyr::Location;
 /// Characters of a source line or a value that a message shows.
 const SHOWN: usize = 120;
 
-/// Faults that are spelled out; of more, only the number is told.
-const SHOWN_PROBLEMS: usize = 50;
-
 /// A manifest as it was read.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -193,16 +190,13 @@ pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().take(SHOWN_PROBLEMS).enumerate() {
+        for (index, problem) in self.0.iter().enumerate() {
             if index > 0 {
                 f.write_str("\n")?;
             }
             write!(f, "{problem}")?;
         }
-        match self.0.len().saturating_sub(SHOWN_PROBLEMS) {
-            0 => Ok(()),
-            more => write!(f, "\nand {more} more"),
-        }
+        Ok(())
     }
 }
 

@@ -1,0 +1,133 @@
+//! Where the model of a service is, seen from this machine.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serin_crds::manifest::{ConfigMap, Problem, Service};
+use serin_dataplane::engine::onnx::{FileError, ModelFile};
+
+use crate::runtime::hash_of;
+
+/// The field that every fault here is about.
+pub const URI: &str = "spec.model.source.uri";
+
+const DIGEST: &str = "spec.model.source.digest";
+
+/// The place that a URI names.
+pub enum Found<'a> {
+    /// A file or folder of this machine.
+    File(PathBuf),
+    /// A value of a ConfigMap among the manifests.
+    Bytes {
+        /// The key, which is the file's name in a pod.
+        key: String,
+        /// The model.
+        bytes: &'a [u8],
+    },
+    /// A web server; the data plane fetches from it.
+    Remote,
+    /// A volume claim: only a cluster has those.
+    Volume,
+    /// A ConfigMap that is not among the manifests.
+    Absent(Problem),
+}
+
+/// Resolves the URI of `service`, in the namespace that it stands in.
+///
+/// # Errors
+/// A key that its ConfigMap lacks.
+pub fn find<'a>(service: &Service, config_maps: &'a [ConfigMap]) -> Result<Found<'a>, Problem> {
+    let uri = service.service.spec.model.source.uri.as_str();
+    let (scheme, rest) = uri.split_once("://").unwrap_or(("", uri));
+    match scheme {
+        "file" => Ok(Found::File(PathBuf::from(rest))),
+        "configmap" => in_config_map(service, config_maps, rest),
+        "pvc" => Ok(Found::Volume),
+        _ => Ok(Found::Remote),
+    }
+}
+
+fn in_config_map<'a>(
+    service: &Service,
+    config_maps: &'a [ConfigMap],
+    rest: &str,
+) -> Result<Found<'a>, Problem> {
+    let (name, key) = rest.split_once('/').unwrap_or((rest, ""));
+    let namespace = &service.service.metadata.namespace;
+    let Some(config_map) = config_maps
+        .iter()
+        .find(|map| map.name == name && map.namespace == *namespace)
+    else {
+        let elsewhere = config_maps.iter().find(|map| map.name == name);
+        let (wrong, cure) = match elsewhere {
+            Some(map) => (
+                format!(
+                    "the ConfigMap {name} at {}:{} is of another namespace",
+                    map.file, map.line
+                ),
+                "give both the same metadata.namespace, or none".to_owned(),
+            ),
+            None => (
+                format!("there is no ConfigMap {name} among the files"),
+                "name its file or the folder of both with -f".to_owned(),
+            ),
+        };
+        return Ok(Found::Absent(service.problem(URI, wrong, cure)));
+    };
+    match config_map.data.get(key) {
+        Some(bytes) => Ok(Found::Bytes {
+            key: key.to_owned(),
+            bytes,
+        }),
+        None => {
+            let keys: Vec<&str> = config_map.data.keys().map(String::as_str).collect();
+            Err(service.problem(
+                URI,
+                format!(
+                    "the ConfigMap {name} at {}:{} has no key {key}",
+                    config_map.file, config_map.line
+                ),
+                match keys.as_slice() {
+                    [] => "put the model there, under binaryData".to_owned(),
+                    keys => format!("its keys are {}", keys.join(", ")),
+                },
+            ))
+        }
+    }
+}
+
+/// Checks a model that is at hand: it is there, an ONNX model, and has the digest it must have.
+///
+/// # Errors
+/// What is wrong with it, at the field that names it.
+pub fn verify(service: &Service, path: &Path) -> Result<ModelFile, Problem> {
+    let checked = ModelFile::check(path).map_err(|error| {
+        let cure = match error {
+            FileError::Missing => "correct the path, or put the model there",
+            FileError::NoModelInFolder => "name the model's file, or call it model.onnx",
+            FileError::NotOnnx(_) => "export the model to ONNX and name that file",
+            _ => "keep the model and its weights together, as plain files in one folder",
+        };
+        service.problem(URI, format!("the model cannot be used: {error}"), cure)
+    });
+    // A wrong file explains itself by its digest before it does by its structure.
+    if let (Some(wanted), Ok(found)) = (&service.service.spec.model.source.digest, digest_of(path))
+        && *wanted != found
+    {
+        return Err(service.problem(
+            DIGEST,
+            format!("the model's file hashes to {found}"),
+            "put the file there that the digest names, or write this digest if it is the right file",
+        ));
+    }
+    checked
+}
+
+fn digest_of(path: &Path) -> std::io::Result<String> {
+    let file = if path.is_dir() {
+        path.join("model.onnx")
+    } else {
+        path.to_owned()
+    };
+    Ok(format!("sha256:{}", hash_of(&mut File::open(file)?)?))
+}
