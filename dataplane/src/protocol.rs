@@ -3,6 +3,8 @@
 
 pub mod errors;
 mod json;
+pub mod oip_grpc;
 pub(crate) mod oip_rest;
 mod parameters;
 mod raw_tensor;
+pub(crate) mod request_id;

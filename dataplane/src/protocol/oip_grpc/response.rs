@@ -50,7 +50,10 @@ pub(super) fn encode(reply: Reply, id: String, typed: bool) -> ModelInferRespons
 
 /// The status of a fault; a fault that says when to come back pushes a client's retries back.
 pub(super) fn status(fault: &Fault) -> Status {
-    let mut status = Status::new(Code::from_i32(fault.kind.grpc_code()), fault.message.clone());
+    let mut status = Status::new(
+        Code::from_i32(fault.kind.grpc_code()),
+        fault.message.clone(),
+    );
     if let Some(delay) = fault.retry_after {
         let millis = delay.as_millis().to_string();
         if let Ok(value) = MetadataValue::try_from(millis) {

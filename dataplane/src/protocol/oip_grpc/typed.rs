@@ -70,7 +70,9 @@ pub(super) fn decode(
         )),
         None => Err(bad(
             "invalid_shape",
-            format!("input '{name}': shape {shape:?} has a negative dimension or too many elements"),
+            format!(
+                "input '{name}': shape {shape:?} has a negative dimension or too many elements"
+            ),
         )),
     }
 }
@@ -188,7 +190,10 @@ where
 
 fn list<T, const N: usize>(bytes: &Bytes, from_bytes: impl Fn([u8; N]) -> T) -> Vec<T> {
     let (elements, _) = bytes.as_chunks::<N>();
-    elements.iter().map(|element| from_bytes(*element)).collect()
+    elements
+        .iter()
+        .map(|element| from_bytes(*element))
+        .collect()
 }
 
 #[cfg(test)]
@@ -237,7 +242,9 @@ mod tests {
         for datatype in Datatype::ALL {
             let data = match datatype.width() {
                 None => TensorData::Elements(vec![Bytes::from_static(b"\xff\0"), Bytes::new()]),
-                Some(width) => TensorData::Raw(Bytes::from([vec![1; width], vec![0; width]].concat())),
+                Some(width) => {
+                    TensorData::Raw(Bytes::from([vec![1; width], vec![0; width]].concat()))
+                }
             };
             let tensor = Tensor {
                 name: "x".into(),

@@ -11,9 +11,9 @@ const EXTENSIONS: &[&str] = &["binary_tensor_data", "parameters", "schedule_poli
 /// `GET /v2`.
 #[derive(Serialize)]
 pub(crate) struct ServerMetadata {
-    name: &'static str,
-    version: &'static str,
-    extensions: &'static [&'static str],
+    pub(crate) name: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) extensions: &'static [&'static str],
 }
 
 /// What this server is.
