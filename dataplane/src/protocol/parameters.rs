@@ -103,7 +103,11 @@ mod tests {
             ("triton_x", Parameter::Bool(true), FaultKind::Unsupported),
             ("timeout", Parameter::Int(-1), FaultKind::Malformed),
             ("priority", Parameter::Text("1"), FaultKind::Malformed),
-            ("binary_data_output", Parameter::Int(1), FaultKind::Malformed),
+            (
+                "binary_data_output",
+                Parameter::Int(1),
+                FaultKind::Malformed,
+            ),
         ] {
             let fault = parameters.set(name, value).unwrap_err();
             assert_eq!(fault.kind, kind, "{name}");

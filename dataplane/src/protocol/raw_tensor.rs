@@ -26,7 +26,9 @@ pub(crate) fn decode(
         return Err(Fault::new(
             FaultKind::BadTensor,
             "invalid_shape",
-            format!("input '{name}': shape {shape:?} has a negative dimension or too many elements"),
+            format!(
+                "input '{name}': shape {shape:?} has a negative dimension or too many elements"
+            ),
         ));
     };
     let Some(width) = datatype.width() else {
@@ -139,7 +141,11 @@ mod tests {
             (Datatype::Int8, vec![-1], "00"),
         ] {
             let fault = decode("x", datatype, &shape, bytes_of(wire)).unwrap_err();
-            assert_eq!(fault.kind, FaultKind::BadTensor, "{datatype} {shape:?} {wire}");
+            assert_eq!(
+                fault.kind,
+                FaultKind::BadTensor,
+                "{datatype} {shape:?} {wire}"
+            );
             assert!(fault.message.contains("'x'"), "{}", fault.message);
         }
     }
