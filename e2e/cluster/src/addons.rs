@@ -3,7 +3,7 @@ use serde_json::{Value, json};
 
 use crate::{
     components::METRICS_PORT,
-    config::{DNS_ADDRESS, DNS_READY_PORT},
+    config::DNS_ADDRESS,
     sandbox::NODE_ADDRESS,
 };
 
@@ -20,7 +20,6 @@ pub(crate) fn manifests() -> Value {
     let dns = [
         Port { name: "dns", protocol: "UDP", port: 53, target: 53 },
         Port { name: "dns-tcp", protocol: "TCP", port: 53, target: 53 },
-        Port { name: "ready", protocol: "TCP", port: DNS_READY_PORT, target: DNS_READY_PORT },
     ];
     let metrics = [Port { name: "https", protocol: "TCP", port: 443, target: METRICS_PORT }];
     let mut items = service("kube-dns", Some(DNS_ADDRESS), &dns).to_vec();
