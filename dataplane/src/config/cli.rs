@@ -37,7 +37,7 @@ pub struct Cli {
     pub cache_dir: PathBuf,
 
     /// The ONNX Runtime library, looked for in the usual places when not given
-    #[arg(long, value_name = "FILE", env = "SERIN_RUNTIME_LIBRARY")]
+    #[arg(long, value_name = "FILE", env = "SERIN_ONNXRUNTIME")]
     pub runtime_library: Option<PathBuf>,
 
     /// How long to keep taking connections after SIGTERM, so that load balancers can notice

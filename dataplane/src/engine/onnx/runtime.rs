@@ -31,7 +31,7 @@ pub enum RuntimeError {
     /// No candidate exists.
     #[error(
         "ONNX Runtime was not found (looked for {looked_for}): run `serin runtime install`, or name the library \
-         with --onnxruntime or {VARIABLE}"
+         with --runtime-library or {VARIABLE}"
     )]
     NotFound {
         /// The candidates, in order.
@@ -40,7 +40,7 @@ pub enum RuntimeError {
     /// A library that cannot be loaded.
     #[error(
         "ONNX Runtime at {path} cannot be loaded ({reason}): run `serin runtime install`, or name another library \
-         with --onnxruntime or {VARIABLE}"
+         with --runtime-library or {VARIABLE}"
     )]
     Unusable {
         /// The library.
@@ -51,7 +51,7 @@ pub enum RuntimeError {
     /// A library older than [`MINIMUM_VERSION`].
     #[error(
         "ONNX Runtime at {path} is version {version}, at least {MINIMUM_VERSION} is needed: run \
-         `serin runtime install`, or name another library with --onnxruntime or {VARIABLE}"
+         `serin runtime install`, or name another library with --runtime-library or {VARIABLE}"
     )]
     TooOld {
         /// The library.
@@ -69,7 +69,7 @@ struct Places {
 }
 
 impl Runtime {
-    /// Opens ONNX Runtime. `named` is the `--onnxruntime` flag; without it `SERIN_ONNXRUNTIME`,
+    /// Opens ONNX Runtime. `named` is the `--runtime-library` flag; without it `SERIN_ONNXRUNTIME`,
     /// the executable's folder, the user's cache, `/usr/lib/serin` and the system's library path
     /// are looked at, in this order. The first call decides for the process.
     ///
