@@ -4,6 +4,8 @@
 mod args;
 mod check;
 mod failure;
+#[cfg(test)]
+mod run;
 mod runtime;
 mod source;
 mod terminal;

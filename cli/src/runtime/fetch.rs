@@ -87,7 +87,7 @@ fn finish(mut command: Command) -> Result<String, RuntimeError> {
         match child.try_wait() {
             Ok(Some(status)) => break status,
             Ok(None) if started.elapsed() < DEADLINE => {
-                std::thread::sleep(Duration::from_millis(100))
+                std::thread::sleep(Duration::from_millis(100));
             }
             Ok(None) => {
                 let _ = child.kill();
