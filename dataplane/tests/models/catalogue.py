@@ -160,6 +160,11 @@ SIGNATURES = [
         { code = ai.onnx.ml.LabelEncoder<keys_strings = ["cat", "dog", "Größe"], values_int64s = [0, 1, 2], default_int64 = -1>(word) }""",
     ),
     Model(
+        "mixed_inputs",
+        "Numbers and words in one request: Y is X, T is S.",
+        "(float[N,2] X, string[N] S) => (float[N,2] Y, string[N] T) { Y = Identity(X)  T = Identity(S) }",
+    ),
+    Model(
         "declared_wrong",
         "`label` is declared as [1] and has one value for each row (the place of the row's largest value), as LightGBM's exporter does.",
         "(float[N,4] X) => (int64[1] label) { label = ArgMax<axis = 1, keepdims = 0>(X) }",
