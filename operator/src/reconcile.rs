@@ -22,6 +22,7 @@ use crate::decide::{Plan, decide};
 use crate::error::Error;
 use crate::observe::conditions::Verdict;
 use crate::reconcile::context::Context;
+use crate::reconcile::report::Outcome;
 use crate::validated::validate;
 use crate::watches::Guarded;
 
@@ -74,6 +75,10 @@ pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<A
 }
 
 /// When to try again after a failure: later each time.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "kube calls it with owned arguments"
+)]
 pub fn on_error(service: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     let meta = service.meta();
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
@@ -118,17 +123,21 @@ async fn steps(service: &InferenceService, context: &Context) -> Result<Next, Er
     if blocked.is_none() {
         prune::prune(&wanted, &plan, context).await?;
     }
-    let verdict =
-        report::report(&greeted, &wanted, &plan, &live, blocked.as_ref(), context).await?;
-    Ok(next(&plan, &verdict))
+    let outcome = Outcome {
+        wanted: &wanted,
+        plan: &plan,
+        live: &live,
+        blocked: blocked.as_ref(),
+    };
+    let verdict = report::report(&greeted, &outcome, context).await?;
+    Ok(next(&plan, &verdict, blocked.is_some()))
 }
 
-fn next(plan: &Plan, verdict: &Verdict) -> Next {
+fn next(plan: &Plan, verdict: &Verdict, blocked: bool) -> Next {
+    let unfinished = plan.roles.again || plan.roles.replaced.is_some() || !plan.prune.is_empty();
     match verdict {
+        _ if unfinished && !blocked => Next::Again,
         Verdict::Stuck(..) => Next::Stuck,
-        _ if plan.roles.again || plan.roles.replaced.is_some() || !plan.prune.is_empty() => {
-            Next::Again
-        }
         Verdict::Moving(..) | Verdict::Stopped { stopping: true } => Next::Moving,
         Verdict::Done(_) | Verdict::Stopped { stopping: false } => Next::Settled,
     }

@@ -210,6 +210,10 @@ where
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "kube calls it with an owned argument"
+)]
 fn of_service<K: Resource>(object: K) -> Option<ObjectRef<Guarded>> {
     let service = object.labels().get(SERVICE)?;
     Some(ObjectRef::new(service).within(object.meta().namespace.as_deref()?))

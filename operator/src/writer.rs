@@ -74,8 +74,7 @@ impl Writer {
         if let (Kind::Deployment, Some(replicas)) = (child.kind, replicas) {
             body["spec"]["replicas"] = json!(replicas);
         }
-        self.apply(namespace, child.kind, &child.name, MAIN_MANAGER, &body)
-            .await
+        self.apply(namespace, child.kind, MAIN_MANAGER, &body).await
     }
 
     /// Brings an existing child, the one of this uid, to what it should be.
@@ -85,8 +84,7 @@ impl Writer {
     pub async fn update(&self, namespace: &str, child: &Child, uid: &str) -> Result<Value, Error> {
         let mut body = child.body.clone();
         body["metadata"]["uid"] = json!(uid);
-        self.apply(namespace, child.kind, &child.name, MAIN_MANAGER, &body)
-            .await
+        self.apply(namespace, child.kind, MAIN_MANAGER, &body).await
     }
 
     /// Writes the size of the Deployment of this uid.
@@ -106,14 +104,8 @@ impl Writer {
             "metadata": {"name": deployment, "uid": uid},
             "spec": {"replicas": replicas},
         });
-        self.apply(
-            namespace,
-            Kind::Deployment,
-            deployment,
-            SCALE_MANAGER,
-            &body,
-        )
-        .await
+        self.apply(namespace, Kind::Deployment, SCALE_MANAGER, &body)
+            .await
     }
 
     /// Counts a child that needed no write.
@@ -198,11 +190,11 @@ impl Writer {
         &self,
         namespace: &str,
         kind: Kind,
-        name: &str,
         manager: &str,
         body: &Value,
     ) -> Result<Value, Error> {
         self.check()?;
+        let name = body["metadata"]["name"].as_str().unwrap_or_default();
         let question = Question {
             verb: if manager == SCALE_MANAGER {
                 "scale"

@@ -41,28 +41,38 @@ pub async fn greet(service: &InferenceService, context: &Context) -> Result<Gree
     Ok(Greeted { service })
 }
 
+/// What a pass came to.
+#[derive(Clone, Copy)]
+pub struct Outcome<'a> {
+    /// What was asked for.
+    pub wanted: &'a ValidatedService,
+    /// What was decided.
+    pub plan: &'a Plan,
+    /// What there is now.
+    pub live: &'a Live,
+    /// What kept the pass from writing.
+    pub blocked: Option<&'a Trouble>,
+}
+
 /// Reports what the pass left behind.
 ///
 /// # Errors
 /// Where the write fails.
 pub async fn report(
     greeted: &Greeted,
-    wanted: &ValidatedService,
-    plan: &Plan,
-    live: &Live,
-    blocked: Option<&Trouble>,
+    outcome: &Outcome<'_>,
     context: &Context,
 ) -> Result<Verdict, Error> {
     let previous = greeted.service.status.clone().unwrap_or_default();
     let (mut status, verdict) = status(&Pass {
-        service: wanted,
-        plan,
-        live,
-        blocked,
+        service: outcome.wanted,
+        plan: outcome.plan,
+        live: outcome.live,
+        blocked: outcome.blocked,
         previous: &previous,
         now: (context.shared.clock)(),
     });
-    if blocked.is_some() {
+    if outcome.blocked.is_some() {
         // The Service may not have been turned: the revision that answers is still the old one.
         status.stable_revision.clone_from(&previous.stable_revision);
         status.version.clone_from(&previous.version);

@@ -127,6 +127,9 @@ struct World {
     present: BTreeMap<String, Presence>,
 }
 
+/// One write.
+type Step = Box<dyn FnOnce(&mut World)>;
+
 #[derive(Clone, Debug)]
 enum Happening {
     Declare(usize),
@@ -150,7 +153,7 @@ impl World {
             stopped: self.stopped,
             present: self.present.clone(),
         });
-        let mut steps: Vec<Box<dyn FnOnce(&mut Self)>> = Vec::new();
+        let mut steps: Vec<Step> = Vec::new();
         for name in roles.next.iter().chain([&roles.stable]).cloned() {
             steps.push(Box::new(move |world| {
                 world.present.entry(name).or_insert(STARTING);

@@ -1,1 +1,242 @@
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "json!({...}) reads best as an owned argument"
+)]
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::api::apps::v1::Deployment;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::live::Answer;
+
+fn source() -> Source {
+    Source::ConfigMap {
+        name: "iris-model".into(),
+        key: "iris.onnx".into(),
+    }
+}
+
+fn pod(status: Value) -> Arc<Pod> {
+    let pod = json!({"metadata": {"name": "iris-1-x"}, "status": status});
+    Arc::new(serde_json::from_value(pod).unwrap())
+}
+
+fn container_in(state: Value) -> Value {
+    json!({"containerStatuses": [{
+        "name": "server", "image": "serin-dataplane:1", "imageID": "", "ready": false,
+        "restartCount": 3, "state": state,
+    }]})
+}
+
+fn waiting(reason: &str) -> Value {
+    container_in(json!({"waiting": {"reason": reason, "message": "kubelet's words"}}))
+}
+
+fn ended(exit_code: i32, reason: &str, message: &str) -> Value {
+    container_in(
+        json!({"terminated": {"exitCode": exit_code, "reason": reason, "message": message}}),
+    )
+}
+
+fn unplaced(seconds: i64, message: &str) -> Value {
+    let since = Timestamp::from_second(seconds).unwrap().to_string();
+    json!({"conditions": [{
+        "type": "PodScheduled", "status": "False", "reason": "Unschedulable",
+        "message": message, "lastTransitionTime": since,
+    }]})
+}
+
+fn found_in(revision: &LiveRevision, state: SourceState) -> Option<Trouble> {
+    let now = Timestamp::from_second(1000).unwrap();
+    trouble("iris-1", revision, &source(), state, now)
+}
+
+fn found(status: Value) -> Option<Trouble> {
+    let revision = LiveRevision {
+        pods: vec![pod(status)],
+        ..LiveRevision::default()
+    };
+    found_in(&revision, SourceState::NotAsked)
+}
+
+#[test]
+fn each_state_of_a_pod_has_its_reason_and_says_what_to_do() {
+    let panicked = ended(101, "Error", "thread 'main' panicked");
+    let cases = [
+        (
+            waiting("ErrImagePull"),
+            Reason::ImagePullFailed,
+            true,
+            "imagePullSecrets",
+        ),
+        (
+            waiting("ImagePullBackOff"),
+            Reason::ImagePullFailed,
+            true,
+            "serin-dataplane:1",
+        ),
+        (
+            waiting("CreateContainerConfigError"),
+            Reason::MissingReference,
+            true,
+            "kubelet's words",
+        ),
+        (
+            ended(1, "Error", "iris.onnx is no ONNX model"),
+            Reason::LoadFailed,
+            true,
+            "iris.onnx is no ONNX model",
+        ),
+        (
+            ended(
+                1,
+                "Error",
+                "{\"level\":\"error\",\"message\":\"404 from h\"}\n",
+            ),
+            Reason::LoadFailed,
+            true,
+            "404 from h",
+        ),
+        (
+            ended(1, "Error", ""),
+            Reason::CrashLooping,
+            true,
+            "--previous",
+        ),
+        (panicked, Reason::CrashLooping, true, "exit code 101"),
+        (
+            ended(137, "OOMKilled", ""),
+            Reason::CrashLooping,
+            true,
+            "limits.memory",
+        ),
+        (
+            unplaced(900, "0/1 nodes: 1 Insufficient cpu."),
+            Reason::Unschedulable,
+            true,
+            "Insufficient cpu. Lower",
+        ),
+        (
+            unplaced(990, "0/1 nodes: 1 Insufficient cpu."),
+            Reason::Unschedulable,
+            false,
+            "add a node",
+        ),
+        (
+            unplaced(990, "persistentvolumeclaim \"m\" not found"),
+            Reason::MissingReference,
+            true,
+            "Create it",
+        ),
+    ];
+    for (status, reason, stalled, part) in cases {
+        let trouble = found(status.clone()).unwrap_or_else(|| panic!("{status}"));
+        assert_eq!(
+            (trouble.reason, trouble.stalled),
+            (reason, stalled),
+            "{status}"
+        );
+        assert!(trouble.message.contains(part), "{}", trouble.message);
+    }
+}
+
+#[test]
+fn a_healthy_or_merely_starting_pod_is_no_trouble() {
+    for status in [
+        waiting("ContainerCreating"),
+        container_in(json!({"running": {}})),
+        ended(0, "Completed", "bye"),
+        json!({}),
+    ] {
+        assert_eq!(found(status), None);
+    }
+}
+
+#[test]
+fn a_failure_stays_known_while_the_container_starts_again() {
+    let mut status = container_in(json!({"running": {}}));
+    status["containerStatuses"][0]["lastState"] =
+        json!({"terminated": {"exitCode": 1, "message": "no such file"}});
+    assert_eq!(found(status).unwrap().reason, Reason::LoadFailed);
+}
+
+#[test]
+fn a_missing_configmap_or_key_is_named() {
+    let revision = LiveRevision {
+        pods: vec![pod(waiting("ContainerCreating"))],
+        ..LiveRevision::default()
+    };
+    let message = |state| found_in(&revision, state).map(|trouble| trouble.message);
+    assert!(
+        message(SourceState::NoConfigMap)
+            .unwrap()
+            .contains("ConfigMap iris-model")
+    );
+    assert!(
+        message(SourceState::NoKey)
+            .unwrap()
+            .contains("key iris.onnx")
+    );
+    assert_eq!(message(SourceState::Present), None);
+}
+
+#[test]
+fn what_the_api_server_and_the_deployment_say_is_passed_on() {
+    let deployment = |type_: &str, status: &str| -> LiveRevision {
+        let object: Deployment = serde_json::from_value(json!({
+            "metadata": {"name": "iris-1"},
+            "spec": {"selector": {}, "template": {}},
+            "status": {"conditions": [{"type": type_, "status": status, "message": "exceeded quota: q"}]},
+        }))
+        .unwrap();
+        LiveRevision {
+            deployment: Some(Arc::new(object)),
+            ..LiveRevision::default()
+        }
+    };
+    let reason =
+        |revision| found_in(&revision, SourceState::NotAsked).map(|trouble| trouble.reason);
+    assert_eq!(
+        reason(deployment("ReplicaFailure", "True")),
+        Some(Reason::PodsRefused)
+    );
+    assert_eq!(
+        reason(deployment("Progressing", "False")),
+        Some(Reason::DeadlineExceeded)
+    );
+    assert_eq!(reason(deployment("Progressing", "True")), None);
+}
+
+#[test]
+fn what_a_running_pod_says_of_itself_is_believed() {
+    let saying = |phase: &str, message: Option<&str>| {
+        let answer = Answer {
+            phase: phase.into(),
+            message: message.map(str::to_owned),
+        };
+        let revision = LiveRevision {
+            answers: BTreeMap::from([("iris-1-x".to_owned(), answer)]),
+            ..LiveRevision::default()
+        };
+        found_in(&revision, SourceState::NotAsked)
+    };
+    let loading = saying(
+        "Loading",
+        Some("https://h/m: connection refused, trying again"),
+    )
+    .unwrap();
+    assert_eq!((loading.reason, loading.stalled), (Reason::Loading, false));
+    assert!(loading.message.contains("connection refused"));
+    assert_eq!(saying("Failed", None).unwrap().reason, Reason::LoadFailed);
+    assert_eq!(saying("Ready", None), None);
+}
+
+#[test]
+fn foreign_text_is_one_bounded_line() {
+    let said = format!("a\u{1b}[31m\n{}", "x".repeat(5000));
+    let quoted = quote(&said);
+    assert!(quoted.len() <= MAX_QUOTE && !quoted.contains(['\u{1b}', '\n']));
+}
