@@ -48,27 +48,26 @@ pub fn iris_service(folder: &str) -> Value {
 }
 
 /// The iris service with `fields` of its spec replaced (`null` removes one).
-pub fn iris_with(fields: Value) -> Value {
+pub fn iris_with(fields: &Value) -> Value {
     let mut service = iris_service("iris");
-    merge(&mut service, json!({ "spec": fields }));
+    merge(&mut service, &json!({ "spec": fields }));
     service
 }
 
 /// JSON merge patch (RFC 7396).
-fn merge(target: &mut Value, patch: Value) {
-    match patch {
-        Value::Object(fields) => {
-            if !target.is_object() {
-                *target = json!({});
-            }
-            for (name, value) in fields {
-                if value.is_null() {
-                    target.as_object_mut().map(|object| object.remove(&name));
-                } else {
-                    merge(&mut target[name.as_str()], value);
-                }
-            }
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(fields) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = json!({});
+    }
+    for (name, value) in fields {
+        if value.is_null() {
+            target.as_object_mut().map(|object| object.remove(name));
+        } else {
+            merge(&mut target[name.as_str()], value);
         }
-        value => *target = value,
     }
 }

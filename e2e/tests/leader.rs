@@ -1,0 +1,149 @@
+//! The loss of the operator that acts.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams};
+use serde_json::json;
+use serin_e2e::audit::AuditMark;
+use serin_e2e::world::OPERATOR_NAMESPACE;
+use serin_e2e::{TestNamespace, eventually, examples, seconds, world};
+
+/// The longest that nobody may act.
+const TAKEOVER: std::time::Duration = seconds(20);
+
+async fn holder(leases: &Api<Lease>) -> Result<String, String> {
+    let found = leases
+        .list(&ListParams::default())
+        .await
+        .map_err(|error| error.to_string())?;
+    match &found.items[..] {
+        [lease] => lease
+            .spec
+            .as_ref()
+            .and_then(|spec| spec.holder_identity.clone())
+            .filter(|holder| !holder.is_empty())
+            .ok_or_else(|| "the lease has no holder".to_owned()),
+        leases => Err(format!("{} leases instead of one", leases.len())),
+    }
+}
+
+/// A pod that may kill other pods' processes: it sees the node's.
+fn killer(image: &str, victim: &str) -> serde_json::Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "killer"},
+        "spec": {
+            "hostPID": true,
+            "restartPolicy": "Never",
+            "containers": [{
+                "name": "killer", "image": image, "args": ["kill", victim],
+                "securityContext": {"runAsUser": 0, "privileged": true}
+            }]
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_takes_over_from_a_killed_leader_and_creates_nothing_twice() {
+    let world = world();
+    let namespace = TestNamespace::new(world, "leader").await;
+    let privileged = TestNamespace::with_level(world, "killer", "privileged").await;
+    let leases: Api<Lease> = Api::namespaced(namespace.client.clone(), OPERATOR_NAMESPACE);
+    let operators: Api<Pod> = Api::namespaced(namespace.client.clone(), OPERATOR_NAMESPACE);
+    namespace.apply_model("iris");
+    let mark = AuditMark::now(world);
+
+    let service = |index: usize| {
+        let mut service = examples::iris_service("iris");
+        service["metadata"]["name"] = format!("iris-{index}").into();
+        service
+    };
+    namespace.apply(&service(0));
+    namespace.ready("iris-0", seconds(90)).await;
+
+    let before = eventually("somebody leads", seconds(30), || holder(&leases)).await;
+    let all = operators.list(&ListParams::default()).await.unwrap().items;
+    assert!(all.len() >= 2, "only {} operators", all.len());
+    let leader = all
+        .into_iter()
+        .find(|pod| {
+            pod.metadata
+                .name
+                .as_deref()
+                .is_some_and(|name| before.starts_with(name))
+        })
+        .unwrap_or_else(|| panic!("no operator is called {before}"));
+
+    // In the middle of work: the leader dies with objects half made.
+    namespace.apply(&service(1));
+    privileged.apply(&killer(
+        world.client_image(),
+        leader.metadata.uid.as_deref().unwrap(),
+    ));
+    let killed = eventually("the leader is killed", seconds(30), || async {
+        let pod = privileged.api::<Pod>().get("killer").await.unwrap();
+        match pod.status.and_then(|status| status.phase).as_deref() {
+            Some("Succeeded") => Ok(Instant::now()),
+            Some("Failed") => panic!("{}", privileged.kubectl(&["logs", "killer"]).stdout),
+            other => Err(format!("the killer is {other:?}")),
+        }
+    })
+    .await;
+    // Its container would start again under the same name; another operator is to take over.
+    operators
+        .delete(
+            leader.metadata.name.as_deref().unwrap(),
+            &DeleteParams::default().grace_period(0),
+        )
+        .await
+        .unwrap();
+    namespace.apply(&service(2));
+
+    eventually("another leads", TAKEOVER, || async {
+        match holder(&leases).await? {
+            same if same == before => Err(format!("still {same}")),
+            other => Ok(other),
+        }
+    })
+    .await;
+    println!("another led {:?} after the kill", killed.elapsed());
+    for name in ["iris-0", "iris-1", "iris-2"] {
+        namespace.ready(name, seconds(90)).await;
+        let deployments = namespace.deployments_of(name).await;
+        assert_eq!(deployments.len(), 1, "{name}: {deployments:?}");
+        assert_eq!(namespace.pods_of(name).await.len(), 1, "{name}");
+    }
+    if let Some(mark) = mark {
+        let mut created = BTreeMap::new();
+        for write in mark.operator_writes_in(&namespace.name) {
+            if write.code == 201 && !write.resource.starts_with("events") {
+                *created
+                    .entry(format!("{}/{}", write.resource, write.name))
+                    .or_insert(0) += 1;
+            }
+        }
+        assert!(
+            created.len() >= 9,
+            "a Service, a Deployment and a ConfigMap each: {created:?}"
+        );
+        assert!(created.values().all(|times| *times == 1), "{created:#?}");
+    }
+    // Both are there again for whoever comes next.
+    eventually("two operators are ready", seconds(60), || async {
+        let ready = world.kubectl(&[
+            "--namespace",
+            OPERATOR_NAMESPACE,
+            "get",
+            "deployment",
+            "serin",
+            "--output=jsonpath={.status.readyReplicas}",
+        ]);
+        (ready.stdout == "2").then_some(()).ok_or(ready.stdout)
+    })
+    .await;
+}
