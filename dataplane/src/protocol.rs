@@ -1,6 +1,7 @@
 //! Wire formats: each protocol turns bytes into a [`Call`](crate::types::Call) and a
 //! [`Reply`](crate::types::Reply) or [`Fault`](crate::fault::Fault) into bytes.
 
+mod bounds;
 pub mod errors;
 mod json;
 pub mod oip_grpc;

@@ -6,7 +6,9 @@ use super::proto::infer_parameter::ParameterChoice;
 use super::proto::model_infer_request::InferInputTensor;
 use super::proto::{InferParameter, ModelInferRequest};
 use super::typed;
+use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
+use crate::protocol::bounds;
 use crate::protocol::parameters::{Parameter, RequestParameters};
 use crate::protocol::raw_tensor;
 use crate::types::{Datatype, ModelRef, RequestedOutput, Tensor};
@@ -46,7 +48,15 @@ pub(super) fn model_ref(name: &str, version: &str) -> Result<ModelRef, Fault> {
 ///
 /// # Errors
 /// What `docs/errors.md` lists for tensors and parameters.
-pub(super) fn decode(request: ModelInferRequest) -> Result<Decoded, Fault> {
+pub(super) fn decode(request: ModelInferRequest, limits: &Limits) -> Result<Decoded, Fault> {
+    for (member, count) in [
+        ("inputs", request.inputs.len()),
+        ("outputs", request.outputs.len()),
+    ] {
+        if count > limits.tensors {
+            return Err(bounds::too_many_tensors(member, limits));
+        }
+    }
     let model = model_ref(&request.model_name, &request.model_version)?;
     let mut parameters = RequestParameters::default();
     for (name, value) in &request.parameters {
@@ -67,7 +77,7 @@ pub(super) fn decode(request: ModelInferRequest) -> Result<Decoded, Fault> {
         })
         .collect::<Result<_, _>>()?;
     let is_typed = request.inputs.iter().any(|input| input.contents.is_some());
-    let inputs = inputs(request.inputs, request.raw_input_contents)?;
+    let inputs = inputs(request.inputs, request.raw_input_contents, limits)?;
     Ok(Decoded {
         model,
         id: request.id,
@@ -78,7 +88,11 @@ pub(super) fn decode(request: ModelInferRequest) -> Result<Decoded, Fault> {
     })
 }
 
-fn inputs(inputs: Vec<InferInputTensor>, raw: Vec<Bytes>) -> Result<Vec<Tensor>, Fault> {
+fn inputs(
+    inputs: Vec<InferInputTensor>,
+    raw: Vec<Bytes>,
+    limits: &Limits,
+) -> Result<Vec<Tensor>, Fault> {
     if !raw.is_empty() {
         if raw.len() != inputs.len() {
             return Err(Fault::new(
@@ -106,11 +120,11 @@ fn inputs(inputs: Vec<InferInputTensor>, raw: Vec<Bytes>) -> Result<Vec<Tensor>,
     let mut raw = raw.into_iter();
     inputs
         .into_iter()
-        .map(|input| tensor(input, raw.next()))
+        .map(|input| tensor(input, raw.next(), limits))
         .collect()
 }
 
-fn tensor(input: InferInputTensor, raw: Option<Bytes>) -> Result<Tensor, Fault> {
+fn tensor(input: InferInputTensor, raw: Option<Bytes>, limits: &Limits) -> Result<Tensor, Fault> {
     let InferInputTensor {
         name,
         datatype,
@@ -132,10 +146,17 @@ fn tensor(input: InferInputTensor, raw: Option<Bytes>) -> Result<Tensor, Fault> 
             format!("input '{name}': datatype '{datatype}' is none of the protocol's"),
         ));
     };
+    if shape.len() > limits.dimensions {
+        return Err(bounds::too_many_dimensions(
+            &format!("{name}.shape"),
+            limits,
+        ));
+    }
     let data = match raw {
         Some(bytes) => raw_tensor::decode(&name, datatype, &shape, bytes)?,
         None => typed::decode(&name, datatype, &shape, contents.unwrap_or_default())?,
     };
+    bounds::check_elements(&name, &data, limits)?;
     Ok(Tensor {
         name,
         datatype,
@@ -160,6 +181,10 @@ mod tests {
     use super::super::proto::InferTensorContents;
     use super::*;
 
+    fn read(request: ModelInferRequest) -> Result<Decoded, Fault> {
+        decode(request, &Limits::default())
+    }
+
     fn input(name: &str) -> InferInputTensor {
         InferInputTensor {
             name: name.into(),
@@ -180,7 +205,7 @@ mod tests {
 
     #[test]
     fn raw_contents_must_be_as_many_as_the_inputs() {
-        let fault = decode(request(vec![input("a"), input("b")], &[b"\0\0\0\0"])).unwrap_err();
+        let fault = read(request(vec![input("a"), input("b")], &[b"\0\0\0\0"])).unwrap_err();
         assert!(fault.message.contains("1 entries for 2 inputs"), "{fault}");
     }
 
@@ -188,32 +213,43 @@ mod tests {
     fn an_input_may_not_come_twice_in_two_forms() {
         let mut both = input("a");
         both.contents = Some(InferTensorContents::default());
-        let fault = decode(request(vec![both], &[b"\0\0\0\0"])).unwrap_err();
+        let fault = read(request(vec![both], &[b"\0\0\0\0"])).unwrap_err();
         assert_eq!(fault.code, "raw_contents_mismatch");
     }
 
     #[test]
     fn the_answer_takes_the_form_of_the_request_unless_told_otherwise() {
         let raw = request(vec![input("a")], &[b"\0\0\0\0"]);
-        assert!(!decode(raw.clone()).unwrap().typed_answer);
+        assert!(!read(raw.clone()).unwrap().typed_answer);
         let mut typed = input("a");
         typed.contents = Some(InferTensorContents {
             fp32_contents: vec![1.0],
             ..Default::default()
         });
         let mut typed = request(vec![typed], &[]);
-        assert!(decode(typed.clone()).unwrap().typed_answer);
+        assert!(read(typed.clone()).unwrap().typed_answer);
         let binary = InferParameter {
             parameter_choice: Some(ParameterChoice::BoolParam(true)),
         };
         typed.parameters.insert("binary_data_output".into(), binary);
-        assert!(!decode(typed).unwrap().typed_answer);
+        assert!(!read(typed).unwrap().typed_answer);
     }
 
     #[test]
     fn an_empty_model_name_is_refused() {
         let mut nameless = request(vec![], &[]);
         nameless.model_name.clear();
-        assert_eq!(decode(nameless).unwrap_err().kind, FaultKind::Malformed);
+        assert_eq!(read(nameless).unwrap_err().kind, FaultKind::Malformed);
+    }
+
+    #[test]
+    fn more_inputs_or_dimensions_than_allowed_are_refused() {
+        let many = (0..257).map(|index| input(&index.to_string())).collect();
+        let fault = read(request(many, &[])).unwrap_err();
+        assert_eq!(fault.code, "too_many_tensors");
+        let mut deep = input("a");
+        deep.shape = vec![1; 17];
+        let fault = read(request(vec![deep], &[])).unwrap_err();
+        assert_eq!(fault.code, "too_many_dimensions");
     }
 }

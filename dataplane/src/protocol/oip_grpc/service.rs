@@ -75,7 +75,7 @@ impl<S: Serve> Inference<S> {
             outputs,
             parameters,
             typed_answer,
-        } = request::decode(request.into_inner())?;
+        } = request::decode(request.into_inner(), &self.limits)?;
         let budget = [asked, parameters.timeout]
             .into_iter()
             .flatten()

@@ -7,6 +7,7 @@ use super::parameters::{self, InputParameters, wrong_type};
 use super::{Forms, InferRequest};
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
+use crate::protocol::bounds;
 use crate::protocol::json::{JsonError, Kind, Problem, Reader};
 use crate::protocol::parameters::RequestParameters;
 use crate::protocol::raw_tensor;
@@ -173,7 +174,7 @@ impl RequestReader<'_> {
         while self.reader.element(&mut array)? {
             let path = format!("inputs[{}]", inputs.len());
             if inputs.len() == self.limits.tensors {
-                return Err(too_many("inputs", self.limits.tensors));
+                return Err(bounds::too_many_tensors("inputs", self.limits));
             }
             inputs.push(self.input(&path)?);
         }
@@ -267,21 +268,7 @@ impl RequestReader<'_> {
             }
             other => other,
         };
-        if let TensorData::Elements(all) = &data
-            && let Some(index) = all
-                .iter()
-                .position(|one| one.len() > self.limits.element_bytes)
-        {
-            return Err(Fault::new(
-                FaultKind::BadTensor,
-                "element_too_large",
-                format!(
-                    "input '{name}': element {index} has {} bytes, at most {} are taken",
-                    all[index].len(),
-                    self.limits.element_bytes
-                ),
-            ));
-        }
+        bounds::check_elements(&name, &data, self.limits)?;
         Ok(Tensor {
             name,
             datatype,
@@ -302,7 +289,7 @@ impl RequestReader<'_> {
         while self.reader.element(&mut array)? {
             let path = format!("outputs[{}]", outputs.len());
             if outputs.len() == self.limits.tensors {
-                return Err(too_many("outputs", self.limits.tensors));
+                return Err(bounds::too_many_tensors("outputs", self.limits));
             }
             self.expect(Kind::Object, &path, "an object")?;
             let mut seen = Seen::default();
@@ -345,15 +332,7 @@ impl RequestReader<'_> {
                 .with_param(path.clone())
             };
             if shape.len() == self.limits.dimensions {
-                return Err(Fault::new(
-                    FaultKind::BadTensor,
-                    "too_many_dimensions",
-                    format!(
-                        "'{path}' has more than {} dimensions",
-                        self.limits.dimensions
-                    ),
-                )
-                .with_param(path));
+                return Err(bounds::too_many_dimensions(&path, self.limits));
             }
             let kind = self.reader.kind()?;
             if kind != Kind::Number {
@@ -414,15 +393,6 @@ fn missing(path: &str) -> Fault {
         format!("'{path}' is missing"),
     )
     .with_param(path)
-}
-
-fn too_many(member: &str, limit: usize) -> Fault {
-    Fault::new(
-        FaultKind::Malformed,
-        "too_many_tensors",
-        format!("'{member}' lists more than {limit}"),
-    )
-    .with_param(member)
 }
 
 fn size_mismatch(message: String) -> Fault {
