@@ -59,6 +59,20 @@ impl Barrier {
         open
     }
 
+    /// The watch showed a child of the service at this resource version, be it for the last time.
+    pub fn saw(&self, service: &str, kind: Kind, name: &str, version: &str) {
+        let mut writes = self.lock();
+        let Some(pending) = writes.get_mut(service) else {
+            return;
+        };
+        pending.retain(|(expected, _)| match expected {
+            Expected::Child(of, called, wanted) => {
+                (*of, called.as_str()) != (kind, name) || !at_least(version, wanted)
+            }
+            Expected::Gone(..) | Expected::Service(_) => true,
+        });
+    }
+
     /// Forgets a service that is gone.
     pub fn forget(&self, service: &str) {
         self.lock().remove(service);
@@ -130,6 +144,19 @@ mod tests {
             barrier.is_open("s", &Store(Some(("u", "9")), "1")),
             "what was seen is not waited for again"
         );
+    }
+
+    #[test]
+    fn a_write_that_was_seen_and_then_deleted_by_somebody_is_not_waited_for() {
+        let barrier = Barrier::default();
+        barrier.wrote(
+            "s",
+            Expected::Child(Kind::Service, "iris".into(), "10".into()),
+        );
+        barrier.saw("s", Kind::Service, "iris", "9");
+        assert!(!barrier.is_open("s", &Store(None, "1")));
+        barrier.saw("s", Kind::Service, "iris", "12");
+        assert!(barrier.is_open("s", &Store(None, "1")));
     }
 
     #[test]

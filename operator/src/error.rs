@@ -8,7 +8,7 @@ use crate::child::Kind;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The API server said no, or could not be asked.
-    #[error("{verb} {kind} {name}: {source}")]
+    #[error("{verb} {kind} {name}: {}", answer(source))]
     Api {
         /// What was asked: `get`, `apply`, `scale`, `delete`, `report`.
         verb: &'static str,
@@ -107,6 +107,16 @@ impl Error {
             },
             _ => None,
         }
+    }
+}
+
+/// The API server's words, without the debugging text that the client adds to them.
+fn answer(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => {
+            format!("{} ({} {})", status.message, status.code, status.reason)
+        }
+        other => other.to_string(),
     }
 }
 

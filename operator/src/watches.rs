@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use futures_util::{Stream, StreamExt, TryStreamExt};
+use futures_util::stream::BoxStream;
+use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -21,6 +22,8 @@ use serin_crds::labels::{MANAGED_BY, MANAGER, SERVICE};
 use std::time::Duration;
 use tokio::sync::watch;
 
+use crate::barrier::Barrier;
+use crate::child::Kind;
 use crate::reconcile::context::{Context, Shared};
 use crate::reconcile::{on_error, reconcile};
 
@@ -129,12 +132,19 @@ async fn run_scope(shared: Shared, namespace: Option<&str>, mut stop: watch::Rec
             predicates::generation,
             kube::runtime::PredicateConfig::default(),
         );
-    let (pods, config_maps, deployments, addresses, autoscalers) = (
-        children(&client, namespace, writers.pods, slim_pod),
-        children(&client, namespace, writers.config_maps, |_| ()),
-        children(&client, namespace, writers.deployments, slim_deployment),
-        children(&client, namespace, writers.addresses, |_| ()),
-        children(&client, namespace, writers.autoscalers, |_| ()),
+    let seen = Watched {
+        client: &client,
+        namespace,
+        barrier: &context.shared.barrier,
+    };
+    let pods = seen.children(None, writers.pods, slim_pod);
+    let config_maps = seen.children(Some(Kind::ConfigMap), writers.config_maps, |_| ());
+    let deployments = seen.children(Some(Kind::Deployment), writers.deployments, slim_deployment);
+    let addresses = seen.children(Some(Kind::Service), writers.addresses, |_| ());
+    let autoscalers = seen.children(
+        Some(Kind::HorizontalPodAutoscaler),
+        writers.autoscalers,
+        |_| (),
     );
     let config = Config::default()
         .concurrency(CONCURRENCY)
@@ -164,36 +174,70 @@ async fn run_scope(shared: Shared, namespace: Option<&str>, mut stop: watch::Rec
         .await;
 }
 
-/// Changes of the objects that carry our label, in a store.
-fn children<K>(
-    client: &Client,
-    namespace: Option<&str>,
-    writer: Writer<K>,
-    slim: impl Fn(&mut K) + Send + 'static,
-) -> impl Stream<Item = Result<K, watcher::Error>> + Send + 'static
-where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + std::fmt::Debug
-        + DeserializeOwned
-        + Send
-        + Sync
-        + 'static,
-{
-    let ours = page().labels(&format!("{MANAGED_BY}={MANAGER}"));
-    watcher(api::<K>(client, namespace), ours)
-        .default_backoff()
-        .modify(move |object| {
-            slim(object);
-            keep_owners_of_replicas(object.managed_fields_mut());
-        })
-        .reflect(writer)
-        .touched_objects()
-        // Not by generation: that would hide deletions, and every change of a status.
-        .predicate_filter(
-            predicates::resource_version,
-            kube::runtime::PredicateConfig::default(),
-        )
+/// Where to watch, and whom to tell.
+struct Watched<'a> {
+    client: &'a Client,
+    namespace: Option<&'a str>,
+    barrier: &'a Arc<Barrier>,
+}
+
+impl Watched<'_> {
+    /// Changes of the objects that carry our label, in a store. `kind` where we write them.
+    fn children<K>(
+        &self,
+        kind: Option<Kind>,
+        writer: Writer<K>,
+        slim: impl Fn(&mut K) + Send + 'static,
+    ) -> BoxStream<'static, Result<K, watcher::Error>>
+    where
+        K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+            + Clone
+            + std::fmt::Debug
+            + DeserializeOwned
+            + Send
+            + Sync
+            + 'static,
+    {
+        let ours = page().labels(&format!("{MANAGED_BY}={MANAGER}"));
+        let barrier = Arc::clone(self.barrier);
+        watcher(api::<K>(self.client, self.namespace), ours)
+            .default_backoff()
+            .modify(move |object| {
+                slim(object);
+                keep_owners_of_replicas(object.managed_fields_mut());
+            })
+            .reflect(writer)
+            .inspect_ok(move |event| {
+                if let Some(kind) = kind {
+                    tell(&barrier, kind, event);
+                }
+            })
+            .touched_objects()
+            // Not by generation: that would hide deletions, and every change of a status.
+            .predicate_filter(
+                predicates::resource_version,
+                kube::runtime::PredicateConfig::default(),
+            )
+            .boxed()
+    }
+}
+
+/// Tells what waits for our own writes that one of them, or its end, has shown.
+fn tell<K: Resource>(barrier: &Barrier, kind: Kind, event: &watcher::Event<K>) {
+    let (watcher::Event::Apply(object)
+    | watcher::Event::InitApply(object)
+    | watcher::Event::Delete(object)) = event
+    else {
+        return;
+    };
+    let owners = object.owner_references().iter();
+    for owner in owners.filter(|owner| owner.controller == Some(true)) {
+        let (name, version) = (
+            object.name_any(),
+            object.resource_version().unwrap_or_default(),
+        );
+        barrier.saw(&owner.uid, kind, &name, &version);
+    }
 }
 
 fn page() -> watcher::Config {

@@ -4,6 +4,11 @@
 //! applies. A change of a children file restarts every model on an upgrade of the operator where
 //! it touches a pod template: think twice, then write them anew with `SERIN_UPDATE_GOLDEN=1`.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that cannot read its files must fail"
+)]
+
 use std::path::{Path, PathBuf};
 
 use serin_crds::{InferenceService, InferenceServiceStatus};

@@ -31,7 +31,6 @@ pub fn deployment(service: &ValidatedService, blueprint: &Blueprint) -> Child {
             }),
             progress_deadline_seconds: Some(LOAD_TIMEOUT_SECONDS),
             revision_history_limit: Some(2),
-            min_ready_seconds: Some(0),
             template: pod::template(service, blueprint),
             ..DeploymentSpec::default()
         },

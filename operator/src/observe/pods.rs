@@ -1,6 +1,7 @@
 //! Why a revision's pods do not answer.
 
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serin_crds::status::Reason;
 
@@ -9,9 +10,9 @@ use crate::live::{LiveRevision, SourceState};
 use crate::observe::Trouble;
 use crate::validated::Source;
 
-/// Seconds for which a pod may wait for a node before that counts as trouble: a scheduler needs
-/// some, and a cluster that grows on demand may need more, which the message allows for.
-const SCHEDULING_GRACE_SECONDS: i64 = 15;
+/// Seconds for which a pod may wait for a node, or for a ConfigMap that is applied just after
+/// its service, before somebody is called for help. The message is there from the beginning.
+const GRACE_SECONDS: i64 = 15;
 
 /// Longest quotation of what a pod or the cluster said.
 const MAX_QUOTE: usize = 500;
@@ -29,7 +30,7 @@ pub fn trouble(
     now: Timestamp,
 ) -> Option<Trouble> {
     refused(name, revision)
-        .or_else(|| missing_source(revision, source, source_state))
+        .or_else(|| missing_source(revision, source, source_state, now))
         .or_else(|| revision.pods.iter().find_map(|pod| in_container(pod)))
         .or_else(|| revision.pods.iter().find_map(|pod| unschedulable(pod, now)))
         .or_else(|| answered(revision))
@@ -78,13 +79,16 @@ fn refused(name: &str, revision: &LiveRevision) -> Option<Trouble> {
     ))
 }
 
-fn missing_source(revision: &LiveRevision, source: &Source, state: SourceState) -> Option<Trouble> {
+fn missing_source(
+    revision: &LiveRevision,
+    source: &Source,
+    state: SourceState,
+    now: Timestamp,
+) -> Option<Trouble> {
     let Source::ConfigMap { name, key } = source else {
         return None;
     };
-    if !revision.pods.iter().any(|pod| waits_for_creation(pod)) {
-        return None;
-    }
+    let pod = revision.pods.iter().find(|pod| waits_for_creation(pod))?;
     let message = match state {
         SourceState::NotAsked | SourceState::Present => return None,
         SourceState::NoConfigMap => format!(
@@ -96,7 +100,8 @@ fn missing_source(revision: &LiveRevision, source: &Source, state: SourceState) 
              Add it, or correct the URI; the pods start by themselves within two minutes"
         ),
     };
-    Some(Trouble::stalled(Reason::MissingReference, message))
+    let since = pod.metadata.creation_timestamp.as_ref();
+    Some(after_grace(Reason::MissingReference, message, since, now))
 }
 
 fn in_container(pod: &Pod) -> Option<Trouble> {
@@ -206,14 +211,18 @@ fn unschedulable(pod: &Pod, now: Timestamp) -> Option<Trouble> {
          spec.podTemplate.spec, or add a node",
         quote(said)
     );
-    let since = scheduled
-        .last_transition_time
-        .as_ref()
-        .map_or(now, |time| time.0);
-    if now.as_second() - since.as_second() < SCHEDULING_GRACE_SECONDS {
-        return Some(Trouble::passing(Reason::Unschedulable, message));
+    let since = scheduled.last_transition_time.as_ref();
+    Some(after_grace(Reason::Unschedulable, message, since, now))
+}
+
+/// Trouble that may pass by itself at first.
+fn after_grace(reason: Reason, message: String, since: Option<&Time>, now: Timestamp) -> Trouble {
+    let age = since.map_or(0, |since| now.as_second() - since.0.as_second());
+    if age < GRACE_SECONDS {
+        Trouble::passing(reason, message)
+    } else {
+        Trouble::stalled(reason, message)
     }
-    Some(Trouble::stalled(Reason::Unschedulable, message))
 }
 
 /// What running pods say of themselves.

@@ -170,6 +170,8 @@ fn a_missing_configmap_or_key_is_named() {
         ..LiveRevision::default()
     };
     let message = |state| found_in(&revision, state).map(|trouble| trouble.message);
+    let waits = found_in(&revision, SourceState::NoConfigMap).unwrap();
+    assert!(!waits.stalled, "it may be applied in a moment");
     assert!(
         message(SourceState::NoConfigMap)
             .unwrap()
