@@ -1,0 +1,73 @@
+//! What is served, where, and how to try it.
+
+use std::net::SocketAddr;
+
+use super::plan::Plan;
+use super::request::{Body, curl};
+
+/// The text that `serin run` prints once every model answers. `bodies` has a request for each
+/// model of the plan, where there is one to show.
+pub fn announcement(address: SocketAddr, plan: &Plan, bodies: &[Option<Body>]) -> String {
+    let base = base_url(address);
+    let mut text = String::new();
+    for ((model, origin), body) in plan.config.models.iter().zip(&plan.models).zip(bodies) {
+        text.push_str(&format!(
+            "\n{} version {} answers at {base}/v2/models/{}\n  from {}, revision {}\n",
+            model.name, model.version, model.name, origin.file, origin.revision.name
+        ));
+        match body {
+            Some(body) => text.push_str(&format!("  try it: {}\n", curl(&base, &model.name, body))),
+            None => text.push_str(&format!(
+                "  what it takes: curl -s {base}/v2/models/{}\n",
+                model.name
+            )),
+        }
+    }
+    text.push_str("\nCtrl-C ends it, after the requests that are under way.\n");
+    text
+}
+
+/// Where this machine reaches `address`: an address that stands for all of them is reached by the
+/// loopback one.
+fn base_url(address: SocketAddr) -> String {
+    let mut reached = address;
+    if address.ip().is_unspecified() {
+        reached.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{reached}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::plan;
+    use super::*;
+    use serin_crds::manifest::parse;
+
+    #[test]
+    fn each_model_is_told_with_its_address_and_a_request() {
+        let text = "apiVersion: serin.dev/v1alpha1\nkind: InferenceService\nmetadata: {name: iris}\nspec: {model: {version: '2', source: {uri: 'https://models.example.com/a.onnx'}}}\n";
+        let scratch = tempfile::tempdir().unwrap();
+        let plan = plan::plan(&parse("iris.yaml", text).unwrap(), scratch.path()).unwrap();
+        let revision = plan.config.revision.clone();
+        let address = "0.0.0.0:8080".parse().unwrap();
+        let body = Body::File("examples/iris/requests/setosa.json".into());
+        assert_eq!(
+            announcement(address, &plan, &[Some(body)]),
+            format!(
+                "\niris version 2 answers at http://127.0.0.1:8080/v2/models/iris\n  from iris.yaml, revision {revision}\n  try it: curl -s http://127.0.0.1:8080/v2/models/iris/infer -d @examples/iris/requests/setosa.json\n\nCtrl-C ends it, after the requests that are under way.\n"
+            )
+        );
+        assert!(
+            announcement(address, &plan, &[None])
+                .contains("what it takes: curl -s http://127.0.0.1:8080/v2/models/iris\n")
+        );
+    }
+
+    #[test]
+    fn an_ipv6_address_is_bracketed() {
+        assert_eq!(base_url("[::]:80".parse().unwrap()), "http://[::1]:80");
+    }
+}
