@@ -21,6 +21,8 @@ pub struct Options {
     pub bind: IpAddr,
     /// Every HTTP protocol and `/metrics`; 0 takes a free port.
     pub http_port: u16,
+    /// gRPC alone, for clients that want a port of their own for it; 0 takes a free port.
+    pub grpc_port: u16,
     /// Probes, status and metrics; 0 takes a free port.
     pub admin_port: u16,
     /// Where fetched models are kept; the only folder that is written to.
@@ -41,6 +43,7 @@ impl Default for Options {
         Self {
             bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             http_port: 8080,
+            grpc_port: 8081,
             admin_port: 8082,
             cache_dir: PathBuf::from(serin_crds::pod_config::CACHE_MOUNT_PATH),
             runtime_library: None,

@@ -20,6 +20,8 @@ pub enum FaultKind {
     NotFound,
     /// The path exists, the method does not. 405.
     MethodNotAllowed,
+    /// The body comes too slowly. 408.
+    SlowBody,
     /// The body is larger than allowed. 413.
     TooLarge,
     /// A content coding that is not understood. 415.
@@ -86,13 +88,14 @@ impl Fault {
 
 impl FaultKind {
     /// Every kind, in the order of `docs/errors.md`.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Malformed,
         Self::BadTensor,
         Self::Unsupported,
         Self::Forbidden,
         Self::NotFound,
         Self::MethodNotAllowed,
+        Self::SlowBody,
         Self::TooLarge,
         Self::UnsupportedEncoding,
         Self::Overloaded,
@@ -111,6 +114,7 @@ impl FaultKind {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::SlowBody => 408,
             Self::TooLarge => 413,
             Self::UnsupportedEncoding => 415,
             Self::Cancelled => 499,
@@ -126,7 +130,7 @@ impl FaultKind {
         match self {
             Self::Cancelled => 1,
             Self::Malformed | Self::BadTensor | Self::Unsupported => 3,
-            Self::Timeout => 4,
+            Self::SlowBody | Self::Timeout => 4,
             Self::NotFound => 5,
             Self::Forbidden => 7,
             Self::TooLarge => 8,
@@ -145,6 +149,7 @@ impl FaultKind {
             | Self::Forbidden
             | Self::NotFound
             | Self::MethodNotAllowed
+            | Self::SlowBody
             | Self::TooLarge
             | Self::UnsupportedEncoding
             | Self::NotImplemented => "client_error",

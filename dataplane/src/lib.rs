@@ -15,5 +15,7 @@ pub mod engine;
 pub mod fault;
 pub mod lifecycle;
 pub mod pipeline;
+pub mod protocol;
+pub mod server;
 pub mod telemetry;
 pub mod types;

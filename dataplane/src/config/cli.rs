@@ -24,9 +24,13 @@ pub struct Cli {
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
     pub bind: IpAddr,
 
-    /// Port of every HTTP protocol and of /metrics; 0 takes a free one
+    /// Port of every HTTP protocol, gRPC included, and of /metrics; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     pub http_port: u16,
+
+    /// Port of gRPC alone; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8081)]
+    pub grpc_port: u16,
 
     /// Port of probes and status; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 8082)]
@@ -90,6 +94,7 @@ impl Cli {
         Options {
             bind: self.bind,
             http_port: self.http_port,
+            grpc_port: self.grpc_port,
             admin_port: self.admin_port,
             cache_dir: self.cache_dir.clone(),
             runtime_library: self.runtime_library.clone(),

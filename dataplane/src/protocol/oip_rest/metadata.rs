@@ -37,8 +37,9 @@ pub(crate) struct ModelMetadata<'a> {
 /// What there is to know beyond the protocol.
 #[derive(Serialize)]
 struct ModelParameters<'a> {
-    #[serde(skip_serializing_if = "str::is_empty")]
-    unserved_outputs: &'a str,
+    /// Outputs of types that the protocol has no name for, joined by commas.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    unserved_outputs: String,
     max_batch_rows: usize,
     batching: &'a str,
 }
@@ -51,8 +52,8 @@ struct TensorMetadata<'a> {
 }
 
 impl<'a> ModelMetadata<'a> {
-    /// Metadata of `model`; `unserved` are the names of outputs without a protocol type, joined.
-    pub(crate) fn new(model: &'a ModelDescription, unserved: &'a str) -> Self {
+    /// Metadata of `model`.
+    pub(crate) fn new(model: &'a ModelDescription) -> Self {
         Self {
             name: &model.name,
             versions: &model.versions,
@@ -60,7 +61,7 @@ impl<'a> ModelMetadata<'a> {
             inputs: tensors(&model.signature.inputs),
             outputs: tensors(&model.signature.outputs),
             parameters: ModelParameters {
-                unserved_outputs: unserved,
+                unserved_outputs: model.signature.unserved_outputs.join(","),
                 max_batch_rows: model.batching.max_rows,
                 batching: &model.batching.reason,
             },

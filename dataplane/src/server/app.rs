@@ -1,0 +1,59 @@
+//! What every handler shares.
+
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use super::Parts;
+use super::body::Budget;
+use crate::config::Limits;
+use crate::lifecycle::Lifecycle;
+use crate::telemetry::{Exposition, Metrics};
+
+pub(super) struct App<S> {
+    pub(super) service: Arc<S>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) exposition: Exposition,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) bodies: Arc<Budget>,
+    /// Bounds the large bodies that are read or written at once, off the network's threads.
+    pub(super) heavy: Semaphore,
+}
+
+impl<S> App<S> {
+    pub(super) fn new(parts: Parts<S>, limits: Limits) -> Self {
+        Self {
+            service: parts.service,
+            exposition: Exposition::new(Arc::clone(&parts.metrics)),
+            metrics: parts.metrics,
+            lifecycle: parts.lifecycle,
+            bodies: Budget::new(limits.body_bytes_in_flight),
+            limits: Arc::new(limits),
+            heavy: Semaphore::new(available_parallelism().map_or(1, usize::from)),
+        }
+    }
+
+    /// A JSON answer, counted under its route.
+    pub(super) fn json(
+        &self,
+        route: &'static str,
+        status: StatusCode,
+        document: &impl Serialize,
+    ) -> Response<Body> {
+        self.metrics.http_request(route, status.as_u16());
+        // Documents are structs of strings and numbers: serialising them cannot fail.
+        let body = serde_json::to_vec(document).unwrap_or_default();
+        let mut response = Response::new(Body::from(Bytes::from(body)));
+        *response.status_mut() = status;
+        let json = HeaderValue::from_static("application/json");
+        response.headers_mut().insert(CONTENT_TYPE, json);
+        response
+    }
+}

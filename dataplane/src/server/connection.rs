@@ -1,0 +1,250 @@
+//! One connection: which HTTP it speaks, how long it may be silent, how it ends.
+//!
+//! Why not hyper's own header timer: it also runs between requests, so one number would have to
+//! serve as header timeout (10 s) and keep-alive time (60 s), and it allocates a timer for each
+//! request. Here a connection has one timer, moved only when a deadline comes nearer.
+
+mod activity;
+mod io;
+mod sniff;
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use prometheus_client::metrics::gauge::Gauge;
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::task::TaskTracker;
+
+use self::activity::{Activity, Silence};
+use self::io::Watched;
+use self::sniff::{Spoken, sniff};
+use super::exchange;
+use crate::config::Limits;
+use crate::telemetry::Metrics;
+
+pub(super) use self::activity::InFlight;
+
+/// HTTP/2 pings a silent peer after this long...
+const HTTP2_KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// ...and gives it up when no answer comes within this.
+const HTTP2_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes a peer may send ahead of our reading, on one stream and on a whole connection.
+const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
+const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
+/// When the port closes: for the first request of a connection that has sent none.
+const CLOSING_FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// What connections do when a request ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Stage {
+    /// They stay open.
+    Open = 0,
+    /// They are told to go elsewhere: `Connection: close` with the next answer, GOAWAY.
+    Draining = 1,
+    /// Idle ones close at once.
+    Closing = 2,
+}
+
+/// The connections of one port.
+pub(super) struct Connections {
+    pub(super) limits: Limits,
+    pub(super) metrics: Arc<Metrics>,
+    stage: AtomicU8,
+    open: Mutex<Vec<Weak<Activity>>>,
+    tasks: TaskTracker,
+    gauge: Gauge,
+}
+
+impl Connections {
+    pub(super) fn new(limits: Limits, gauge: Gauge, metrics: &Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self {
+            limits,
+            metrics: Arc::clone(metrics),
+            stage: AtomicU8::new(Stage::Open as u8),
+            open: Mutex::default(),
+            tasks: TaskTracker::new(),
+            gauge,
+        })
+    }
+
+    pub(super) fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Open,
+            1 => Stage::Draining,
+            _ => Stage::Closing,
+        }
+    }
+
+    /// Moves every connection to a later stage.
+    pub(super) fn enter(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        for activity in open.iter().filter_map(Weak::upgrade) {
+            activity.wake();
+        }
+    }
+
+    /// Returns when no connection is left; none may be spawned any more.
+    pub(super) async fn ended(&self) {
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    /// Serves a connection by `router`; `slot` is its place among those allowed.
+    pub(super) fn spawn(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        router: Router,
+        slot: OwnedSemaphorePermit,
+    ) {
+        let connections = Arc::clone(self);
+        self.tasks.spawn(async move {
+            connections.gauge.inc();
+            Arc::clone(&connections).serve(stream, router).await;
+            connections.gauge.dec();
+            drop(slot);
+        });
+    }
+
+    fn register(&self) -> Arc<Activity> {
+        let activity = Arc::new(Activity::new());
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Entries of ended connections are dropped when the list would grow.
+        if open.len() == open.capacity() {
+            open.retain(|entry| entry.strong_count() > 0);
+        }
+        open.push(Arc::downgrade(&activity));
+        activity
+    }
+
+    async fn serve(self: Arc<Self>, stream: TcpStream, router: Router) {
+        let activity = self.register();
+        let silence = poll_fn(|cx| {
+            activity.register(cx.waker());
+            match self.stage() {
+                Stage::Closing => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        });
+        let Some(spoken) = sniff(&stream, self.limits.first_byte_timeout, silence).await else {
+            return;
+        };
+        let io = Watched::new(stream, Arc::clone(&activity));
+        let service = {
+            let (connections, activity) = (Arc::clone(&self), Arc::clone(&activity));
+            service_fn(move |request: hyper::Request<Incoming>| {
+                let in_flight = InFlight::new(&activity);
+                let connections = Arc::clone(&connections);
+                let exchange = exchange::serve(connections, router.clone(), request, in_flight);
+                async move { Ok::<_, Infallible>(exchange.await) }
+            })
+        };
+        let limits = &self.limits;
+        let ended = match spoken {
+            Spoken::Http1 => {
+                let connection = http1::Builder::new()
+                    .max_header_size(limits.header_bytes)
+                    .max_headers(limits.header_fields)
+                    .serve_connection(io, service);
+                let leave_at = (Stage::Closing, |connection: Pin<&mut _>| {
+                    http1::Connection::graceful_shutdown(connection);
+                });
+                self.watch(&activity, spoken, connection, leave_at).await
+            }
+            Spoken::Http2 => {
+                let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
+                let connection = http2::Builder::new(TokioExecutor::new())
+                    .timer(TokioTimer::new())
+                    .max_concurrent_streams(limits.http2_streams)
+                    .max_header_list_size(header_bytes)
+                    .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+                    .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
+                    .keep_alive_interval(HTTP2_KEEP_ALIVE)
+                    .keep_alive_timeout(HTTP2_KEEP_ALIVE_TIMEOUT)
+                    .serve_connection(io, service);
+                let leave_at = (Stage::Draining, |connection: Pin<&mut _>| {
+                    http2::Connection::graceful_shutdown(connection);
+                });
+                self.watch(&activity, spoken, connection, leave_at).await
+            }
+        };
+        tracing::debug!(?spoken, ?ended, "connection ended");
+    }
+
+    /// Runs a connection to its end, or to its deadline. At the stage of `leave_at` it is told to
+    /// shut down in its protocol's graceful way, but not before its first request: a connection
+    /// that was accepted is served.
+    async fn watch<C>(
+        &self,
+        activity: &Activity,
+        spoken: Spoken,
+        connection: C,
+        leave_at: (Stage, impl Fn(Pin<&mut C>)),
+    ) -> Ended
+    where
+        C: Future<Output = hyper::Result<()>>,
+    {
+        let (leave_at, shut_down) = leave_at;
+        let mut connection = pin!(connection);
+        let mut timer = pin!(sleep_until(
+            activity.started() + self.limits.first_byte_timeout
+        ));
+        let mut told = false;
+        poll_fn(|cx| {
+            activity.register(cx.waker());
+            loop {
+                if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(Ended::Closed(result.err()));
+                }
+                if told || self.stage() < leave_at || !activity.has_served() {
+                    break;
+                }
+                told = true;
+                shut_down(connection.as_mut());
+            }
+            let silence = Silence {
+                spoken,
+                closing: self.stage() == Stage::Closing,
+            };
+            // The timer moves only towards an earlier deadline, or after it has fired: mostly a
+            // request costs no timer at all.
+            while let Some(deadline) = activity.deadline(silence, &self.limits) {
+                if deadline < timer.deadline() || timer.is_elapsed() {
+                    timer.as_mut().reset(deadline);
+                }
+                match timer.as_mut().poll(cx) {
+                    Poll::Pending => break,
+                    Poll::Ready(()) if Instant::now() >= deadline => {
+                        return Poll::Ready(Ended::Silent);
+                    }
+                    Poll::Ready(()) => {}
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+}
+
+/// How a connection ended.
+#[derive(Debug)]
+#[allow(dead_code, reason = "read by the log line alone")]
+enum Ended {
+    /// By either side, or broken.
+    Closed(Option<hyper::Error>),
+    /// Closed for saying nothing, or taking nothing, for too long.
+    Silent,
+}

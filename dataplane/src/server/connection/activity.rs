@@ -1,0 +1,195 @@
+//! What a connection is doing, as its deadlines need to know it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use futures_util::task::AtomicWaker;
+use tokio::time::Instant;
+
+use super::CLOSING_FIRST_REQUEST;
+use super::sniff::Spoken;
+use crate::config::Limits;
+
+/// Shared by a connection's task, its socket and its requests. Times are milliseconds since the
+/// connection began, plus one; zero is "not so".
+pub(super) struct Activity {
+    started: Instant,
+    in_flight: AtomicU32,
+    served: AtomicU32,
+    /// When the last request ended, or the connection began.
+    idle_since: AtomicU64,
+    /// When the first byte of a request came, while none was in flight.
+    head_since: AtomicU64,
+    /// Since when the peer takes nothing of what we write.
+    blocked_since: AtomicU64,
+    waker: AtomicWaker,
+}
+
+/// What decides how long silence may last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Silence {
+    pub(super) spoken: Spoken,
+    /// The port is closing.
+    pub(super) closing: bool,
+}
+
+impl Activity {
+    pub(super) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            in_flight: AtomicU32::new(0),
+            served: AtomicU32::new(0),
+            idle_since: AtomicU64::new(1),
+            head_since: AtomicU64::new(0),
+            blocked_since: AtomicU64::new(0),
+            waker: AtomicWaker::new(),
+        }
+    }
+
+    pub(super) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// The task to wake when the stage changes.
+    pub(super) fn register(&self, waker: &Waker) {
+        self.waker.register(waker);
+    }
+
+    pub(super) fn wake(&self) {
+        self.waker.wake();
+    }
+
+    /// Whether a request was ever read.
+    pub(super) fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed) > 0
+    }
+
+    /// Bytes came.
+    pub(super) fn read(&self) {
+        if self.in_flight.load(Ordering::Relaxed) == 0
+            && self.head_since.load(Ordering::Relaxed) == 0
+        {
+            self.head_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// The peer took bytes, or would not.
+    pub(super) fn wrote(&self, progress: bool) {
+        if progress {
+            self.blocked_since.store(0, Ordering::Relaxed);
+        } else if self.blocked_since.load(Ordering::Relaxed) == 0 {
+            self.blocked_since.store(self.now(), Ordering::Relaxed);
+        }
+    }
+
+    /// When the connection is to be closed if nothing changes.
+    pub(super) fn deadline(&self, silence: Silence, limits: &Limits) -> Option<Instant> {
+        let after = |since: u64, wait: Duration| {
+            (since > 0).then(|| self.started + Duration::from_millis(since - 1) + wait)
+        };
+        let blocked = after(
+            self.blocked_since.load(Ordering::Relaxed),
+            limits.stall_timeout,
+        );
+        if blocked.is_some() || self.in_flight.load(Ordering::Relaxed) > 0 {
+            return blocked;
+        }
+        let idle_since = self.idle_since.load(Ordering::Relaxed);
+        if !self.has_served() && silence.closing {
+            return after(idle_since, CLOSING_FIRST_REQUEST);
+        }
+        match silence.spoken {
+            // Between streams, HTTP/2's own pings tell a dead peer from a patient one.
+            Spoken::Http2 if self.has_served() => None,
+            Spoken::Http2 => after(idle_since, limits.header_timeout),
+            Spoken::Http1 => after(
+                self.head_since.load(Ordering::Relaxed),
+                limits.header_timeout,
+            )
+            .or_else(|| after(idle_since, limits.idle_timeout)),
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_millis() as u64 + 1
+    }
+}
+
+/// Counts a request in flight on its connection until its answer is sent.
+pub(in crate::server) struct InFlight(Arc<Activity>);
+
+impl InFlight {
+    pub(super) fn new(activity: &Arc<Activity>) -> Self {
+        activity.in_flight.fetch_add(1, Ordering::Relaxed);
+        activity.served.fetch_add(1, Ordering::Relaxed);
+        activity.head_since.store(0, Ordering::Relaxed);
+        Self(Arc::clone(activity))
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: Silence = Silence {
+        spoken: Spoken::Http1,
+        closing: false,
+    };
+
+    fn wait(activity: &Activity, silence: Silence) -> Option<Duration> {
+        activity
+            .deadline(silence, &Limits::default())
+            .map(|deadline| deadline - activity.started())
+    }
+
+    #[test]
+    fn a_half_sent_header_is_given_less_time_than_an_idle_connection() {
+        let activity = Activity::new();
+        assert_eq!(wait(&activity, OPEN), Some(Duration::from_secs(60)));
+        activity.read();
+        assert!(wait(&activity, OPEN).unwrap() < Duration::from_secs(11));
+    }
+
+    #[test]
+    fn a_request_in_flight_has_no_deadline_unless_its_reader_stalls() {
+        let activity = Arc::new(Activity::new());
+        let in_flight = InFlight::new(&activity);
+        assert_eq!(wait(&activity, OPEN), None);
+        activity.wrote(false);
+        assert!(wait(&activity, OPEN).unwrap() < Duration::from_secs(31));
+        activity.wrote(true);
+        assert_eq!(wait(&activity, OPEN), None);
+        drop(in_flight);
+        assert!(wait(&activity, OPEN).is_some());
+    }
+
+    #[test]
+    fn http2_streams_rest_as_long_as_pings_are_answered() {
+        let http2 = Silence {
+            spoken: Spoken::Http2,
+            closing: false,
+        };
+        let activity = Arc::new(Activity::new());
+        assert_eq!(wait(&activity, http2), Some(Duration::from_secs(10)));
+        drop(InFlight::new(&activity));
+        assert_eq!(wait(&activity, http2), None);
+    }
+
+    #[test]
+    fn a_closing_port_waits_a_second_for_a_first_request() {
+        let closing = Silence {
+            closing: true,
+            ..OPEN
+        };
+        assert_eq!(wait(&Activity::new(), closing), Some(CLOSING_FIRST_REQUEST));
+    }
+}

@@ -1,0 +1,213 @@
+//! One request and its answer, whatever the route: id, panics, and what every answer carries.
+
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::header::{ACCEPT, CONNECTION};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+use tower::Service;
+
+use super::connection::{Connections, InFlight, Stage};
+use crate::fault::{Fault, FaultKind};
+use crate::protocol::errors::{self, ErrorContext, PROBLEM_JSON};
+use crate::protocol::request_id;
+
+/// What a handler may ask of the exchange that it is part of.
+#[derive(Clone)]
+pub(super) struct Exchange {
+    /// The request's id, the caller's own where it is acceptable.
+    pub(super) id: HeaderValue,
+    /// When the request's header had been read.
+    pub(super) received: Instant,
+}
+
+impl Exchange {
+    /// The exchange of a request on its way to a handler.
+    pub(super) fn of(parts: &mut Parts) -> Self {
+        parts
+            .extensions
+            .remove()
+            .unwrap_or_else(|| Self::begin(&HeaderMap::new()))
+    }
+
+    fn begin(headers: &HeaderMap) -> Self {
+        let id = request_id::of(
+            headers
+                .get(request_id::HEADER_NAME)
+                .map(HeaderValue::as_bytes),
+        );
+        Self {
+            // Letters, digits and `._:-` are always a header value.
+            id: HeaderValue::from_maybe_shared(Bytes::from(id))
+                .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            received: Instant::now(),
+        }
+    }
+
+    /// The id as text.
+    pub(super) fn id(&self) -> &str {
+        self.id.to_str().unwrap_or_default()
+    }
+}
+
+/// Answers one request by `router`.
+pub(super) async fn serve(
+    connections: Arc<Connections>,
+    mut router: Router,
+    request: Request<Incoming>,
+    in_flight: InFlight,
+) -> Response<Tracked> {
+    let exchange = Exchange::begin(request.headers());
+    let id = exchange.id.clone();
+    let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+    let mut request = request.map(Body::new);
+    let mut response = if request.uri().path().len() > connections.limits.uri_bytes
+        || request
+            .uri()
+            .query()
+            .is_some_and(|query| query.len() > connections.limits.uri_bytes)
+    {
+        let (parts, _) = request.into_parts();
+        let fault = Fault::new(
+            FaultKind::Malformed,
+            "uri_too_long",
+            format!(
+                "the path or query is longer than {} bytes",
+                connections.limits.uri_bytes
+            ),
+        );
+        refusal(&fault, &parts, &exchange)
+    } else {
+        // A panic must not take other streams of the connection with it. What it may leave
+        // half-changed is dropped with the request.
+        let context = PanicContext::of(&request, &exchange);
+        request.extensions_mut().insert(exchange);
+        match AssertUnwindSafe(router.call(request)).catch_unwind().await {
+            Ok(Ok(response)) => response,
+            Ok(Err(never)) => match never {},
+            Err(_) => {
+                connections.metrics.panics.inc();
+                context.answer()
+            }
+        }
+    };
+    if is_head {
+        *response.body_mut() = Body::empty();
+    }
+    let headers = response.headers_mut();
+    // gRPC's services set it themselves.
+    headers.entry(request_id::HEADER_NAME).or_insert(id);
+    if version < Version::HTTP_2 {
+        if connections.stage() != Stage::Open {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    } else {
+        headers.remove(CONNECTION);
+    }
+    response.map(|body| Tracked {
+        body,
+        _in_flight: in_flight,
+    })
+}
+
+/// The answer for a fault outside the OpenAI paths.
+pub(super) fn refusal(fault: &Fault, parts: &Parts, exchange: &Exchange) -> Response<Body> {
+    refuse(
+        fault,
+        parts.uri.path(),
+        wants_problem(&parts.headers),
+        exchange,
+    )
+}
+
+fn refuse(fault: &Fault, path: &str, problem_json: bool, exchange: &Exchange) -> Response<Body> {
+    let context = ErrorContext {
+        request_id: exchange.id(),
+        path,
+        problem_json,
+    };
+    let mut response = errors::response(fault, context).map(Body::from);
+    // The rest of the body is still coming and nobody will read it.
+    if matches!(fault.kind, FaultKind::TooLarge | FaultKind::SlowBody) {
+        response
+            .headers_mut()
+            .insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn wants_problem(headers: &HeaderMap) -> bool {
+    headers.get_all(ACCEPT).iter().any(|accept| {
+        accept
+            .to_str()
+            .is_ok_and(|accept| accept.contains(PROBLEM_JSON))
+    })
+}
+
+/// What an answer to a request needs that a panic has swallowed.
+struct PanicContext {
+    path: http::Uri,
+    problem_json: bool,
+    exchange: Exchange,
+}
+
+impl PanicContext {
+    fn of(request: &Request<Body>, exchange: &Exchange) -> Self {
+        Self {
+            path: request.uri().clone(),
+            problem_json: wants_problem(request.headers()),
+            exchange: exchange.clone(),
+        }
+    }
+
+    fn answer(&self) -> Response<Body> {
+        let id = self.exchange.id();
+        tracing::error!(
+            request_id = id,
+            path = self.path.path(),
+            "a request panicked; please report it"
+        );
+        let fault = Fault::new(
+            FaultKind::Internal,
+            "internal",
+            format!("the server failed; its log has more under request id {id}"),
+        );
+        refuse(&fault, self.path.path(), self.problem_json, &self.exchange)
+    }
+}
+
+/// An answer's body, which keeps its request in flight until it is sent.
+pub(super) struct Tracked {
+    body: Body,
+    _in_flight: InFlight,
+}
+
+impl http_body::Body for Tracked {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

@@ -1,0 +1,80 @@
+//! Whether the process lives, and whether it can answer.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::State;
+use http::{Response, StatusCode};
+
+use super::app::App;
+use crate::lifecycle::Phase;
+use crate::pipeline::{ModelState, Serve};
+use crate::protocol::oip_rest::metadata::Health;
+
+/// Why the process is not ready; `None` when it is.
+pub(super) fn unready(phase: Phase, models: &[ModelState]) -> Option<String> {
+    if phase >= Phase::Draining {
+        return Some("the server is stopping".to_owned());
+    }
+    if let Some(model) = models.iter().find(|model| !model.ready) {
+        let reason = model.reason.as_deref().unwrap_or("loading");
+        return Some(format!(
+            "model '{}' version '{}': {reason}",
+            model.name, model.version
+        ));
+    }
+    (phase < Phase::Ready).then(|| format!("the server is {}", phase.as_str().to_lowercase()))
+}
+
+/// `GET /v2/health/live` and its aliases: the process answers, so it lives.
+pub(super) async fn live<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<Body> {
+    let health = Health {
+        ready: None,
+        live: true,
+        error: None,
+    };
+    app.json("/v2/health/live", StatusCode::OK, &health)
+}
+
+/// `GET /v2/health/ready` and its aliases.
+pub(super) async fn ready<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<Body> {
+    let error = unready(app.lifecycle.phase(), &app.service.models());
+    let status = match error {
+        None => StatusCode::OK,
+        Some(_) => StatusCode::SERVICE_UNAVAILABLE,
+    };
+    let health = Health {
+        ready: Some(error.is_none()),
+        live: true,
+        error,
+    };
+    app.json("/v2/health/ready", status, &health)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(ready: bool, reason: Option<&str>) -> ModelState {
+        ModelState {
+            name: "m".into(),
+            version: "1".into(),
+            ready,
+            reason: reason.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn the_first_model_that_is_not_ready_is_named() {
+        let models = [model(true, None), model(false, Some("fetching, 10 %"))];
+        let reason = unready(Phase::Ready, &models).unwrap();
+        assert_eq!(reason, "model 'm' version '1': fetching, 10 %");
+        assert_eq!(unready(Phase::Ready, &models[..1]), None);
+    }
+
+    #[test]
+    fn a_process_that_stops_or_starts_is_not_ready() {
+        assert!(unready(Phase::Draining, &[model(true, None)]).is_some());
+        assert!(unready(Phase::Warming, &[model(true, None)]).is_some());
+    }
+}

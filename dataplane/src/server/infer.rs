@@ -1,0 +1,297 @@
+//! `POST …/infer`: from a body to a call, from a reply to a body, measured.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Response};
+
+use super::app::App;
+use super::body::{self, Received};
+use super::exchange::{Exchange, refusal};
+use super::routes::model_of;
+use crate::fault::{Fault, FaultKind};
+use crate::pipeline::Serve;
+use crate::protocol::oip_rest::{self, Answer, InferRequest, JSON_LENGTH_HEADER};
+use crate::telemetry::ModelMetrics;
+use crate::telemetry::access_log::Record;
+use crate::telemetry::metrics::{Finished, Phases};
+use crate::types::{Call, CallMeta, ModelRef, Reply};
+
+/// Bodies above this many bytes are read and written off the network's threads: parsing one takes
+/// longer than the 500 µs that a request may hold such a thread.
+const HEAVY_BYTES: usize = 64 << 10;
+
+const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
+
+/// The handler of both infer paths.
+pub(super) async fn infer<S: Serve>(
+    State(app): State<Arc<App<S>>>,
+    request: Request,
+) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let exchange = Exchange::of(&mut parts);
+    let model = match model_of(parts.uri.path()) {
+        Ok(model) => model,
+        Err(fault) => {
+            app.metrics.http_request("/v2/models/{name}/infer", 400);
+            return refusal(&fault, &parts, &exchange);
+        }
+    };
+    let metrics = app.metrics.model(&model.name, model.version.as_deref());
+    let _in_flight = metrics.enter();
+    let mut measured = Measured {
+        metrics,
+        exchange: &exchange,
+        model: &model,
+        phases: Phases::default(),
+        ended: false,
+    };
+    let inference = Inference {
+        app: &app,
+        parts: &parts,
+        exchange: &exchange,
+        model: &model,
+    };
+    match inference.run(body, &mut measured.phases).await {
+        Ok(done) => {
+            measured.metrics = app.metrics.model(&model.name, Some(&done.version));
+            measured
+                .metrics
+                .body_bytes(done.request_bytes, done.answer.body.len());
+            measured.end("ok", 200, None);
+            respond(done.answer)
+        }
+        Err(fault) => {
+            measured.fail(&fault);
+            refusal(&fault, &parts, &exchange)
+        }
+    }
+}
+
+/// What is asked, of whom.
+struct Inference<'a, S> {
+    app: &'a Arc<App<S>>,
+    parts: &'a Parts,
+    exchange: &'a Exchange,
+    model: &'a ModelRef,
+}
+
+/// An inference that went well.
+struct Done {
+    answer: Answer,
+    version: String,
+    request_bytes: usize,
+}
+
+impl<S: Serve> Inference<'_, S> {
+    async fn run(&self, body: Body, phases: &mut Phases) -> Result<Done, Fault> {
+        let app = self.app;
+        let Received { bytes, held } =
+            body::read(body, &self.parts.headers, &app.limits, &app.bodies).await?;
+        let request_bytes = bytes.len();
+        let begun = Instant::now();
+        let request = self.decode(bytes).await?;
+        phases.decode = begun.elapsed();
+
+        let id = request.id.unwrap_or_else(|| self.exchange.id().to_owned());
+        let limit = app.limits.request_timeout;
+        let call = Call {
+            meta: CallMeta {
+                request_id: self.exchange.id().to_owned(),
+                id: id.clone(),
+                received: self.exchange.received,
+                deadline: self.exchange.received + request.timeout.unwrap_or(limit).min(limit),
+                priority: request.priority,
+            },
+            model: self.model.clone(),
+            inputs: request.inputs,
+            outputs: request.outputs,
+        };
+        let reply = app.service.serve(call).await?;
+        drop(held);
+
+        phases.timing = Some(reply.timing);
+        let version = reply.model_version.clone();
+        let begun = Instant::now();
+        let answer = self.encode(reply, id, request.forms).await?;
+        phases.encode = begun.elapsed();
+        Ok(Done {
+            answer,
+            version,
+            request_bytes,
+        })
+    }
+
+    async fn decode(&self, body: Bytes) -> Result<InferRequest, Fault> {
+        let json_length = json_length(self.parts.headers.get(JSON_LENGTH), body.len())?;
+        if json_length == Some(0) {
+            let signature = self.app.service.describe(self.model)?.signature;
+            return oip_rest::raw_request(body, &signature);
+        }
+        let json_length = json_length.unwrap_or(body.len());
+        if json_length <= HEAVY_BYTES {
+            return oip_rest::parse(&body, json_length, &self.app.limits);
+        }
+        let limits = Arc::clone(&self.app.limits);
+        self.heavy(move || oip_rest::parse(&body, json_length, &limits))
+            .await?
+    }
+
+    async fn encode(
+        &self,
+        reply: Reply,
+        id: String,
+        forms: oip_rest::Forms,
+    ) -> Result<Answer, Fault> {
+        let size: usize = reply
+            .outputs
+            .iter()
+            .map(crate::types::Tensor::byte_size)
+            .sum();
+        if size <= HEAVY_BYTES {
+            return Ok(oip_rest::render(&reply, &id, &forms));
+        }
+        self.heavy(move || oip_rest::render(&reply, &id, &forms))
+            .await
+    }
+
+    /// Runs long work on a thread that may block, as many at once as there are cores.
+    async fn heavy<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Fault> {
+        // The semaphore is never closed; a panic of `work` is raised again here, where it is
+        // counted and answered.
+        let _turn = self.app.heavy.acquire().await;
+        match tokio::task::spawn_blocking(work).await {
+            Ok(done) => Ok(done),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(Fault::new(
+                    FaultKind::NotReady,
+                    "model_not_ready",
+                    "the server is stopping",
+                )),
+            },
+        }
+    }
+}
+
+/// The bytes of JSON that the header announces, if it is there.
+fn json_length(header: Option<&HeaderValue>, body: usize) -> Result<Option<usize>, Fault> {
+    let Some(header) = header else {
+        return Ok(None);
+    };
+    let text = header.to_str().unwrap_or("?");
+    let decimal = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(length) if decimal && length <= body => Ok(Some(length)),
+        _ => Err(Fault::new(
+            FaultKind::Malformed,
+            "invalid_header",
+            format!(
+                "Inference-Header-Content-Length must be a number from 0 to the body's {body} bytes, got '{}'",
+                text.chars().take(40).collect::<String>()
+            ),
+        )
+        .with_param(JSON_LENGTH_HEADER)),
+    }
+}
+
+fn respond(answer: Answer) -> Response<Body> {
+    let mut response = Response::new(Body::from(answer.body));
+    let content_type = match answer.json_length {
+        None => "application/json",
+        Some(length) => {
+            response
+                .headers_mut()
+                .insert(JSON_LENGTH, HeaderValue::from(length));
+            "application/octet-stream"
+        }
+    };
+    let content_type = HeaderValue::from_static(content_type);
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response
+}
+
+/// Counts and logs the request, also one whose caller leaves: then nobody polls the handler any
+/// more and it is dropped.
+struct Measured<'a> {
+    metrics: &'a ModelMetrics,
+    exchange: &'a Exchange,
+    model: &'a ModelRef,
+    phases: Phases,
+    ended: bool,
+}
+
+impl Measured<'_> {
+    fn fail(&mut self, fault: &Fault) {
+        let error = Some((fault.code, fault.message.as_str()));
+        self.end(fault.kind.outcome(), fault.kind.http_status(), error);
+    }
+
+    fn end(&mut self, outcome: &'static str, code: u16, error: Option<(&'static str, &str)>) {
+        self.ended = true;
+        let duration: Duration = self.exchange.received.elapsed();
+        let finished = Finished {
+            protocol: "rest",
+            operation: "infer",
+            outcome,
+            code,
+            duration,
+            phases: self.phases,
+        };
+        self.metrics.finished(&finished);
+        Record {
+            request_id: self.exchange.id(),
+            model: &self.model.name,
+            version: self.model.version.as_deref().unwrap_or_default(),
+            finished: &finished,
+            error,
+        }
+        .log();
+    }
+}
+
+impl Drop for Measured<'_> {
+    fn drop(&mut self) {
+        if !self.ended {
+            // A panicking request is answered and counted as an internal error.
+            let kind = if std::thread::panicking() {
+                FaultKind::Internal
+            } else {
+                FaultKind::Cancelled
+            };
+            self.end(kind.outcome(), kind.http_status(), None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_length_is_decimal_and_within_the_body() {
+        let length = |text: &str| json_length(Some(&HeaderValue::from_str(text).unwrap()), 10);
+        assert_eq!(length("0").unwrap(), Some(0));
+        assert_eq!(length("10").unwrap(), Some(10));
+        assert_eq!(json_length(None, 10).unwrap(), None);
+        for text in [
+            "11",
+            "-1",
+            "+1",
+            "",
+            "1.0",
+            "0x1",
+            "99999999999999999999999",
+        ] {
+            assert_eq!(length(text).unwrap_err().code, "invalid_header", "{text}");
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! A port: binding it, accepting on it, and closing it without losing a connection.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::OwnedTask;
+use super::connection::{Connections, Stage};
+
+/// After accepting fails for want of descriptors or memory.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Most time spent on the accept queue while closing, however busy it stays.
+const CLOSING_ACCEPTS: Duration = Duration::from_secs(2);
+
+/// A port that cannot be bound.
+#[derive(Debug, thiserror::Error)]
+#[error("the {port} port cannot be bound to {address}: {reason}; choose another with {flag}")]
+pub struct BindError {
+    port: &'static str,
+    flag: &'static str,
+    address: SocketAddr,
+    reason: io::Error,
+}
+
+/// A bound port on which nobody accepts yet.
+pub(super) struct Listener {
+    inner: TcpListener,
+    address: SocketAddr,
+    port: &'static str,
+}
+
+/// A port that is served.
+pub(super) struct ListenerHandle {
+    pub(super) connections: Arc<Connections>,
+    closing: CancellationToken,
+    quiet: tokio::sync::watch::Sender<Duration>,
+    accepting: tokio::sync::watch::Receiver<bool>,
+    _task: OwnedTask,
+}
+
+impl Listener {
+    /// Binds `port`, or a free one for 0; `flag` is named where that fails.
+    pub(super) async fn bind(
+        port: &'static str,
+        flag: &'static str,
+        ip: IpAddr,
+        number: u16,
+    ) -> Result<Self, BindError> {
+        let address = SocketAddr::new(ip, number);
+        let error = |reason| BindError {
+            port,
+            flag,
+            address,
+            reason,
+        };
+        let inner = TcpListener::bind(address).await.map_err(error)?;
+        let address = inner.local_addr().map_err(error)?;
+        Ok(Self {
+            inner,
+            address,
+            port,
+        })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts, and answers by `router`, until the handle finishes or is dropped.
+    pub(super) fn serve(self, router: Router, connections: Arc<Connections>) -> ListenerHandle {
+        let closing = CancellationToken::new();
+        let (quiet, quiet_receiver) = tokio::sync::watch::channel(Duration::ZERO);
+        let (accepting_sender, accepting) = tokio::sync::watch::channel(true);
+        let loop_ = AcceptLoop {
+            listener: self,
+            router,
+            slots: Arc::new(Semaphore::new(connections.limits.connections)),
+            connections: Arc::clone(&connections),
+        };
+        let token = closing.clone();
+        let task = tokio::spawn(async move {
+            token.run_until_cancelled(loop_.forever()).await;
+            let quiet = *quiet_receiver.borrow();
+            let _ = timeout(CLOSING_ACCEPTS, loop_.until_quiet(quiet)).await;
+            drop(loop_);
+            accepting_sender.send_replace(false);
+        });
+        ListenerHandle {
+            connections,
+            closing,
+            quiet,
+            accepting,
+            _task: OwnedTask(task),
+        }
+    }
+}
+
+impl ListenerHandle {
+    /// Closes the port once no connection has come for `quiet`, and returns when every connection
+    /// has ended.
+    pub(super) async fn finish(&self, quiet: Duration) {
+        self.quiet.send_replace(quiet);
+        self.closing.cancel();
+        let mut accepting = self.accepting.clone();
+        // An error means that the accept task is gone, which is as good.
+        let _ = accepting.wait_for(|accepting| !accepting).await;
+        self.connections.enter(Stage::Closing);
+        self.connections.ended().await;
+    }
+}
+
+struct AcceptLoop {
+    listener: Listener,
+    router: Router,
+    slots: Arc<Semaphore>,
+    connections: Arc<Connections>,
+}
+
+impl AcceptLoop {
+    async fn forever(&self) {
+        loop {
+            self.accept().await;
+        }
+    }
+
+    async fn until_quiet(&self, quiet: Duration) {
+        while timeout(quiet, self.accept()).await.is_ok() {}
+    }
+
+    /// Accepts one connection once there is room for it. Safe to cancel: a connection is taken
+    /// from the kernel and handed over without waiting in between.
+    async fn accept(&self) {
+        let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else {
+            return;
+        };
+        match self.listener.inner.accept().await {
+            Ok((stream, _peer)) => {
+                configure(&stream);
+                self.connections.spawn(stream, self.router.clone(), slot);
+            }
+            // The peer left between the kernel's handshake and us.
+            Err(error) if is_about_one_connection(&error) => {}
+            Err(error) => {
+                tracing::warn!(port = self.listener.port, %error, "cannot accept a connection");
+                sleep(ACCEPT_BACKOFF).await;
+            }
+        }
+    }
+}
+
+fn configure(stream: &TcpStream) {
+    // Answers are written whole: waiting to fill a packet only delays them. A failure costs speed
+    // only.
+    let _ = stream.set_nodelay(true);
+}
+
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+    )
+}

@@ -1,0 +1,391 @@
+//! A server over a made-up model set, and a client that says exactly the bytes it is told to.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serin_dataplane::config::Options;
+use serin_dataplane::fault::{Fault, FaultKind};
+use serin_dataplane::lifecycle::{Lifecycle, Phase};
+use serin_dataplane::pipeline::{Batching, ModelDescription, ModelState, Serve};
+use serin_dataplane::server::shutdown::{Shutdown, Trigger, channel};
+use serin_dataplane::server::{Parts, Server};
+use serin_dataplane::telemetry::Metrics;
+use serin_dataplane::types::{
+    Call, Datatype, Dimension, ModelRef, Reply, Signature, Tensor, TensorData, TensorSpec, Timing,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+
+/// Longest time a test waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Models by name: `echo` gives its inputs back, `slow` waits for [`FakeModels::release`], `panic`
+/// panics, `fails` fails as a model would, `loading` is not ready, `raw` takes one FP32 `[-1,2]`,
+/// `team/model` has a slash in its name.
+pub struct FakeModels {
+    /// Lets one call of `slow` go on per permit.
+    pub release: Semaphore,
+    /// One permit per call of `slow` that has begun.
+    pub begun: Semaphore,
+    /// One permit per call of `slow` that was dropped.
+    pub cancelled: Semaphore,
+}
+
+const MODELS: [&str; 7] = [
+    "echo",
+    "slow",
+    "panic",
+    "fails",
+    "loading",
+    "raw",
+    "team/model",
+];
+
+struct Cancelled<'a>(&'a FakeModels, bool);
+
+impl Drop for Cancelled<'_> {
+    fn drop(&mut self) {
+        if !self.1 {
+            self.0.cancelled.add_permits(1);
+        }
+    }
+}
+
+impl Serve for FakeModels {
+    async fn serve(&self, call: Call) -> Result<Reply, Fault> {
+        self.describe(&call.model)?;
+        match call.model.name.as_str() {
+            "slow" => {
+                let mut cancelled = Cancelled(self, false);
+                self.begun.add_permits(1);
+                self.release.acquire().await.expect("never closed").forget();
+                cancelled.1 = true;
+            }
+            "panic" => panic!("as asked"),
+            "fails" => {
+                return Err(Fault::new(
+                    FaultKind::Inference,
+                    "inference_error",
+                    "the model failed: Gather: index out of range",
+                ));
+            }
+            _ => {}
+        }
+        let outputs = if call.outputs.is_empty() {
+            call.inputs
+        } else {
+            let find = |name: &str| call.inputs.iter().find(|input| input.name == name).cloned();
+            call.outputs
+                .iter()
+                .map(|output| {
+                    find(&output.name).ok_or_else(|| {
+                        Fault::new(
+                            FaultKind::BadTensor,
+                            "unknown_output",
+                            format!("there is no output '{}'", output.name),
+                        )
+                    })
+                })
+                .collect::<Result<_, _>>()?
+        };
+        Ok(Reply {
+            model_name: call.model.name,
+            model_version: "1".to_owned(),
+            outputs,
+            timing: Timing::default(),
+        })
+    }
+
+    fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
+        let known = MODELS.contains(&model.name.as_str());
+        let version = model.version.as_deref().unwrap_or("1");
+        if !known || version != "1" {
+            return Err(Fault::new(
+                FaultKind::NotFound,
+                "model_not_found",
+                format!("model '{}' version '{version}' not found", model.name),
+            ));
+        }
+        if model.name == "loading" {
+            return Err(Fault::new(
+                FaultKind::NotReady,
+                "model_not_ready",
+                "model 'loading' is loading",
+            ));
+        }
+        let spec = |name: &str| TensorSpec {
+            name: name.to_owned(),
+            datatype: Datatype::Fp32,
+            shape: Some(vec![Dimension::Variable("N".into()), Dimension::Fixed(2)]),
+            optional: false,
+        };
+        Ok(ModelDescription {
+            name: model.name.clone(),
+            version: "1".to_owned(),
+            versions: vec!["1".to_owned()],
+            platform: "onnxruntime_onnx",
+            signature: Arc::new(Signature {
+                inputs: vec![spec("x")],
+                outputs: vec![spec("x")],
+                unserved_outputs: Vec::new(),
+                producer: None,
+            }),
+            batching: Batching {
+                max_rows: 1,
+                reason: "made up".to_owned(),
+            },
+        })
+    }
+
+    fn models(&self) -> Vec<ModelState> {
+        MODELS
+            .iter()
+            .filter(|name| **name != "loading")
+            .map(|name| ModelState {
+                name: (*name).to_owned(),
+                version: "1".to_owned(),
+                ready: true,
+                reason: None,
+            })
+            .collect()
+    }
+}
+
+/// A server on free ports of the loopback.
+pub struct Running {
+    pub server: Server,
+    pub models: Arc<FakeModels>,
+    pub lifecycle: Lifecycle,
+    pub trigger: Trigger,
+    pub shutdown: Shutdown,
+}
+
+/// Options for loopback and free ports.
+pub fn options() -> Options {
+    Options {
+        bind: "127.0.0.1".parse().expect("an address"),
+        http_port: 0,
+        grpc_port: 0,
+        admin_port: 0,
+        ..Options::default()
+    }
+}
+
+/// Starts a server that is ready.
+pub async fn start(options: &Options) -> Running {
+    let models = Arc::new(FakeModels {
+        release: Semaphore::new(0),
+        begun: Semaphore::new(0),
+        cancelled: Semaphore::new(0),
+    });
+    let lifecycle = Lifecycle::new();
+    let names = MODELS.map(|name| (name.to_owned(), "1".to_owned()));
+    let parts = Parts {
+        service: Arc::clone(&models),
+        metrics: Arc::new(Metrics::new(names)),
+        lifecycle: lifecycle.clone(),
+    };
+    let server = Server::start(options, parts).await.expect("free ports");
+    lifecycle.advance(Phase::Ready);
+    let (trigger, shutdown) = channel();
+    Running {
+        server,
+        models,
+        lifecycle,
+        trigger,
+        shutdown,
+    }
+}
+
+impl Running {
+    pub async fn client(&self) -> Client {
+        Client::connect(self.server.http_addr).await
+    }
+
+    pub async fn admin(&self) -> Client {
+        Client::connect(self.server.admin_addr).await
+    }
+}
+
+/// One HTTP/1 connection.
+pub struct Client {
+    pub stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub head: String,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// A header's value, by its name in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (key, value) = line.split_once(": ")?;
+            key.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).expect("text")
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Whether the server will close the connection.
+    pub fn closes(&self) -> bool {
+        self.header("connection") == Some("close")
+    }
+}
+
+impl Client {
+    pub async fn connect(address: std::net::SocketAddr) -> Self {
+        let stream = TcpStream::connect(address)
+            .await
+            .expect("a listening server");
+        Self {
+            stream,
+            buffer: Vec::new(),
+        }
+    }
+
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream
+            .write_all(bytes.as_ref())
+            .await
+            .expect("an open connection");
+    }
+
+    /// Sends what the server may refuse to take to its end.
+    pub async fn send_if_taken(&mut self, bytes: impl AsRef<[u8]>) {
+        let _ = self.stream.write_all(bytes.as_ref()).await;
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.request("GET", path, "", "").await
+    }
+
+    pub async fn post(&mut self, path: &str, body: impl AsRef<[u8]>) -> Answer {
+        self.request("POST", path, "", body).await
+    }
+
+    /// Sends a request with these extra header lines (each ending in CRLF) and reads its answer.
+    pub async fn request(
+        &mut self,
+        method: &str,
+        path: &str,
+        headers: &str,
+        body: impl AsRef<[u8]>,
+    ) -> Answer {
+        let body = body.as_ref();
+        let mut bytes = format!(
+            "{method} {path} HTTP/1.1\r\nHost: serin\r\n{headers}Content-Length: {}\r\n\r\n",
+            body.len()
+        )
+        .into_bytes();
+        bytes.extend_from_slice(body);
+        self.send(bytes).await;
+        self.answer(method == "HEAD").await
+    }
+
+    /// Reads one answer.
+    pub async fn answer(&mut self, head_only: bool) -> Answer {
+        self.try_answer(head_only).await.expect("an answer")
+    }
+
+    /// Reads one answer; `None` when the connection ends before one is complete.
+    pub async fn try_answer(&mut self, head_only: bool) -> Option<Answer> {
+        let end = loop {
+            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
+                break end;
+            }
+            self.more().await?;
+        };
+        let head = String::from_utf8(self.buffer.drain(..end + 4).collect()).expect("text");
+        let status = head
+            .split(' ')
+            .nth(1)
+            .expect("a status")
+            .parse()
+            .expect("a number");
+        let mut answer = Answer {
+            status,
+            head: head.trim_end().to_owned(),
+            body: Bytes::new(),
+        };
+        let length = match answer.header("content-length") {
+            _ if head_only || status == 204 => 0,
+            Some(length) => length.parse().expect("a number"),
+            None => panic!("no length: {answer:?}"),
+        };
+        while self.buffer.len() < length {
+            self.more().await?;
+        }
+        answer.body = self.buffer.drain(..length).collect::<Vec<u8>>().into();
+        Some(answer)
+    }
+
+    async fn more(&mut self) -> Option<()> {
+        let mut chunk = vec![0; 64 << 10];
+        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut chunk))
+            .await
+            .expect("bytes or an end in time");
+        let length = read.ok().filter(|length| *length > 0)?;
+        self.buffer.extend_from_slice(&chunk[..length]);
+        Some(())
+    }
+
+    /// Returns once the server has closed the connection; whatever comes before that is dropped.
+    pub async fn closed(&mut self) {
+        while self.more().await.is_some() {}
+    }
+}
+
+fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack
+        .windows(needle.len())
+        .position(|window| window == needle)
+}
+
+/// Polls until `done`, or fails.
+pub async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !done() {
+        assert!(
+            tokio::time::Instant::now() < deadline,
+            "not in time: {what}"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A request body with one input `x`.
+pub fn body(datatype: &str, shape: &str, data: &str) -> String {
+    format!(
+        r#"{{"inputs":[{{"name":"x","shape":{shape},"datatype":"{datatype}","data":{data}}}]}}"#
+    )
+}
+
+/// A tensor as the server reads it.
+pub fn fp32(name: &str, values: &[f32]) -> Tensor {
+    Tensor {
+        name: name.to_owned(),
+        datatype: Datatype::Fp32,
+        shape: vec![i64::try_from(values.len()).expect("few")],
+        data: TensorData::Raw(
+            values
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect(),
+        ),
+    }
+}
