@@ -10,10 +10,13 @@
 //! `tests/layout.rs` checks that the modules import only what this order allows.
 #![deny(unsafe_code)]
 
+pub mod admission;
+pub mod batch;
 pub mod config;
 pub mod engine;
 pub mod fault;
 pub mod lifecycle;
+pub mod model;
 pub mod pipeline;
 pub mod protocol;
 pub mod server;

@@ -1,9 +1,16 @@
 //! The path of a request, top to bottom.
 
-use crate::fault::Fault;
-use crate::types::{Call, ModelRef, Reply, Signature};
+mod check;
 
-pub use crate::types::Batching;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::batch::Work;
+use crate::fault::Fault;
+use crate::model::Registry;
+use crate::types::{Call, ModelRef, Reply};
+
+pub use crate::types::{Batching, ModelDescription, ModelState};
 
 /// What the protocols need of everything below them.
 pub trait Serve: Send + Sync + 'static {
@@ -21,32 +28,54 @@ pub trait Serve: Send + Sync + 'static {
     fn models(&self) -> Vec<ModelState>;
 }
 
-/// A loaded model as metadata shows it.
-#[derive(Clone, Debug)]
-pub struct ModelDescription {
-    /// Its name.
-    pub name: String,
-    /// The version meant.
-    pub version: String,
-    /// Every version of that name.
-    pub versions: Vec<String>,
-    /// The protocol's name for the engine, `onnxruntime_onnx`.
-    pub platform: &'static str,
-    /// What it takes and gives.
-    pub signature: std::sync::Arc<Signature>,
-    /// Whether rows of several requests may run together, and why (not).
-    pub batching: Batching,
+/// Serves from the registry's models.
+pub struct Pipeline {
+    registry: Arc<Registry>,
 }
 
-/// A configured model.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ModelState {
-    /// Its name.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-    /// Whether it can answer.
-    pub ready: bool,
-    /// Why not, for people.
-    pub reason: Option<String>,
+impl Pipeline {
+    /// Serves the models of `registry`, each from when it is loaded.
+    pub fn new(registry: Arc<Registry>) -> Self {
+        Self { registry }
+    }
+}
+
+impl Serve for Pipeline {
+    async fn serve(&self, call: Call) -> Result<Reply, Fault> {
+        let model = self.registry.resolve(&call.model)?;
+        let Call {
+            meta,
+            inputs,
+            outputs,
+            ..
+        } = call;
+        let description = &model.description;
+        check::inputs(&inputs, &description.signature, &description.batching)?;
+        let outputs = check::outputs(&outputs, &description.signature)?;
+        let left = meta.deadline.saturating_duration_since(Instant::now());
+        model.gate.admit(model.worker.counts().queued, left)?;
+        let work = Work {
+            inputs,
+            outputs,
+            deadline: meta.deadline,
+            priority: meta.priority,
+        };
+        let answer = model.worker.run(work).await?;
+        Ok(Reply {
+            model_name: description.name.clone(),
+            model_version: description.version.clone(),
+            outputs: answer.outputs,
+            timing: answer.timing,
+        })
+    }
+
+    fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
+        let mut description = self.registry.resolve(model)?.description.clone();
+        description.versions = self.registry.versions(&description.name);
+        Ok(description)
+    }
+
+    fn models(&self) -> Vec<ModelState> {
+        self.registry.states()
+    }
 }

@@ -3,11 +3,13 @@
 mod batching;
 mod call;
 mod datatype;
+mod model;
 mod signature;
 mod tensor;
 
 pub use batching::Batching;
 pub use call::{Call, CallMeta, Cost, ModelRef, Reply, RequestedOutput, Timing};
 pub use datatype::Datatype;
+pub use model::{ModelDescription, ModelState};
 pub use signature::{Dimension, Signature, TensorSpec};
 pub use tensor::{Tensor, TensorData};

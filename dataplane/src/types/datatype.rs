@@ -93,7 +93,10 @@ mod tests {
     #[test]
     fn every_name_reads_back_in_any_case() {
         for datatype in Datatype::ALL {
-            assert_eq!(Datatype::parse(&datatype.as_str().to_lowercase()), Some(datatype));
+            assert_eq!(
+                Datatype::parse(&datatype.as_str().to_lowercase()),
+                Some(datatype)
+            );
         }
     }
 

@@ -41,7 +41,9 @@ impl Tensor {
 
     /// Number of rows: the extent of axis 0, or `None` for a scalar.
     pub fn rows(&self) -> Option<usize> {
-        self.shape.first().and_then(|rows| usize::try_from(*rows).ok())
+        self.shape
+            .first()
+            .and_then(|rows| usize::try_from(*rows).ok())
     }
 
     /// Bytes of data held.

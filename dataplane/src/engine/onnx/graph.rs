@@ -132,36 +132,16 @@ impl<R: Read + Seek> Walk<'_, R> {
         let (mut has_version, mut has_graph) = (false, false);
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field {
-                    number: 1,
-                    length: None,
-                    ..
-                } => has_version = true,
-                Field {
-                    number: 2,
-                    length: Some(n),
-                    ..
-                } => producer.0 = self.walker.text(n)?,
-                Field {
-                    number: 3,
-                    length: Some(n),
-                    ..
-                } => producer.1 = self.walker.text(n)?,
-                Field {
-                    number: 7,
-                    length: Some(n),
-                    ..
-                } => {
+                Field::Varint(1, _) => has_version = true,
+                Field::Block(2, n) => producer.0 = self.walker.text(n)?,
+                Field::Block(3, n) => producer.1 = self.walker.text(n)?,
+                Field::Block(7, n) => {
                     has_graph = true;
                     let end = self.walker.position() + n;
                     self.graph(end, 0)?;
                 }
-                Field {
-                    number: 25,
-                    length: Some(n),
-                    ..
-                } => self.function(n)?,
-                other => self.walker.skip(&other)?,
+                Field::Block(25, n) => self.function(n)?,
+                other => self.walker.skip(other)?,
             }
         }
         if !(has_version && has_graph) {
@@ -177,17 +157,9 @@ impl<R: Read + Seek> Walk<'_, R> {
         let end = self.walker.position() + length;
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field {
-                    number: 7,
-                    length: Some(n),
-                    ..
-                } => self.node(n, 1)?,
-                Field {
-                    number: 11,
-                    length: Some(n),
-                    ..
-                } => self.attribute(n, 1)?,
-                other => self.walker.skip(&other)?,
+                Field::Block(7, n) => self.node(n, 1)?,
+                Field::Block(11, n) => self.attribute(n, 1)?,
+                other => self.walker.skip(other)?,
             }
         }
         Ok(())
@@ -200,27 +172,11 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field {
-                    number: 1,
-                    length: Some(n),
-                    ..
-                } => self.node(n, depth)?,
-                Field {
-                    number: 5,
-                    length: Some(n),
-                    ..
-                } => self.tensor(n)?,
-                Field {
-                    number: 15,
-                    length: Some(n),
-                    ..
-                } => self.sparse_tensor(n)?,
-                Field {
-                    number: 11 | 12,
-                    length: Some(n),
-                    ..
-                } if depth == 0 => self.value(n)?,
-                other => self.walker.skip(&other)?,
+                Field::Block(1, n) => self.node(n, depth)?,
+                Field::Block(5, n) => self.tensor(n)?,
+                Field::Block(15, n) => self.sparse_tensor(n)?,
+                Field::Block(11 | 12, n) if depth == 0 => self.value(n)?,
+                other => self.walker.skip(other)?,
             }
         }
         Ok(())
@@ -231,12 +187,8 @@ impl<R: Read + Seek> Walk<'_, R> {
         let end = self.walker.position() + length;
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field {
-                    number: 5,
-                    length: Some(n),
-                    ..
-                } => self.attribute(n, depth)?,
-                other => self.walker.skip(&other)?,
+                Field::Block(5, n) => self.attribute(n, depth)?,
+                other => self.walker.skip(other)?,
             }
         }
         Ok(())
@@ -247,25 +199,13 @@ impl<R: Read + Seek> Walk<'_, R> {
         let end = self.walker.position() + length;
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field {
-                    number: 5 | 10,
-                    length: Some(n),
-                    ..
-                } => self.tensor(n)?,
-                Field {
-                    number: 6 | 11,
-                    length: Some(n),
-                    ..
-                } => {
+                Field::Block(5 | 10, n) => self.tensor(n)?,
+                Field::Block(6 | 11, n) => {
                     let end = self.walker.position() + n;
                     self.graph(end, depth + 1)?;
                 }
-                Field {
-                    number: 22 | 23,
-                    length: Some(n),
-                    ..
-                } => self.sparse_tensor(n)?,
-                other => self.walker.skip(&other)?,
+                Field::Block(22 | 23, n) => self.sparse_tensor(n)?,
+                other => self.walker.skip(other)?,
             }
         }
         Ok(())
@@ -276,12 +216,8 @@ impl<R: Read + Seek> Walk<'_, R> {
         let end = self.walker.position() + length;
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field {
-                    number: 1 | 2,
-                    length: Some(n),
-                    ..
-                } => self.tensor(n)?,
-                other => self.walker.skip(&other)?,
+                Field::Block(1 | 2, n) => self.tensor(n)?,
+                other => self.walker.skip(other)?,
             }
         }
         Ok(())
@@ -292,17 +228,13 @@ impl<R: Read + Seek> Walk<'_, R> {
         let end = self.walker.position() + length;
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field {
-                    number: 13,
-                    length: Some(n),
-                    ..
-                } => {
+                Field::Block(13, n) => {
                     let (key, value) = self.entry(n)?;
                     if key == "location" {
                         self.graph.external.insert(value);
                     }
                 }
-                other => self.walker.skip(&other)?,
+                other => self.walker.skip(other)?,
             }
         }
         Ok(())
@@ -314,17 +246,9 @@ impl<R: Read + Seek> Walk<'_, R> {
         let mut entry = (String::new(), String::new());
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field {
-                    number: 1,
-                    length: Some(n),
-                    ..
-                } => entry.0 = self.walker.text(n)?,
-                Field {
-                    number: 2,
-                    length: Some(n),
-                    ..
-                } => entry.1 = self.walker.text(n)?,
-                other => self.walker.skip(&other)?,
+                Field::Block(1, n) => entry.0 = self.walker.text(n)?,
+                Field::Block(2, n) => entry.1 = self.walker.text(n)?,
+                other => self.walker.skip(other)?,
             }
         }
         Ok(entry)
@@ -336,18 +260,10 @@ impl<R: Read + Seek> Walk<'_, R> {
         let (mut name, mut shape) = (String::new(), None);
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field {
-                    number: 1,
-                    length: Some(n),
-                    ..
-                } => name = self.walker.text(n)?,
+                Field::Block(1, n) => name = self.walker.text(n)?,
                 // TypeProto { tensor_type = 1 { shape = 2 } }
-                Field {
-                    number: 2,
-                    length: Some(n),
-                    ..
-                } => shape = self.nested_shape(n, 0)?,
-                other => self.walker.skip(&other)?,
+                Field::Block(2, n) => shape = self.nested_shape(n, 0)?,
+                other => self.walker.skip(other)?,
             }
         }
         self.graph.shapes.insert(name, shape);
@@ -363,23 +279,9 @@ impl<R: Read + Seek> Walk<'_, R> {
         let mut shape = None;
         while let Some(field) = self.walker.next(end)? {
             match (level, field) {
-                (
-                    0,
-                    Field {
-                        number: 1,
-                        length: Some(n),
-                        ..
-                    },
-                ) => shape = self.nested_shape(n, 1)?,
-                (
-                    1,
-                    Field {
-                        number: 2,
-                        length: Some(n),
-                        ..
-                    },
-                ) => shape = Some(self.dimensions(n)?),
-                (_, other) => self.walker.skip(&other)?,
+                (0, Field::Block(1, n)) => shape = self.nested_shape(n, 1)?,
+                (1, Field::Block(2, n)) => shape = Some(self.dimensions(n)?),
+                (_, other) => self.walker.skip(other)?,
             }
         }
         Ok(shape)
@@ -391,12 +293,8 @@ impl<R: Read + Seek> Walk<'_, R> {
         let mut dimensions = Vec::new();
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field {
-                    number: 1,
-                    length: Some(n),
-                    ..
-                } => dimensions.push(self.dimension(n)?),
-                other => self.walker.skip(&other)?,
+                Field::Block(1, n) => dimensions.push(self.dimension(n)?),
+                other => self.walker.skip(other)?,
             }
         }
         Ok(dimensions)
@@ -408,11 +306,7 @@ impl<R: Read + Seek> Walk<'_, R> {
         while let Some(field) = self.walker.next(end)? {
             match field {
                 // Some exporters write -1 for "any".
-                Field {
-                    number: 1,
-                    length: None,
-                    value,
-                } => {
+                Field::Varint(1, value) => {
                     let extent = value.cast_signed();
                     dimension = if extent < 0 {
                         Dimension::Variable(String::new())
@@ -420,14 +314,10 @@ impl<R: Read + Seek> Walk<'_, R> {
                         Dimension::Fixed(extent)
                     };
                 }
-                Field {
-                    number: 2,
-                    length: Some(n),
-                    ..
-                } => {
+                Field::Block(2, n) => {
                     dimension = Dimension::Variable(self.walker.text(n)?);
                 }
-                other => self.walker.skip(&other)?,
+                other => self.walker.skip(other)?,
             }
         }
         Ok(dimension)

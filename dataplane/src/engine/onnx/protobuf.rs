@@ -5,14 +5,24 @@ use std::io::{self, BufReader, Read, Seek};
 /// Longest text that is read: names, paths. The runtime's own limits are far below.
 const LONGEST_TEXT: u64 = 1 << 16;
 
-/// One field: its number and either the length of what follows or the value itself.
-#[derive(Debug)]
-pub(super) struct Field {
-    pub(super) number: u64,
-    /// Bytes that follow, for length-delimited fields.
-    pub(super) length: Option<u64>,
-    /// The value of a varint; 0 for the rest.
-    pub(super) value: u64,
+/// One field, by its number.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Field {
+    /// A number.
+    Varint(u64, u64),
+    /// A message, text or bytes: this many follow.
+    Block(u64, u64),
+    /// Four or eight bytes, already passed.
+    Fixed,
+}
+
+impl Field {
+    fn length(self) -> u64 {
+        match self {
+            Self::Block(_, length) => length,
+            Self::Varint(..) | Self::Fixed => 0,
+        }
+    }
 }
 
 /// Why the walk ended early.
@@ -49,34 +59,25 @@ impl<R: Read + Seek> Walker<R> {
         }
         let tag = self.varint()?;
         let number = tag >> 3;
-        let mut field = Field {
-            number,
-            length: None,
-            value: 0,
-        };
-        match tag & 7 {
-            0 => field.value = self.varint()?,
-            1 => self.seek(8)?,
-            2 => field.length = Some(self.varint()?),
-            5 => self.seek(4)?,
+        let field = match tag & 7 {
+            0 => Field::Varint(number, self.varint()?),
+            1 => self.seek(8).map(|()| Field::Fixed)?,
+            2 => Field::Block(number, self.varint()?),
+            5 => self.seek(4).map(|()| Field::Fixed)?,
             _ => return Err(WalkError::Malformed(self.position)),
-        }
+        };
         if number == 0 {
             return Err(WalkError::Malformed(self.position));
         }
-        let reach = self
-            .position
-            .checked_add(field.length.unwrap_or(0))
-            .ok_or(WalkError::CutOff)?;
-        if reach > end {
-            return Err(WalkError::CutOff);
+        match self.position.checked_add(field.length()) {
+            Some(reach) if reach <= end => Ok(Some(field)),
+            _ => Err(WalkError::CutOff),
         }
-        Ok(Some(field))
     }
 
     /// Passes over a field's content.
-    pub(super) fn skip(&mut self, field: &Field) -> Result<(), WalkError> {
-        self.seek(field.length.unwrap_or(0))
+    pub(super) fn skip(&mut self, field: Field) -> Result<(), WalkError> {
+        self.seek(field.length())
     }
 
     /// Reads a field's content as text; what is not UTF-8 is replaced.

@@ -1,0 +1,435 @@
+//! Finds out, before a model is ready, whether its rows may run together.
+//!
+//! The signature does not tell: models exist whose rows influence each other although every input
+//! and output has the same variable first axis (a set's mean, a dynamic quantisation scale, time on
+//! axis 0). So made-up rows are run alone and together, and merged only if every row's answer stays
+//! the same. Evidence, not certainty: batching can be switched off.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use half::{bf16, f16};
+
+use super::merge::cut;
+use super::sample::{GUESSES, Guess, sample};
+use crate::engine::{Engine, RunError, Stop};
+use crate::types::{Batching, Datatype, Dimension, Signature, Tensor, TensorData};
+
+/// Bounds of the proof and of what it allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Most rows that it may allow in one run.
+    pub max_rows: usize,
+    /// Longest run that merging may make: more rows than fit into it are not merged.
+    pub longest_run: Duration,
+    /// How long warm-up and proof may take together.
+    pub budget: Duration,
+}
+
+impl Default for Limits {
+    /// 64 rows (larger batches gained nothing for any model measured), 250 ms, 30 s.
+    fn default() -> Self {
+        Self {
+            max_rows: 64,
+            longest_run: Duration::from_millis(250),
+            budget: Duration::from_secs(30),
+        }
+    }
+}
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// Whether rows may be merged.
+    pub batching: Batching,
+    /// Time of one row at the largest batch allowed; `None` if the model was never run.
+    pub row_time: Option<Duration>,
+}
+
+/// A merged answer may differ by this much of the row's largest value: other kernels run at other
+/// sizes. Honest quantised networks were seen at 7e-4, plain ones at 1e-5, dependent rows at 1e-2
+/// and more.
+fn tolerance(datatype: Datatype) -> f64 {
+    match datatype {
+        Datatype::Fp16 => 5e-3,
+        Datatype::Bf16 => 3e-2,
+        _ => 1e-3,
+    }
+}
+
+/// Warms the engine up and proves or disproves that its rows may be merged.
+pub fn prove(engine: &mut dyn Engine, limits: Limits) -> Proof {
+    let stop = Stop::new();
+    let (finished, watch) = mpsc::channel::<()>();
+    std::thread::scope(|scope| {
+        let raise = &stop;
+        // A model may loop for ever on what it is given here.
+        scope.spawn(move || {
+            if watch.recv_timeout(limits.budget) == Err(mpsc::RecvTimeoutError::Timeout) {
+                raise.raise();
+            }
+        });
+        let signature = engine.signature().clone();
+        let outputs: Vec<usize> = (0..signature.outputs.len()).collect();
+        let mut trial = Trial {
+            engine,
+            outputs,
+            stop: &stop,
+        };
+        let proof = trial.prove(&signature, limits);
+        drop(finished);
+        proof
+    })
+}
+
+/// Runs of one engine under one budget.
+struct Trial<'e> {
+    engine: &'e mut dyn Engine,
+    outputs: Vec<usize>,
+    stop: &'e Stop,
+}
+
+/// Why rows may not be merged.
+type Refusal = String;
+
+impl Trial<'_> {
+    fn prove(&mut self, signature: &Signature, limits: Limits) -> Proof {
+        let warm = self.warm_up(signature);
+        let row_time = warm.as_ref().ok().map(|(_, time)| *time);
+        let structure = refuse_by_structure(signature, limits);
+        let off = |reason: Refusal| Proof {
+            batching: Batching::off(reason),
+            row_time,
+        };
+        if let Some(reason) = structure {
+            return off(reason);
+        }
+        let (guess, single) = match warm {
+            Ok(warm) => warm,
+            Err(reason) => return off(reason),
+        };
+        let affordable = limits.longest_run.as_nanos() / single.as_nanos().max(1);
+        let max_rows = limits
+            .max_rows
+            .min(usize::try_from(affordable).unwrap_or(usize::MAX));
+        if max_rows < 2 {
+            return off(format!(
+                "one row takes {single:.1?}: merging would only make others wait"
+            ));
+        }
+        match self.compare(signature, guess, max_rows) {
+            Ok(deviation) => self.worthwhile(signature, guess, (max_rows, single, deviation)),
+            Err(reason) => off(reason),
+        }
+    }
+
+    /// Finds inputs that the model accepts; the time of one row is the better of two runs, the
+    /// first being slower by what the runtime does once.
+    fn warm_up(&mut self, signature: &Signature) -> Result<(Guess, Duration), Refusal> {
+        let mut reason = String::new();
+        for guess in GUESSES {
+            let Some(inputs) = sample(signature, 1, guess, 1) else {
+                return Err(
+                    "an input declares no shape, so nothing is known of its rows".to_owned(),
+                );
+            };
+            match self.timed(&inputs) {
+                Ok(_) => {
+                    let (_, time) = self.timed(&inputs)?;
+                    return Ok((guess, time));
+                }
+                Err(why) => reason = why,
+            }
+            if self.stop.is_raised() {
+                break;
+            }
+        }
+        Err(format!("no made-up input was accepted: {reason}"))
+    }
+
+    fn timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Duration), Refusal> {
+        let begun = Instant::now();
+        match self.engine.run(inputs, &self.outputs, self.stop) {
+            Ok(outputs) => Ok((outputs, begun.elapsed())),
+            Err(RunError::Failed(reason)) => Err(reason),
+            Err(RunError::Stopped) => Err("trying it out took too long and was stopped".to_owned()),
+        }
+    }
+
+    /// Compares each row's answer alone and among others; the largest deviation seen.
+    fn compare(
+        &mut self,
+        signature: &Signature,
+        guess: Guess,
+        max_rows: usize,
+    ) -> Result<f64, Refusal> {
+        let mut worst = 0f64;
+        for (seed, sizes) in [
+            (11, &[2, 3, max_rows][..]),
+            (22, &[2, 3, max_rows]),
+            (33, &[3]),
+        ] {
+            let most = sizes.iter().copied().max().unwrap_or(1);
+            let all = sample(signature, most, guess, seed).unwrap_or_default();
+            let mut alone = Vec::with_capacity(most);
+            for row in 0..most {
+                alone.push(self.timed(&rows_of(&all, most, row, 1))?.0);
+            }
+            let again = self.timed(&rows_of(&all, most, 0, 1))?.0;
+            check_rows(&alone[..1], &again).map_err(|why| {
+                format!("it does not answer the same input alike each time: {why}")
+            })?;
+            for size in sizes.iter().copied() {
+                let (merged, _) = self.timed(&rows_of(&all, most, 0, size))?;
+                worst = worst.max(check_rows(&alone[..size], &merged)?);
+            }
+        }
+        Ok(worst)
+    }
+
+    /// Merging that makes no run cheaper only makes callers wait for each other.
+    fn worthwhile(
+        &mut self,
+        signature: &Signature,
+        guess: Guess,
+        (max_rows, single, deviation): (usize, Duration, f64),
+    ) -> Proof {
+        let all = sample(signature, max_rows, guess, 44).unwrap_or_default();
+        let mut per_row = Duration::MAX;
+        for _ in 0..2 {
+            if let Ok((_, time)) = self.timed(&all) {
+                per_row = per_row.min(time / u32::try_from(max_rows).unwrap_or(u32::MAX));
+            }
+        }
+        if per_row.mul_f64(1.1) > single {
+            return Proof {
+                batching: Batching::off(format!(
+                    "merging makes it no faster: {single:.1?} for one row, {per_row:.1?} for each of {max_rows}"
+                )),
+                row_time: Some(single),
+            };
+        }
+        Proof {
+            batching: Batching {
+                max_rows,
+                reason: format!(
+                    "rows gave the same answers alone and together (2, 3 and {max_rows} rows, two seeds and more; \
+                     largest deviation {deviation:.0e} of a row's largest value)"
+                ),
+            },
+            row_time: Some(per_row),
+        }
+    }
+}
+
+/// What the signature alone rules out.
+fn refuse_by_structure(signature: &Signature, limits: Limits) -> Option<Refusal> {
+    if limits.max_rows < 2 {
+        return Some("merging is switched off".to_owned());
+    }
+    let mut required = signature
+        .inputs
+        .iter()
+        .filter(|input| !input.optional)
+        .peekable();
+    if required.peek().is_none() {
+        return Some("it has no input".to_owned());
+    }
+    required.find_map(|input| match input.shape.as_deref() {
+        None => Some(format!("input '{}' declares no shape", input.name)),
+        Some([Dimension::Variable(_), ..]) => None,
+        Some([]) => Some(format!("input '{}' is a scalar", input.name)),
+        Some([Dimension::Fixed(rows), ..]) => Some(format!(
+            "the first axis of input '{}' is fixed at {rows}",
+            input.name
+        )),
+    })
+}
+
+fn rows_of(inputs: &[Tensor], total: usize, start: usize, count: usize) -> Vec<Tensor> {
+    inputs
+        .iter()
+        .filter_map(|input| cut(input, total, start, count))
+        .collect()
+}
+
+/// Compares the answers to single rows with those to the same rows together.
+fn check_rows(alone: &[Vec<Tensor>], merged: &[Tensor]) -> Result<f64, Refusal> {
+    let total = alone.len();
+    let mut worst = 0f64;
+    for (row, own) in alone.iter().enumerate() {
+        for (single, together) in own.iter().zip(merged) {
+            let name = &single.name;
+            if single.rows() != Some(1) {
+                return Err(format!("output '{name}' does not have one row for one row"));
+            }
+            let Some(cut) = cut(together, total, row, 1) else {
+                return Err(format!(
+                    "output '{name}' does not have {total} rows for {total} rows"
+                ));
+            };
+            let deviation = deviation(single, &cut).ok_or_else(|| {
+                format!("rows influence each other: output '{name}' differs when rows run together")
+            })?;
+            if deviation > tolerance(single.datatype) {
+                return Err(format!(
+                    "rows influence each other: output '{name}' differs by {:.2} % when rows run together",
+                    deviation * 100.0
+                ));
+            }
+            worst = worst.max(deviation);
+        }
+    }
+    Ok(worst)
+}
+
+/// The largest difference as a share of the largest value; `None` where no number says how
+/// different they are.
+fn deviation(a: &Tensor, b: &Tensor) -> Option<f64> {
+    if a.shape != b.shape || a.datatype != b.datatype {
+        return None;
+    }
+    let (TensorData::Raw(left), TensorData::Raw(right)) = (&a.data, &b.data) else {
+        return (a.data == b.data).then_some(0.0);
+    };
+    let read: fn(&[u8]) -> f64 = match a.datatype {
+        Datatype::Fp64 => |bytes| bytemuck::pod_read_unaligned(bytes),
+        Datatype::Fp32 => |bytes| f64::from(bytemuck::pod_read_unaligned::<f32>(bytes)),
+        Datatype::Fp16 => |bytes| bytemuck::pod_read_unaligned::<f16>(bytes).to_f64(),
+        Datatype::Bf16 => |bytes| bytemuck::pod_read_unaligned::<bf16>(bytes).to_f64(),
+        _ => return (left == right).then_some(0.0),
+    };
+    let width = a.datatype.width()?;
+    let (mut largest, mut difference) = (0f64, 0f64);
+    for (x, y) in left.chunks_exact(width).zip(right.chunks_exact(width)) {
+        let (x, y) = (read(x), read(y));
+        if x.is_finite() && y.is_finite() {
+            largest = largest.max(x.abs()).max(y.abs());
+            difference = difference.max((x - y).abs());
+        } else if !(x == y || (x.is_nan() && y.is_nan())) {
+            return None;
+        }
+    }
+    Some(if difference == 0.0 {
+        0.0
+    } else {
+        difference / largest
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::fake::{Behaviour, FakeEngine};
+
+    fn limits() -> Limits {
+        Limits {
+            longest_run: Duration::from_secs(60),
+            ..Limits::default()
+        }
+    }
+
+    #[test]
+    fn rows_that_influence_each_other_are_not_merged() {
+        let proof = prove(&mut FakeEngine::new(Behaviour::Mix), limits());
+        assert_eq!(proof.batching.max_rows, 1);
+        assert!(
+            proof.batching.reason.contains("'y'"),
+            "{}",
+            proof.batching.reason
+        );
+    }
+
+    #[test]
+    fn a_slow_row_is_not_made_slower_by_company() {
+        let limits = Limits {
+            longest_run: Duration::from_millis(15),
+            ..Limits::default()
+        };
+        let proof = prove(
+            &mut FakeEngine::new(Behaviour::Slow(Duration::from_millis(10))),
+            limits,
+        );
+        assert_eq!(proof.batching.max_rows, 1);
+        assert!(
+            proof.batching.reason.contains("one row takes"),
+            "{}",
+            proof.batching.reason
+        );
+    }
+
+    #[test]
+    fn runs_that_cost_the_same_for_many_rows_are_merged() {
+        let limits = Limits {
+            max_rows: 4,
+            ..limits()
+        };
+        let proof = prove(
+            &mut FakeEngine::new(Behaviour::Slow(Duration::from_millis(3))),
+            limits,
+        );
+        assert_eq!(proof.batching.max_rows, 4, "{}", proof.batching.reason);
+    }
+
+    #[test]
+    fn a_model_that_never_ends_is_stopped() {
+        let limits = Limits {
+            budget: Duration::from_millis(50),
+            ..Limits::default()
+        };
+        let proof = prove(
+            &mut FakeEngine::new(Behaviour::Slow(Duration::from_secs(3600))),
+            limits,
+        );
+        assert_eq!(proof.batching.max_rows, 1);
+        assert!(
+            proof.batching.reason.contains("too long"),
+            "{}",
+            proof.batching.reason
+        );
+        assert_eq!(proof.row_time, None);
+    }
+
+    #[test]
+    fn merging_can_be_switched_off() {
+        let limits = Limits {
+            max_rows: 1,
+            ..limits()
+        };
+        let proof = prove(&mut FakeEngine::new(Behaviour::Echo), limits);
+        assert!(
+            proof.batching.reason.contains("switched off"),
+            "{}",
+            proof.batching.reason
+        );
+        assert!(proof.row_time.is_some());
+    }
+
+    #[test]
+    fn nan_equals_nan_and_nothing_else() {
+        let tensor = |values: [f32; 2]| Tensor {
+            name: "y".to_owned(),
+            datatype: Datatype::Fp32,
+            shape: vec![1, 2],
+            data: TensorData::Raw(
+                values
+                    .iter()
+                    .flat_map(|v| v.to_le_bytes())
+                    .collect::<Vec<_>>()
+                    .into(),
+            ),
+        };
+        assert_eq!(
+            deviation(&tensor([f32::NAN, 1.0]), &tensor([f32::NAN, 1.0])),
+            Some(0.0)
+        );
+        assert_eq!(
+            deviation(&tensor([f32::NAN, 1.0]), &tensor([0.0, 1.0])),
+            None
+        );
+        assert_eq!(
+            deviation(&tensor([0.0, 0.0]), &tensor([0.0, 0.5])),
+            Some(1.0)
+        );
+    }
+}

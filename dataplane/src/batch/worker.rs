@@ -1,0 +1,358 @@
+//! The engine threads of one model and the way to them.
+
+use std::any::Any;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::merge::{classify, cut, join};
+use super::queue::{Caller, Entry, Queue, Run};
+use crate::engine::{Engine, RunError, Stop};
+use crate::fault::{Fault, FaultKind};
+use crate::types::{Tensor, Timing};
+
+/// How a worker is made.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Names the threads.
+    pub name: String,
+    /// Most rows of one run; 1 where rows may not be merged.
+    pub max_rows: usize,
+    /// Names of inputs that a request may leave out. A request that gives one runs alone: such
+    /// inputs need not have rows.
+    pub optional_inputs: Vec<String>,
+    /// Most waiting requests.
+    pub queue: usize,
+}
+
+/// One request, checked against the signature.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// Its inputs.
+    pub inputs: Vec<Tensor>,
+    /// Indices of the outputs wanted, in the order wanted, none twice.
+    pub outputs: Vec<usize>,
+    /// When it is no longer worth computing.
+    pub deadline: Instant,
+    /// 1 is highest, 0 stands for "last".
+    pub priority: u64,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The outputs wanted, in the order wanted.
+    pub outputs: Vec<Tensor>,
+    /// Where the time went.
+    pub timing: Timing,
+}
+
+/// What a worker has done and is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Requests waiting.
+    pub queued: usize,
+    /// Requests running.
+    pub running: usize,
+    /// Runs of the model, failed ones included.
+    pub executions: u64,
+    /// Rows run.
+    pub rows: u64,
+}
+
+/// One model's engine threads; dropping it lets them end after what is queued.
+pub struct Worker {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    queue: Queue,
+    options: WorkerOptions,
+    /// As in the options until a merged run shows that the model cannot do it.
+    max_rows: AtomicUsize,
+    running: AtomicUsize,
+    executions: AtomicU64,
+    rows: AtomicU64,
+}
+
+impl Worker {
+    /// Starts one thread for each engine; all take from one queue.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(engines: Vec<Box<dyn Engine>>, options: WorkerOptions) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            queue: Queue::new(options.queue),
+            max_rows: AtomicUsize::new(options.max_rows),
+            running: AtomicUsize::new(0),
+            executions: AtomicU64::new(0),
+            rows: AtomicU64::new(0),
+            options,
+        });
+        let worker = Self { shared };
+        for mut engine in engines {
+            let shared = Arc::clone(&worker.shared);
+            std::thread::Builder::new()
+                .name(format!("engine-{}", shared.options.name))
+                .spawn(move || {
+                    while let Some(entries) =
+                        shared.queue.take(shared.max_rows.load(Ordering::Relaxed))
+                    {
+                        shared.execute(engine.as_mut(), entries);
+                    }
+                })?;
+        }
+        Ok(worker)
+    }
+
+    /// Runs one request. Dropping the future before it ends gives the request up.
+    ///
+    /// # Errors
+    /// `Overloaded` when the queue is full, `Timeout` at the deadline, `Inference` when the model
+    /// fails on these inputs, `Internal` when the engine breaks.
+    pub async fn run(&self, work: Work) -> Result<Answer, Fault> {
+        let deadline = work.deadline;
+        let caller = Arc::new(Caller::default());
+        // From here on leaving early, in whichever way, gives the request up.
+        let _waits = Waits(Arc::clone(&caller));
+        let (reply, answer) = oneshot::channel();
+        let entry = Entry {
+            mergeable: self.shared.mergeable(&work.inputs),
+            enqueued: Instant::now(),
+            work,
+            caller,
+            reply,
+        };
+        self.shared.queue.push(entry).map_err(|_| queue_full())?;
+        match tokio::time::timeout_at(deadline.into(), answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(broken("its thread ended")),
+            Err(_) => Err(Fault::new(
+                FaultKind::Timeout,
+                "timeout",
+                "the deadline passed before the model had answered",
+            )),
+        }
+    }
+
+    /// What it has done and is doing.
+    pub fn counts(&self) -> Counts {
+        Counts {
+            queued: self.shared.queue.len(),
+            running: self.shared.running.load(Ordering::Relaxed),
+            executions: self.shared.executions.load(Ordering::Relaxed),
+            rows: self.shared.rows.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+/// Tells the run that its caller has left.
+struct Waits(Arc<Caller>);
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        self.0.leave();
+    }
+}
+
+impl Shared {
+    fn mergeable(&self, inputs: &[Tensor]) -> Option<(super::merge::RowClass, usize)> {
+        let optional = |input: &Tensor| self.options.optional_inputs.contains(&input.name);
+        if self.max_rows.load(Ordering::Relaxed) == 1 || inputs.iter().any(optional) {
+            return None;
+        }
+        classify(inputs)
+    }
+
+    /// Runs what the queue gave. Where several fail together, each is run alone once, so that only
+    /// the guilty fails.
+    fn execute(&self, engine: &mut dyn Engine, mut entries: Vec<Entry>) {
+        let Some(run) = Run::begin(&mut entries) else {
+            return;
+        };
+        self.running.fetch_add(entries.len(), Ordering::Relaxed);
+        let (results, rest) = self.attempt(engine, entries, &run.stop);
+        for (entry, result) in results {
+            self.running.fetch_sub(1, Ordering::Relaxed);
+            // A caller that has left meanwhile wants no answer.
+            let _ = entry.reply.send(result);
+        }
+        self.running.fetch_sub(rest.len(), Ordering::Relaxed);
+        for entry in rest {
+            if entry.work.deadline > Instant::now() {
+                self.execute(engine, vec![entry]);
+            } else {
+                let _ = entry.reply.send(Err(Fault::new(
+                    FaultKind::Timeout,
+                    "timeout",
+                    "the deadline passed before the model had answered",
+                )));
+            }
+        }
+    }
+
+    /// One run: the results, and the requests to run again alone.
+    fn attempt(&self, engine: &mut dyn Engine, entries: Vec<Entry>, stop: &Stop) -> Attempt {
+        let wanted = wanted_outputs(&entries);
+        let started = Instant::now();
+        let result = match entries.as_slice() {
+            [only] => run(engine, &only.work.inputs, &wanted, stop),
+            many => {
+                let inputs: Vec<&[Tensor]> = many
+                    .iter()
+                    .map(|entry| entry.work.inputs.as_slice())
+                    .collect();
+                run(engine, &join(&inputs), &wanted, stop)
+            }
+        };
+        let rows: usize = entries.iter().map(entry_rows).sum();
+        self.executions.fetch_add(1, Ordering::Relaxed);
+        self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        let outputs = match result {
+            Ok(outputs) => outputs,
+            Err(_) if entries.len() > 1 && !stop.is_raised() => return (Vec::new(), entries),
+            Err(fault) => {
+                let failed = entries.into_iter().map(|entry| (entry, Err(fault.clone())));
+                return (failed.collect(), Vec::new());
+            }
+        };
+        let compute = started.elapsed();
+        let Some(answers) = scatter(&entries, &wanted, &outputs, rows) else {
+            // The proof at load was wrong; be slow rather than wrong.
+            tracing::warn!(
+                model = self.options.name,
+                rows,
+                "a merged run did not give one output row for each input row: rows are not merged any more"
+            );
+            self.max_rows.store(1, Ordering::Relaxed);
+            return (Vec::new(), entries);
+        };
+        let results = entries.into_iter().zip(answers).map(|(entry, outputs)| {
+            let timing = Timing {
+                queue: started.saturating_duration_since(entry.enqueued),
+                compute,
+                batch_rows: rows,
+            };
+            (entry, Ok(Answer { outputs, timing }))
+        });
+        (results.collect(), Vec::new())
+    }
+}
+
+type Attempt = (Vec<(Entry, Result<Answer, Fault>)>, Vec<Entry>);
+
+/// Rows of a request; one that has none counts as one.
+fn entry_rows(entry: &Entry) -> usize {
+    match &entry.mergeable {
+        Some((_, rows)) => *rows,
+        None => 1,
+    }
+}
+
+/// Every output that somebody wants, ascending.
+fn wanted_outputs(entries: &[Entry]) -> Vec<usize> {
+    let mut wanted: Vec<usize> = entries
+        .iter()
+        .flat_map(|entry| entry.work.outputs.iter().copied())
+        .collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    wanted
+}
+
+/// Each request's own rows of the outputs it wants, in its order; `None` if an output of several
+/// requests does not have a row for each row.
+fn scatter(
+    entries: &[Entry],
+    wanted: &[usize],
+    outputs: &[Tensor],
+    total: usize,
+) -> Option<Vec<Vec<Tensor>>> {
+    let mut start = 0;
+    entries
+        .iter()
+        .map(|entry| {
+            let rows = entry_rows(entry);
+            let own = entry
+                .work
+                .outputs
+                .iter()
+                .map(|index| {
+                    let output = outputs.get(wanted.binary_search(index).ok()?)?;
+                    if entries.len() == 1 {
+                        Some(output.clone())
+                    } else {
+                        cut(output, total, start, rows)
+                    }
+                })
+                .collect();
+            start += rows;
+            own
+        })
+        .collect()
+}
+
+/// Runs the engine; a panic in it is this run's failure only.
+fn run(
+    engine: &mut dyn Engine,
+    inputs: &[Tensor],
+    outputs: &[usize],
+    stop: &Stop,
+) -> Result<Vec<Tensor>, Fault> {
+    match catch_unwind(AssertUnwindSafe(|| engine.run(inputs, outputs, stop))) {
+        Ok(Ok(produced)) if produced.len() == outputs.len() => Ok(produced),
+        Ok(Ok(_)) => Err(broken("it gave too few outputs")),
+        Ok(Err(RunError::Failed(reason))) => Err(Fault::new(
+            FaultKind::Inference,
+            "inference_error",
+            format!("the model failed on these inputs: {reason}"),
+        )),
+        Ok(Err(RunError::Stopped)) => Err(Fault::new(
+            FaultKind::Cancelled,
+            "cancelled",
+            "the request was given up",
+        )),
+        Err(panic) => {
+            tracing::error!(reason = panic_text(panic.as_ref()), "the engine panicked");
+            Err(broken("it panicked"))
+        }
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("unknown")
+}
+
+fn broken(how: &str) -> Fault {
+    Fault::new(
+        FaultKind::Internal,
+        "internal",
+        format!("the engine broke while running this request: {how}"),
+    )
+}
+
+fn queue_full() -> Fault {
+    Fault::new(
+        FaultKind::Overloaded,
+        "overloaded",
+        "the model's queue is full",
+    )
+    .retry_after(Duration::from_secs(1))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+use bytes::Bytes;
+
+use super::*;
+use crate::engine::fake::{Behaviour, FakeEngine};
+use crate::types::{Datatype, TensorData};
+
+fn worker(behaviour: Behaviour, max_rows: usize, queue: usize) -> Arc<Worker> {
+    let options = WorkerOptions {
+        name: "fake".to_owned(),
+        max_rows,
+        optional_inputs: Vec::new(),
+        queue,
+    };
+    Arc::new(Worker::start(vec![Box::new(FakeEngine::new(behaviour))], options).unwrap())
+}
+
+fn work(rows: &[[u8; 2]]) -> Work {
+    Work {
+        inputs: vec![Tensor {
+            name: "x".to_owned(),
+            datatype: Datatype::Uint8,
+            shape: vec![i64::try_from(rows.len()).unwrap(), 2],
+            data: TensorData::Raw(Bytes::from(rows.concat())),
+        }],
+        outputs: vec![0],
+        deadline: Instant::now() + Duration::from_secs(30),
+        priority: 0,
+    }
+}
+
+fn bytes(answer: &Answer) -> Vec<u8> {
+    match &answer.outputs[0].data {
+        TensorData::Raw(bytes) => bytes.to_vec(),
+        TensorData::Elements(_) => panic!("not fixed-width"),
+    }
+}
+
+async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Fills the engine with one slow request, so that what follows is queued.
+async fn occupy(worker: &Arc<Worker>) -> tokio::task::JoinHandle<Result<Answer, Fault>> {
+    let task = tokio::spawn({
+        let worker = Arc::clone(worker);
+        async move { worker.run(work(&[[0, 0]])).await }
+    });
+    until("the first request runs", || worker.counts().running == 1).await;
+    task
+}
+
+#[tokio::test]
+async fn what_is_queued_runs_together_and_everybody_gets_their_own_rows() {
+    let worker = worker(Behaviour::Slow(Duration::from_millis(200)), 64, 256);
+    let first = occupy(&worker).await;
+    let tasks: Vec<_> = (1..=10u8)
+        .map(|n| {
+            let worker = Arc::clone(&worker);
+            let rows: Vec<[u8; 2]> = (0..n % 3 + 1).map(|row| [n, row]).collect();
+            tokio::spawn(async move { (worker.run(work(&rows)).await.unwrap(), rows.concat()) })
+        })
+        .collect();
+    for task in tasks {
+        let (answer, rows) = task.await.unwrap();
+        assert_eq!(bytes(&answer), rows);
+        assert_eq!(answer.timing.batch_rows, 20);
+    }
+    first.await.unwrap().unwrap();
+    assert_eq!(
+        worker.counts(),
+        Counts {
+            queued: 0,
+            running: 0,
+            executions: 2,
+            rows: 21
+        }
+    );
+}
+
+#[tokio::test]
+async fn only_the_guilty_of_a_batch_fails() {
+    for (behaviour, kind) in [
+        (Behaviour::FailOn(9), FaultKind::Inference),
+        (Behaviour::PanicOn(9), FaultKind::Internal),
+    ] {
+        let worker = worker(behaviour, 64, 256);
+        let tasks: Vec<_> = [1u8, 9, 2, 3]
+            .map(|n| {
+                let worker = Arc::clone(&worker);
+                tokio::spawn(async move { (n, worker.run(work(&[[n, n]])).await) })
+            })
+            .into_iter()
+            .collect();
+        for task in tasks {
+            match task.await.unwrap() {
+                (9, result) => assert_eq!(result.unwrap_err().kind, kind),
+                (n, result) => assert_eq!(bytes(&result.unwrap()), [n, n]),
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_leaves_the_queue_is_never_run() {
+    let worker = worker(Behaviour::Slow(Duration::from_millis(150)), 1, 256);
+    let first = occupy(&worker).await;
+    let second = tokio::spawn({
+        let worker = Arc::clone(&worker);
+        async move { worker.run(work(&[[1, 1]])).await }
+    });
+    until("the second is queued", || worker.counts().queued == 1).await;
+    second.abort();
+    first.await.unwrap().unwrap();
+    worker.run(work(&[[2, 2]])).await.unwrap();
+    assert_eq!(worker.counts().executions, 2);
+}
+
+#[tokio::test]
+async fn a_run_that_nobody_waits_for_is_stopped() {
+    let worker = worker(Behaviour::Slow(Duration::from_secs(3600)), 64, 256);
+    occupy(&worker).await.abort();
+    until("the run was stopped", || worker.counts().running == 0).await;
+}
+
+#[tokio::test]
+async fn a_passed_deadline_is_a_timeout_and_stops_the_run() {
+    let worker = worker(Behaviour::Slow(Duration::from_secs(3600)), 64, 256);
+    let mut late = work(&[[1, 1]]);
+    late.deadline = Instant::now() + Duration::from_millis(50);
+    assert_eq!(worker.run(late).await.unwrap_err().kind, FaultKind::Timeout);
+    until("the run was stopped", || worker.counts().running == 0).await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_late_before_it_starts_is_not_computed() {
+    let worker = worker(Behaviour::Echo, 64, 256);
+    let mut late = work(&[[1, 1]]);
+    late.deadline = Instant::now();
+    assert_eq!(worker.run(late).await.unwrap_err().kind, FaultKind::Timeout);
+    worker.run(work(&[[2, 2]])).await.unwrap();
+    assert_eq!(worker.counts().executions, 1);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_and_says_when_to_come_back() {
+    let worker = worker(Behaviour::Slow(Duration::from_millis(300)), 1, 1);
+    let first = occupy(&worker).await;
+    let second = tokio::spawn({
+        let worker = Arc::clone(&worker);
+        async move { worker.run(work(&[[1, 1]])).await }
+    });
+    until("the second is queued", || worker.counts().queued == 1).await;
+    let fault = worker.run(work(&[[2, 2]])).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Overloaded);
+    assert!(fault.retry_after.is_some());
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn an_optional_input_makes_a_request_run_alone() {
+    let options = WorkerOptions {
+        name: "fake".to_owned(),
+        max_rows: 8,
+        optional_inputs: vec!["x".to_owned()],
+        queue: 8,
+    };
+    let engine = FakeEngine::new(Behaviour::Slow(Duration::from_millis(100)));
+    let worker = Arc::new(Worker::start(vec![Box::new(engine)], options).unwrap());
+    let first = occupy(&worker).await;
+    let (a, b) = tokio::join!(worker.run(work(&[[1, 1]])), worker.run(work(&[[2, 2]])));
+    assert_eq!(
+        (a.unwrap().timing.batch_rows, b.unwrap().timing.batch_rows),
+        (1, 1)
+    );
+    first.await.unwrap().unwrap();
+}

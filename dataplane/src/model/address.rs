@@ -1,0 +1,183 @@
+//! Which addresses a model may be fetched from.
+//!
+//! A source is the user's text and a pod stands inside the cluster's network: without a rule a URI
+//! could read the cloud's metadata service or whatever listens beside the pod (server-side request
+//! forgery). Public addresses are allowed, private ones where the operator's settings list them,
+//! loopback only in local mode, link-local ones never.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// A network in CIDR notation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+impl Network {
+    /// Reads `10.0.0.0/8` or `fd00::/8`; `None` for anything else.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (address, prefix) = text.split_once('/')?;
+        let address: IpAddr = address.parse().ok()?;
+        let prefix = prefix.parse().ok()?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        (prefix <= bits).then_some(Self { address, prefix })
+    }
+
+    fn contains(self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let mask = u32::MAX
+                    .checked_shl(32 - u32::from(self.prefix))
+                    .unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let mask = u128::MAX
+                    .checked_shl(128 - u32::from(self.prefix))
+                    .unwrap_or(0);
+                network.to_bits() & mask == address.to_bits() & mask
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What may be dialled.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rule {
+    /// Private networks that may.
+    pub(super) networks: Vec<Network>,
+    /// This very machine may: local mode.
+    pub(super) loopback: bool,
+}
+
+impl Rule {
+    /// Why `address` may not be dialled; `None` if it may.
+    pub(super) fn refusal(&self, address: IpAddr) -> Option<&'static str> {
+        let address = unmapped(address);
+        if address.is_loopback() {
+            return (!self.loopback).then_some("is this machine itself");
+        }
+        if address.is_unspecified() || address.is_multicast() || is_link_local(address) {
+            return Some("is a link-local, multicast or unspecified address");
+        }
+        let listed = self
+            .networks
+            .iter()
+            .any(|network| network.contains(address));
+        (is_private(address) && !listed && !self.loopback).then_some(
+            "is in a private network that is not listed (operator flag --allow-source-network)",
+        )
+    }
+}
+
+/// `::ffff:10.0.0.1` is 10.0.0.1, and so is 10.0.0.1 behind the well-known NAT64 prefix.
+fn unmapped(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(six) = address else {
+        return address;
+    };
+    if let Some(four) = six.to_ipv4_mapped() {
+        return IpAddr::V4(four);
+    }
+    match six.segments() {
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
+            IpAddr::V4((u32::from(high) << 16 | u32::from(low)).into())
+        }
+        _ => address,
+    }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(four) => four.is_link_local() || four.is_broadcast(),
+        IpAddr::V6(six) => six.is_unicast_link_local(),
+    }
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(four) => {
+            let [first, second, ..] = four.octets();
+            // RFC 1918, RFC 6598 (shared address space), "this network".
+            four.is_private() || (first == 100 && (64..128).contains(&second)) || first == 0
+        }
+        IpAddr::V6(six) => six.is_unique_local() || is_site_local(six),
+    }
+}
+
+/// fec0::/10, deprecated by RFC 3879 and still routed inside some sites.
+fn is_site_local(six: Ipv6Addr) -> bool {
+    six.segments()[0] & 0xffc0 == 0xfec0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(rule: &Rule, address: &str) -> bool {
+        rule.refusal(address.parse().unwrap()).is_some()
+    }
+
+    #[test]
+    fn inside_addresses_are_refused_in_every_spelling() {
+        let rule = Rule::default();
+        for address in [
+            "127.0.0.1",
+            "127.8.8.8",
+            "0.0.0.0",
+            "0.1.2.3",
+            "169.254.169.254",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.1.1",
+            "100.64.0.1",
+            "224.0.0.1",
+            "255.255.255.255",
+            "::1",
+            "::",
+            "fe80::1",
+            "fd00::1",
+            "fec0::1",
+            "::ffff:127.0.0.1",
+            "::ffff:169.254.169.254",
+            "64:ff9b::a00:1",
+        ] {
+            assert!(refused(&rule, address), "{address}");
+        }
+        for address in ["1.1.1.1", "2606:4700::1", "172.32.0.1", "100.128.0.1"] {
+            assert!(!refused(&rule, address), "{address}");
+        }
+    }
+
+    #[test]
+    fn a_listed_network_opens_itself_and_nothing_else() {
+        let rule = Rule {
+            networks: vec![
+                Network::parse("10.96.0.0/16").unwrap(),
+                Network::parse("169.254.0.0/16").unwrap(),
+            ],
+            loopback: false,
+        };
+        assert!(!refused(&rule, "10.96.3.4"));
+        assert!(refused(&rule, "10.97.0.1"));
+        assert!(refused(&rule, "169.254.169.254"), "never, listed or not");
+        assert!(refused(&rule, "127.0.0.1"));
+    }
+
+    #[test]
+    fn a_network_needs_a_prefix_that_fits() {
+        for text in [
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "fd00::/129",
+            "x/8",
+            "10.0.0.0/-1",
+        ] {
+            assert_eq!(Network::parse(text), None, "{text}");
+        }
+        let everything = Network::parse("0.0.0.0/0").unwrap();
+        assert!(everything.contains("9.9.9.9".parse().unwrap()));
+    }
+}

@@ -1,0 +1,176 @@
+//! From a file within reach to a model that answers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serin_crds::pod_config::{ModelConfig, SourceConfig};
+
+use super::source::{SourceOptions, locate};
+use super::{LoadError, Located, digest};
+use crate::admission::Gate;
+use crate::batch::{self, Worker, WorkerOptions, prove};
+use crate::engine::Engine;
+use crate::engine::onnx::{Device, ModelFile, OnnxEngine, Runtime, SessionOptions};
+use crate::telemetry::ModelMetrics;
+use crate::types::{ModelDescription, Signature};
+
+/// Requests that may wait for one model (as `protocols.md` of the design has it: 256).
+const QUEUE: usize = 256;
+
+/// What loading may use.
+#[derive(Clone, Debug)]
+pub struct LoaderOptions {
+    /// How sources are brought within reach.
+    pub source: SourceOptions,
+    /// The ONNX Runtime library; looked for in the usual places when absent.
+    pub runtime_library: Option<PathBuf>,
+    /// Threads within one operator of a model.
+    pub threads: usize,
+}
+
+/// A model that answers.
+pub struct Loaded {
+    /// As metadata shows it.
+    pub description: ModelDescription,
+    /// Runs requests.
+    pub worker: Worker,
+    /// Admits requests.
+    pub gate: Gate,
+}
+
+/// Loads one model: locate, check, open, warm up and prove, start.
+///
+/// # Errors
+/// [`LoadError`].
+pub(super) async fn load(
+    model: &ModelConfig,
+    options: &LoaderOptions,
+    metrics: &Arc<ModelMetrics>,
+) -> Result<Loaded, LoadError> {
+    let started = Instant::now();
+    let located = locate(&model.source, &options.source).await?;
+    let (model, options, metrics) = (model.clone(), options.clone(), Arc::clone(metrics));
+    tokio::task::spawn_blocking(move || {
+        let (file, found) = verified(&located, model.source.digest.as_deref())?;
+        let mut engine = open(&file, &located, model.gpu, &options)?;
+        let proof = prove(&mut engine, batch::Limits::default());
+        let signature = engine.signature().clone();
+        tracing::info!(
+            model = model.name,
+            version = model.version,
+            source = located.shown,
+            digest = found,
+            max_batch_rows = proof.batching.max_rows,
+            batching = proof.batching.reason,
+            took_ms = started.elapsed().as_millis() as u64,
+            "model loaded"
+        );
+        for output in &signature.unserved_outputs {
+            tracing::warn!(
+                model = model.name,
+                output,
+                "an output of a type that the protocol has no name for is not served"
+            );
+        }
+        let worker = Worker::start(
+            vec![Box::new(engine)],
+            WorkerOptions {
+                name: model.name.clone(),
+                max_rows: proof.batching.max_rows,
+                optional_inputs: optional_inputs(&signature),
+                queue: QUEUE,
+            },
+        )
+        .map_err(|error| LoadError::passing(format!("no thread for the model: {error}")))?;
+        metrics.loaded(started.elapsed(), PLATFORM, &found);
+        Ok(Loaded {
+            gate: Gate::new(proof.row_time.unwrap_or(Duration::ZERO)),
+            description: ModelDescription {
+                versions: vec![model.version.clone()],
+                name: model.name,
+                version: model.version,
+                platform: PLATFORM,
+                signature: Arc::new(signature),
+                batching: proof.batching,
+            },
+            worker,
+        })
+    })
+    .await
+    .unwrap_or_else(|error| {
+        Err(LoadError::permanent(format!(
+            "loading the model failed: {error}"
+        )))
+    })
+}
+
+/// Triton's name for models of ONNX Runtime.
+const PLATFORM: &str = "onnxruntime_onnx";
+
+/// Loads the model of a source and tells what it takes and gives, without serving it.
+///
+/// # Errors
+/// [`LoadError`].
+pub async fn check(source: &SourceConfig, options: &LoaderOptions) -> Result<Signature, LoadError> {
+    let located = locate(source, &options.source).await?;
+    let (options, declared) = (options.clone(), source.digest.clone());
+    tokio::task::spawn_blocking(move || {
+        let (file, _) = verified(&located, declared.as_deref())?;
+        open(&file, &located, false, &options).map(|engine| engine.signature().clone())
+    })
+    .await
+    .unwrap_or_else(|error| {
+        Err(LoadError::permanent(format!(
+            "loading the model failed: {error}"
+        )))
+    })
+}
+
+/// The checked file and its digest.
+fn verified(located: &Located, declared: Option<&str>) -> Result<(ModelFile, String), LoadError> {
+    let unusable = |error: &dyn std::fmt::Display| {
+        LoadError::permanent(format!(
+            "model source {}: {error}. Correct model.source.uri or the file",
+            located.shown
+        ))
+    };
+    let file = match ModelFile::check(&located.path) {
+        Ok(file) => file,
+        Err(error) => {
+            // The wrong file is better named as such than by what is odd in it.
+            if let (Some(_), Ok(found)) = (declared, digest::of_file(&located.path)) {
+                digest::compare(&located.shown, declared, &found)?;
+            }
+            return Err(unusable(&error));
+        }
+    };
+    let found = digest::of_file(file.path()).map_err(|error| unusable(&error))?;
+    digest::compare(&located.shown, declared, &found)?;
+    Ok((file, found))
+}
+
+fn open(
+    file: &ModelFile,
+    located: &Located,
+    gpu: bool,
+    options: &LoaderOptions,
+) -> Result<OnnxEngine, LoadError> {
+    let runtime = Runtime::open(options.runtime_library.as_deref())
+        .map_err(|error| LoadError::permanent(error.to_string()))?;
+    let session = SessionOptions {
+        device: if gpu { Device::Cuda } else { Device::Cpu },
+        threads: options.threads,
+    };
+    OnnxEngine::open(&runtime, file, session)
+        .map_err(|error| LoadError::permanent(format!("model source {}: {error}", located.shown)))
+}
+
+fn optional_inputs(signature: &Signature) -> Vec<String> {
+    signature
+        .inputs
+        .iter()
+        .filter(|input| input.optional)
+        .map(|input| input.name.clone())
+        .collect()
+}

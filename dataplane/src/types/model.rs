@@ -1,0 +1,35 @@
+//! Models as callers see them.
+
+use std::sync::Arc;
+
+use super::{Batching, Signature};
+
+/// A loaded model as metadata shows it.
+#[derive(Clone, Debug)]
+pub struct ModelDescription {
+    /// Its name.
+    pub name: String,
+    /// The version meant.
+    pub version: String,
+    /// Every version of that name.
+    pub versions: Vec<String>,
+    /// The protocol's name for the engine, `onnxruntime_onnx`.
+    pub platform: &'static str,
+    /// What it takes and gives.
+    pub signature: Arc<Signature>,
+    /// Whether rows of several requests may run together, and why (not).
+    pub batching: Batching,
+}
+
+/// A configured model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelState {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Whether it can answer.
+    pub ready: bool,
+    /// Why not, for people.
+    pub reason: Option<String>,
+}
