@@ -29,6 +29,11 @@ pub struct Options {
     pub cache_dir: PathBuf,
     /// The ONNX Runtime library; looked for in the usual places when absent.
     pub runtime_library: Option<PathBuf>,
+    /// Largest model file that is fetched, in bytes.
+    pub max_model_bytes: u64,
+    /// The process runs on its user's own machine: models may be fetched from it and from its
+    /// private network.
+    pub local_mode: bool,
     /// How long a process that was asked to stop by SIGTERM still takes new connections, so that
     /// load balancers have time to notice.
     pub lame_duck: Duration,
@@ -47,6 +52,8 @@ impl Default for Options {
             admin_port: 8082,
             cache_dir: PathBuf::from(serin_crds::pod_config::CACHE_MOUNT_PATH),
             runtime_library: None,
+            max_model_bytes: 10 << 30,
+            local_mode: false,
             lame_duck: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(45),
             limits: Limits::default(),

@@ -19,6 +19,9 @@ pub mod lifecycle;
 pub mod model;
 pub mod pipeline;
 pub mod protocol;
+mod run;
 pub mod server;
 pub mod telemetry;
 pub mod types;
+
+pub use run::{Running, ServeError, serve};

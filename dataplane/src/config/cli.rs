@@ -44,6 +44,10 @@ pub struct Cli {
     #[arg(long, value_name = "FILE", env = "SERIN_ONNXRUNTIME")]
     pub runtime_library: Option<PathBuf>,
 
+    /// Largest model file that is fetched, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 10_240, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_model_mib: u32,
+
     /// How long to keep taking connections after SIGTERM, so that load balancers can notice
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
     pub lame_duck: Duration,
@@ -98,6 +102,8 @@ impl Cli {
             admin_port: self.admin_port,
             cache_dir: self.cache_dir.clone(),
             runtime_library: self.runtime_library.clone(),
+            max_model_bytes: u64::from(self.max_model_mib) << 20,
+            local_mode: false,
             lame_duck: self.lame_duck,
             drain_timeout: self.drain_timeout,
             limits: Limits {

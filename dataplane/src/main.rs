@@ -1,0 +1,51 @@
+//! `serin-dataplane`: what runs in a pod.
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use clap::Parser;
+use serin_dataplane::config::{Cli, read};
+use serin_dataplane::server::shutdown::Shutdown;
+use serin_dataplane::{serve, telemetry};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let message = format!("serin-dataplane: {error}");
+            let _ = writeln!(std::io::stderr(), "{message}");
+            // Where it cannot be written, standard error has said it.
+            if let Some(path) = cli.termination_log() {
+                let _ = std::fs::write(path, error.to_string());
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: &Cli) -> Result<(), Box<dyn std::error::Error>> {
+    telemetry::logging::init(&cli.log, cli.log_format)
+        .map_err(|error| format!("--log '{}' cannot be read: {error}", cli.log))?;
+    // One provider for the process; a second call would mean that it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let config = read(&cli.config)?;
+    let threads = cli.threads.map_or_else(
+        || available_parallelism().map_or(1, usize::from),
+        usize::from,
+    );
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()?;
+    let outcome = runtime.block_on(async {
+        let shutdown = Shutdown::on_signals()?;
+        serve(cli.options(), config, shutdown, |_| {}).await?;
+        Ok(())
+    });
+    // An engine in the middle of a run does not hear of the end.
+    runtime.shutdown_background();
+    outcome
+}

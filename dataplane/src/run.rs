@@ -1,0 +1,102 @@
+//! From options and a configuration to a process that serves, drains and ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use serin_crds::pod_config::PodConfig;
+use tokio::sync::watch;
+
+use crate::config::Options;
+use crate::lifecycle::{Lifecycle, Phase};
+use crate::model::{LoadError, LoaderOptions, Registry, SourceOptions, load_all};
+use crate::pipeline::Pipeline;
+use crate::server::shutdown::{Shutdown, Stop};
+use crate::server::{Parts, Server, StartError};
+use crate::telemetry::Metrics;
+
+/// A process that serves, as an embedding program sees it.
+#[derive(Clone)]
+pub struct Running {
+    /// Where every protocol is served.
+    pub http_addr: SocketAddr,
+    /// Where gRPC alone is served.
+    pub grpc_addr: SocketAddr,
+    /// Where probes, status and metrics are served.
+    pub admin_addr: SocketAddr,
+    /// Where the process stands.
+    pub phase: watch::Receiver<Phase>,
+    /// The models.
+    pub pipeline: Arc<Pipeline>,
+}
+
+/// Why a process ends otherwise than by being asked to.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A port cannot be served.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// No model can be served, and trying again cannot help.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+}
+
+/// Serves until `shutdown`, then drains. `started` is told once the ports are bound; models load
+/// after that.
+///
+/// # Errors
+/// [`ServeError`].
+pub async fn serve(
+    options: Options,
+    config: PodConfig,
+    mut shutdown: Shutdown,
+    started: impl FnOnce(Running),
+) -> Result<(), ServeError> {
+    let named = config
+        .models
+        .iter()
+        .map(|model| (model.name.clone(), model.version.clone()));
+    let metrics = Arc::new(Metrics::new(named));
+    let lifecycle = Lifecycle::new();
+    let registry = Arc::new(Registry::new(config.models, &metrics));
+    let pipeline = Arc::new(Pipeline::new(Arc::clone(&registry)));
+    let parts = Parts {
+        service: Arc::clone(&pipeline),
+        metrics: Arc::clone(&metrics),
+        lifecycle: lifecycle.clone(),
+    };
+    let server = Server::start(&options, parts).await?;
+    started(Running {
+        http_addr: server.http_addr,
+        grpc_addr: server.grpc_addr,
+        admin_addr: server.admin_addr,
+        phase: lifecycle.subscribe(),
+        pipeline,
+    });
+    lifecycle.advance(Phase::Loading);
+    let loader = loader(&options);
+    let mut asked = shutdown.clone();
+    let stop = tokio::select! {
+        loaded = load_all(&registry, &loader) => {
+            loaded?;
+            lifecycle.advance(Phase::Ready);
+            asked.reached(Stop::Gently).await;
+            asked.current()
+        }
+        () = shutdown.reached(Stop::Gently) => shutdown.current(),
+    };
+    server.drain(stop, options.lame_duck, shutdown).await;
+    Ok(())
+}
+
+fn loader(options: &Options) -> LoaderOptions {
+    LoaderOptions {
+        source: SourceOptions {
+            cache_dir: options.cache_dir.clone(),
+            max_bytes: options.max_model_bytes,
+            local_mode: options.local_mode,
+        },
+        runtime_library: options.runtime_library.clone(),
+        threads: available_parallelism().map_or(1, usize::from),
+    }
+}
