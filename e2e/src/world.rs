@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
-use serin_e2e_cluster::{Cluster, DEFAULT_NAME, KUBECONFIG_VARIABLE};
+use serin_e2e_cluster::{Cluster, DEFAULT_NAME, KUBECONFIG_VARIABLE, NAME_VARIABLE};
 
 use crate::images::Images;
 use crate::program::{self, Ended};
@@ -54,7 +54,7 @@ pub fn world() -> &'static World {
 fn cluster() -> serin_e2e_cluster::Result<Cluster> {
     match std::env::var_os(KUBECONFIG_VARIABLE) {
         Some(path) if !path.is_empty() => Cluster::running_or_up(),
-        _ => Cluster::running(DEFAULT_NAME),
+        _ => Cluster::running(&std::env::var(NAME_VARIABLE).unwrap_or(DEFAULT_NAME.into())),
     }
 }
 

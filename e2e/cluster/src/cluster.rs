@@ -20,6 +20,9 @@ pub const DEFAULT_NAME: &str = "serin-e2e";
 /// Names a kubeconfig of a cluster that is somebody else's to start, stop and load with images.
 pub const KUBECONFIG_VARIABLE: &str = "SERIN_E2E_KUBECONFIG";
 
+/// Set by [`Cluster::command`] for what it runs: the name of the cluster that it runs in.
+pub const NAME_VARIABLE: &str = "SERIN_E2E_CLUSTER";
+
 const KUBECTL_LIMIT: Duration = Duration::from_secs(30);
 
 /// A running cluster.
@@ -59,6 +62,7 @@ impl Cluster {
         let path = env::var("PATH").unwrap_or_else(|_| PATH.into());
         let mut command = own.sandbox.enter_network(program);
         command
+            .env(NAME_VARIABLE, &own.layout.name)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("PATH", format!("{}:{path}", own.binaries.display()))
             .env("CONTAINERD_ADDRESS", own.layout.containerd_socket())

@@ -62,7 +62,7 @@ mod progress;
 mod sandbox;
 mod status;
 
-pub use cluster::{Cluster, DEFAULT_NAME, KUBECONFIG_VARIABLE};
+pub use cluster::{Cluster, DEFAULT_NAME, KUBECONFIG_VARIABLE, NAME_VARIABLE};
 pub use error::{Error, Result};
 pub use lifecycle::{down, up};
 pub use status::{Component, Status, status};
