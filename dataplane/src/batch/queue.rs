@@ -12,6 +12,7 @@ use super::policy::{Candidate, plan};
 use super::worker::{Answer, Work};
 use crate::engine::Stop;
 use crate::fault::{Fault, FaultKind};
+use crate::telemetry::metrics::Counted;
 
 /// A queued request.
 pub(super) struct Entry {
@@ -19,6 +20,8 @@ pub(super) struct Entry {
     /// Its class and rows, where it may share a run.
     pub(super) mergeable: Option<(RowClass, usize)>,
     pub(super) enqueued: Instant,
+    /// Counts the request as waiting until it runs or is gone.
+    pub(super) waiting: Option<Counted>,
     pub(super) caller: Arc<Caller>,
     pub(super) reply: oneshot::Sender<Result<Answer, Fault>>,
 }
@@ -64,10 +67,11 @@ impl Run {
             waiting: AtomicUsize::new(1),
             stop: Stop::new(),
         });
-        entries.retain(|entry| {
+        entries.retain_mut(|entry| {
             let mut state = lock(&entry.caller.state);
             if !state.left {
                 run.waiting.fetch_add(1, Ordering::SeqCst);
+                entry.waiting = None;
                 state.run = Some(Arc::clone(&run));
             }
             !state.left

@@ -13,10 +13,11 @@ use super::merge::{classify, cut, join};
 use super::queue::{Caller, Entry, Queue, Run};
 use crate::engine::{Engine, RunError, Stop};
 use crate::fault::{Fault, FaultKind};
+use crate::telemetry::ModelMetrics;
 use crate::types::{Tensor, Timing};
 
 /// How a worker is made.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct WorkerOptions {
     /// Names the threads.
     pub name: String,
@@ -27,6 +28,8 @@ pub struct WorkerOptions {
     pub optional_inputs: Vec<String>,
     /// Most waiting requests.
     pub queue: usize,
+    /// Where runs and waiting requests are counted.
+    pub metrics: Arc<ModelMetrics>,
 }
 
 /// One request, checked against the signature.
@@ -123,11 +126,15 @@ impl Worker {
         let entry = Entry {
             mergeable: self.shared.mergeable(&work.inputs),
             enqueued: Instant::now(),
+            waiting: Some(self.shared.options.metrics.wait()),
             work,
             caller,
             reply,
         };
-        self.shared.queue.push(entry).map_err(|_| queue_full())?;
+        self.shared.queue.push(entry).map_err(|_| {
+            self.shared.options.metrics.rejected("full");
+            queue_full()
+        })?;
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(broken("its thread ended")),
@@ -218,6 +225,7 @@ impl Shared {
         let rows: usize = entries.iter().map(entry_rows).sum();
         self.executions.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
+        self.options.metrics.ran(rows);
         let outputs = match result {
             Ok(outputs) => outputs,
             Err(_) if entries.len() > 1 && !stop.is_raised() => return (Vec::new(), entries),

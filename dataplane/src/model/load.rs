@@ -80,6 +80,7 @@ pub(super) async fn load(
                 max_rows: proof.batching.max_rows,
                 optional_inputs: optional_inputs(&signature),
                 queue: QUEUE,
+                metrics: Arc::clone(&metrics),
             },
         )
         .map_err(|error| LoadError::passing(format!("no thread for the model: {error}")))?;

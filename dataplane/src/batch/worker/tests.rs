@@ -2,6 +2,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::engine::fake::{Behaviour, FakeEngine};
+use crate::telemetry::{Exposition, Metrics};
 use crate::types::{Datatype, TensorData};
 
 fn worker(behaviour: Behaviour, max_rows: usize, queue: usize) -> Arc<Worker> {
@@ -10,8 +11,14 @@ fn worker(behaviour: Behaviour, max_rows: usize, queue: usize) -> Arc<Worker> {
         max_rows,
         optional_inputs: Vec::new(),
         queue,
+        metrics: metrics(),
     };
     Arc::new(Worker::start(vec![Box::new(FakeEngine::new(behaviour))], options).unwrap())
+}
+
+fn metrics() -> Arc<ModelMetrics> {
+    let metrics = Metrics::new([("fake".to_owned(), "1".to_owned())]);
+    Arc::clone(metrics.model("fake", None))
 }
 
 fn work(rows: &[[u8; 2]]) -> Work {
@@ -168,6 +175,7 @@ async fn an_optional_input_makes_a_request_run_alone() {
         max_rows: 8,
         optional_inputs: vec!["x".to_owned()],
         queue: 8,
+        metrics: metrics(),
     };
     let engine = FakeEngine::new(Behaviour::Slow(Duration::from_millis(100)));
     let worker = Arc::new(Worker::start(vec![Box::new(engine)], options).unwrap());
@@ -178,4 +186,36 @@ async fn an_optional_input_makes_a_request_run_alone() {
         (1, 1)
     );
     first.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn runs_rows_and_waiting_requests_are_measured() {
+    let metrics = Metrics::new([("fake".to_owned(), "1".to_owned())]);
+    let of_model = Arc::clone(metrics.model("fake", None));
+    let options = WorkerOptions {
+        name: "fake".to_owned(),
+        max_rows: 64,
+        optional_inputs: Vec::new(),
+        queue: 256,
+        metrics: of_model,
+    };
+    let engine = FakeEngine::new(Behaviour::Slow(Duration::from_millis(100)));
+    let worker = Arc::new(Worker::start(vec![Box::new(engine)], options).unwrap());
+    let first = occupy(&worker).await;
+    let second = tokio::spawn({
+        let worker = Arc::clone(&worker);
+        async move { worker.run(work(&[[1, 1], [2, 2]])).await }
+    });
+    let exposition = Exposition::new(Arc::new(metrics));
+    until("the second request waits", || worker.counts().queued == 1).await;
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+    let (_, text) = exposition.render(None);
+    for line in [
+        "serin_queue_depth{model=\"fake\",version=\"1\"} 0",
+        "serin_inferences_total{model=\"fake\",version=\"1\"} 3",
+        "serin_executions_total{model=\"fake\",version=\"1\"} 2",
+    ] {
+        assert!(std::str::from_utf8(&text).unwrap().contains(line), "{line}");
+    }
 }
