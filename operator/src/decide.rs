@@ -175,6 +175,3 @@ fn prune(service: &ValidatedService, roles: &Roles, live: &Live) -> Vec<Doomed> 
     }
     doomed
 }
-
-#[cfg(test)]
-mod tests;

@@ -24,8 +24,10 @@ use crate::error::Error;
 pub const LEASE: &str = "serin-operator";
 /// How long a lease stands without being renewed.
 pub const DURATION: Duration = Duration::from_secs(15);
-/// How often it is renewed, and how often a follower looks.
+/// How often it is renewed.
 pub const RENEW: Duration = Duration::from_secs(2);
+/// How often a follower looks.
+pub const LOOK: Duration = Duration::from_secs(1);
 /// How long after its last renewal a leader may begin a write. A write ends within
 /// [`crate::call::DEADLINE`]: both together do not exceed [`DURATION`].
 pub const FENCE: Duration = Duration::from_secs(10);
@@ -121,7 +123,7 @@ impl Candidate {
             }
             tokio::select! {
                 () = &mut stop => return None,
-                () = tokio::time::sleep(RENEW) => {}
+                () = tokio::time::sleep(LOOK) => {}
             }
         }
     }

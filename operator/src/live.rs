@@ -43,11 +43,22 @@ pub struct LiveRevision {
 /// A pod's own account (`GET /statusz` on its admin port).
 #[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
 pub struct Answer {
-    /// `Loading`, `Warming`, `Ready`, `Draining` or `Failed`.
+    /// `Starting`, `Loading`, `Warming`, `Ready`, `Draining` or `Failed`.
     pub phase: String,
     /// What is happening, or what went wrong.
     #[serde(default)]
     pub message: Option<String>,
+    /// Its models.
+    #[serde(default)]
+    pub models: Vec<AnswerModel>,
+}
+
+/// What a pod says of one of its models.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+pub struct AnswerModel {
+    /// Why the last attempt to load it failed; the pod goes on trying.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 /// Whether `metrics.k8s.io` answers.

@@ -127,7 +127,8 @@ impl Source {
     /// [`Invalid::FileSource`] and [`Invalid::SourceUri`].
     pub fn parse(uri: &str) -> Result<Self, Invalid> {
         let unknown = || Invalid::SourceUri {
-            uri: uri.to_owned(),
+            // Without the query, which may hold a secret.
+            uri: uri.split('?').next().unwrap_or_default().to_owned(),
         };
         let (scheme, rest) = uri.split_once("://").ok_or_else(unknown)?;
         let named = |rest: &str| {

@@ -6,7 +6,7 @@ use k8s_openapi::jiff::Timestamp;
 use serin_crds::status::Reason;
 
 use crate::desired::pod::CONTAINER;
-use crate::live::{LiveRevision, SourceState};
+use crate::live::{Answer, LiveRevision, SourceState};
 use crate::observe::Trouble;
 use crate::validated::Source;
 
@@ -32,9 +32,13 @@ pub fn trouble(
     refused(name, revision)
         .or_else(|| missing_source(revision, source, source_state, now))
         .or_else(|| revision.pods.iter().find_map(|pod| in_container(pod)))
-        .or_else(|| revision.pods.iter().find_map(|pod| unschedulable(pod, now)))
-        .or_else(|| answered(revision))
-        .or_else(|| deadline(name, revision))
+        .or_else(|| {
+            revision
+                .pods
+                .iter()
+                .find_map(|pod| unschedulable(pod, source, now))
+        })
+        .or_else(|| in_time(name, revision, answered(revision, now)))
 }
 
 /// Whether a pod waits for its volumes or its container's creation.
@@ -184,7 +188,7 @@ fn ended(pod: &str, end: &ContainerStateTerminated) -> Option<Trouble> {
     ))
 }
 
-fn unschedulable(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+fn unschedulable(pod: &Pod, source: &Source, now: Timestamp) -> Option<Trouble> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let scheduled = conditions
         .iter()
@@ -197,22 +201,33 @@ fn unschedulable(pod: &Pod, now: Timestamp) -> Option<Trouble> {
         .as_deref()
         .unwrap_or("the scheduler gives no reason");
     let pod = pod.metadata.name.as_deref().unwrap_or_default();
-    if said.contains("persistentvolumeclaim") && said.contains("not found") {
-        return Some(Trouble::stalled(
-            Reason::MissingReference,
-            format!(
-                "pod {pod} waits for a claim: {}. Create it, or correct spec.model.source.uri",
-                quote(said)
-            ),
-        ));
+    let since = scheduled.last_transition_time.as_ref();
+    if let Source::Pvc { claim, .. } = source
+        && said.contains(&format!("persistentvolumeclaim \"{claim}\" not found"))
+    {
+        let message = format!(
+            "spec.model.source.uri names PersistentVolumeClaim {claim}, which is not in this \
+             namespace. Create it, or correct the URI; the pods start by themselves then"
+        );
+        return Some(after_grace(Reason::MissingReference, message, since, now));
     }
     let message = format!(
         "no node can take pod {pod}: {}. Lower spec.resources or spec.gpu, relax \
          spec.podTemplate.spec, or add a node",
-        quote(said)
+        quote(without_preemption(said))
     );
-    let since = scheduled.last_transition_time.as_ref();
     Some(after_grace(Reason::Unschedulable, message, since, now))
+}
+
+/// A scheduler's words up to where it explains that evicting others would not help.
+fn without_preemption(said: &str) -> &str {
+    let end = ["no new claims to deallocate", "preemption:"]
+        .iter()
+        .filter_map(|words| said.find(words))
+        .min();
+    said.get(..end.unwrap_or(said.len()))
+        .unwrap_or(said)
+        .trim_end_matches([' ', ','])
 }
 
 /// Trouble that may pass by itself at first.
@@ -226,45 +241,79 @@ fn after_grace(reason: Reason, message: String, since: Option<&Time>, now: Times
 }
 
 /// What running pods say of themselves.
-fn answered(revision: &LiveRevision) -> Option<Trouble> {
-    let said = |phase: &str| {
-        revision
-            .answers
-            .iter()
-            .find(|(_, answer)| answer.phase == phase)
-            .map(|(pod, answer)| {
-                (
-                    pod,
-                    answer
-                        .message
-                        .as_deref()
-                        .map(quote)
-                        .filter(|message| !message.is_empty()),
-                )
-            })
+fn answered(revision: &LiveRevision, now: Timestamp) -> Option<Trouble> {
+    let said = |answer: &Answer, otherwise: &str| {
+        let message = answer.message.as_deref().map(quote);
+        message
+            .filter(|message| !message.is_empty())
+            .unwrap_or_else(|| otherwise.into())
     };
-    if let Some((pod, message)) = said("Failed") {
-        let message = message.unwrap_or_else(|| "the model cannot be loaded".into());
+    let failed = |answer: &&Answer| answer.phase == "Failed";
+    let retried = |answer: &&Answer| answer.models.iter().any(|model| model.reason.is_some());
+    let loading = |answer: &&Answer| matches!(&*answer.phase, "Starting" | "Loading" | "Warming");
+    let find = |wanted: &dyn Fn(&&Answer) -> bool| {
+        revision.answers.iter().find(|(_, answer)| wanted(answer))
+    };
+    if let Some((pod, answer)) = find(&failed) {
+        let message = said(answer, "the model cannot be loaded");
         return Some(Trouble::stalled(
             Reason::LoadFailed,
             format!("pod {pod}: {message}"),
         ));
     }
-    let (pod, message) = said("Loading").or_else(|| said("Warming"))?;
-    let message = message.unwrap_or_else(|| "the model is being loaded".into());
+    if let Some((pod, answer)) = find(&retried) {
+        let message = format!("pod {pod}: {}", said(answer, "the model cannot be loaded"));
+        let since = started(revision, pod);
+        return Some(after_grace(
+            Reason::LoadFailed,
+            message,
+            since.as_ref(),
+            now,
+        ));
+    }
+    let (pod, answer) = find(&loading)?;
+    let message = said(answer, "the model is being loaded");
     Some(Trouble::passing(
         Reason::Loading,
         format!("pod {pod}: {message}"),
     ))
 }
 
-fn deadline(name: &str, revision: &LiveRevision) -> Option<Trouble> {
-    let message = condition(revision, "Progressing", "False")?;
+/// When the container of a pod started to run.
+fn started(revision: &LiveRevision, pod: &str) -> Option<Time> {
+    let pod = revision
+        .pods
+        .iter()
+        .find(|candidate| candidate.metadata.name.as_deref() == Some(pod))?;
+    container(pod)?
+        .state
+        .as_ref()?
+        .running
+        .as_ref()?
+        .started_at
+        .clone()
+}
+
+/// What the pods say, until the Deployment's time is up; from then on that, and what they say.
+fn in_time(name: &str, revision: &LiveRevision, answered: Option<Trouble>) -> Option<Trouble> {
+    if answered.as_ref().is_some_and(|answered| answered.stalled) {
+        return answered;
+    }
+    let Some(message) = condition(revision, "Progressing", "False") else {
+        return answered;
+    };
+    let waits = answered.map_or_else(
+        || {
+            format!(
+                "`kubectl describe pod -l serin.dev/revision={name}` shows what its pods wait for"
+            )
+        },
+        |answered| answered.message,
+    );
     Some(Trouble::stalled(
         Reason::DeadlineExceeded,
         format!(
-            "revision {name} did not become ready in time: {}. `kubectl describe pod -l \
-             serin.dev/revision={name}` shows what its pods wait for",
+            "revision {name} did not become ready in time: {}. {waits}",
             quote(&message)
         ),
     ))

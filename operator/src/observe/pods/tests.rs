@@ -125,12 +125,6 @@ fn each_state_of_a_pod_has_its_reason_and_says_what_to_do() {
             false,
             "add a node",
         ),
-        (
-            unplaced(990, "persistentvolumeclaim \"m\" not found"),
-            Reason::MissingReference,
-            true,
-            "Create it",
-        ),
     ];
     for (status, reason, stalled, part) in cases {
         let trouble = found(status.clone()).unwrap_or_else(|| panic!("{status}"));
@@ -218,6 +212,7 @@ fn what_a_running_pod_says_of_itself_is_believed() {
         let answer = Answer {
             phase: phase.into(),
             message: message.map(str::to_owned),
+            models: Vec::new(),
         };
         let revision = LiveRevision {
             answers: BTreeMap::from([("iris-1-x".to_owned(), answer)]),
@@ -241,4 +236,63 @@ fn foreign_text_is_one_bounded_line() {
     let said = format!("a\u{1b}[31m\n{}", "x".repeat(5000));
     let quoted = quote(&said);
     assert!(quoted.len() <= MAX_QUOTE && !quoted.contains(['\u{1b}', '\n']));
+}
+
+#[test]
+fn a_fetch_that_is_tried_again_and_again_calls_for_help_after_a_while() {
+    let tried_since = |second: i64| {
+        let started = Timestamp::from_second(second).unwrap().to_string();
+        let answer = json!({
+            "phase": "Loading", "message": "model 'iris': https://models.invalid cannot be fetched",
+            "models": [{"name": "iris", "ready": false, "reason": "cannot be fetched"}],
+        });
+        let revision = LiveRevision {
+            pods: vec![pod(container_in(
+                json!({"running": {"startedAt": started}}),
+            ))],
+            answers: BTreeMap::from([(
+                "iris-1-x".to_owned(),
+                serde_json::from_value(answer).unwrap(),
+            )]),
+            ..LiveRevision::default()
+        };
+        found_in(&revision, SourceState::NotAsked).unwrap()
+    };
+    let fresh = tried_since(995);
+    assert_eq!((fresh.reason, fresh.stalled), (Reason::LoadFailed, false));
+    assert!(tried_since(980).stalled);
+    assert!(fresh.message.contains("models.invalid"));
+}
+
+#[test]
+fn a_missing_claim_is_named() {
+    let revision = LiveRevision {
+        pods: vec![pod(unplaced(
+            900,
+            "0/1 nodes are available: persistentvolumeclaim \"models\" not found. not found",
+        ))],
+        ..LiveRevision::default()
+    };
+    let source = Source::Pvc {
+        claim: "models".into(),
+        path: "m.onnx".into(),
+    };
+    let now = Timestamp::from_second(1000).unwrap();
+    let found = trouble("iris-1", &revision, &source, SourceState::NotAsked, now).unwrap();
+    assert_eq!(found.reason, Reason::MissingReference);
+    assert!(
+        found.message.contains("PersistentVolumeClaim models"),
+        "{}",
+        found.message
+    );
+}
+
+#[test]
+fn only_what_is_short_is_quoted_of_the_scheduler() {
+    let said = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
+    assert_eq!(
+        without_preemption(said),
+        "0/1 nodes are available: 1 Insufficient cpu."
+    );
+    assert_eq!(without_preemption("short of all"), "short of all");
 }
