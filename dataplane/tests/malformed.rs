@@ -1,0 +1,700 @@
+//! A hundred requests that no server should take: each gets the status and code that the protocol
+//! settles, none a 5xx, and the connection goes on wherever HTTP allows it.
+
+mod harness;
+
+use std::time::Duration;
+
+use harness::{Client, options, start};
+use serin_dataplane::config::{Limits, Options};
+
+/// Bodies that are no acceptable JSON, or no request by its members: body, status, code.
+const BODIES: &[(&str, u16, &str)] = &[
+    ("", 400, "malformed_json"),
+    (" ", 400, "malformed_json"),
+    ("{", 400, "malformed_json"),
+    ("{}}", 400, "malformed_json"),
+    ("{} {}", 400, "malformed_json"),
+    ("+5", 400, "malformed_json"),
+    ("{'inputs':[]}", 400, "malformed_json"),
+    ("{\"inputs\":[],}", 400, "malformed_json"),
+    ("{\"inputs\":[}", 400, "malformed_json"),
+    ("{\"inputs\" []}", 400, "malformed_json"),
+    ("{inputs:[]}", 400, "malformed_json"),
+    ("{\"inputs\":[]} // done", 400, "malformed_json"),
+    ("\u{feff}{\"inputs\":[]}", 400, "malformed_json"),
+    ("{\"id\":\"\u{1}\",\"inputs\":[]}", 400, "malformed_json"),
+    ("{\"id\":\"\\ud800\",\"inputs\":[]}", 400, "malformed_json"),
+    ("{\"id\":\"\\x\",\"inputs\":[]}", 400, "malformed_json"),
+    ("{\"id\":\"\\u12\",\"inputs\":[]}", 400, "malformed_json"),
+    ("{\"\\udc00\":1,\"inputs\":[]}", 400, "malformed_json"),
+    ("{\"other\":01,\"inputs\":[]}", 400, "malformed_json"),
+    ("{\"other\":NaN,\"inputs\":[]}", 400, "malformed_json"),
+    ("null", 400, "invalid_type"),
+    ("[]", 400, "invalid_type"),
+    ("\"inputs\"", 400, "invalid_type"),
+    ("5", 400, "invalid_type"),
+    ("{}", 400, "missing_field"),
+    ("{\"id\":\"a\"}", 400, "missing_field"),
+    ("{\"inputs\":null}", 400, "invalid_type"),
+    ("{\"inputs\":{}}", 400, "invalid_type"),
+    ("{\"inputs\":[5]}", 400, "invalid_type"),
+    ("{\"inputs\":[null]}", 400, "invalid_type"),
+    ("{\"inputs\":[],\"inputs\":[]}", 400, "duplicate_field"),
+    (
+        "{\"id\":\"a\",\"id\":\"b\",\"inputs\":[]}",
+        400,
+        "duplicate_field",
+    ),
+    (
+        "{\"\\u0069d\":\"a\",\"id\":\"b\",\"inputs\":[]}",
+        400,
+        "duplicate_field",
+    ),
+    ("{\"id\":5,\"inputs\":[]}", 400, "invalid_type"),
+    ("{\"inputs\":[],\"outputs\":{}}", 400, "invalid_type"),
+    ("{\"inputs\":[],\"outputs\":[{}]}", 400, "missing_field"),
+    ("{\"inputs\":[],\"outputs\":[\"y\"]}", 400, "invalid_type"),
+    (
+        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"name\":\"y\"}]}",
+        400,
+        "duplicate_field",
+    ),
+    (
+        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\"}]}",
+        400,
+        "unknown_output",
+    ),
+    (
+        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"binary_data\":1}}]}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":2}}]}",
+        501,
+        "not_implemented",
+    ),
+    ("{\"inputs\":[],\"parameters\":[]}", 400, "invalid_type"),
+    (
+        "{\"inputs\":[],\"parameters\":{\"timeout\":-1}}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"parameters\":{\"timeout\":\"1s\"}}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"parameters\":{\"timeout\":1.5}}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"parameters\":{\"priority\":true}}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"parameters\":{\"binary_data_output\":\"yes\"}}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"parameters\":{\"triton_x\":1}}",
+        400,
+        "unsupported_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"parameters\":{\"sequence_id\":7}}",
+        501,
+        "not_implemented",
+    ),
+    (
+        "{\"inputs\":[],\"parameters\":{\"sequence_start\":true}}",
+        501,
+        "not_implemented",
+    ),
+];
+
+/// Inputs: members of the one input, status, code.
+const INPUTS: &[(&str, u16, &str)] = &[
+    (
+        r#""shape":[1],"datatype":"INT8","data":[1]"#,
+        400,
+        "missing_field",
+    ),
+    (
+        r#""name":"x","datatype":"INT8","data":[1]"#,
+        400,
+        "missing_field",
+    ),
+    (r#""name":"x","shape":[1],"data":[1]"#, 400, "missing_field"),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT8""#,
+        400,
+        "missing_field",
+    ),
+    (
+        r#""name":5,"shape":[1],"datatype":"INT8","data":[1]"#,
+        400,
+        "invalid_type",
+    ),
+    (
+        r#""name":"x","name":"x","shape":[1],"datatype":"INT8","data":[1]"#,
+        400,
+        "duplicate_field",
+    ),
+    (
+        r#""name":"x","shape":[1],"shape":[1],"datatype":"INT8","data":[1]"#,
+        400,
+        "duplicate_field",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT8","data":[1],"data":[1]"#,
+        400,
+        "duplicate_field",
+    ),
+    (
+        r#""name":"x","shape":1,"datatype":"INT8","data":[1]"#,
+        400,
+        "invalid_type",
+    ),
+    (
+        r#""name":"x","shape":[-1],"datatype":"INT8","data":[1]"#,
+        400,
+        "invalid_shape",
+    ),
+    (
+        r#""name":"x","shape":[1.0],"datatype":"INT8","data":[1]"#,
+        400,
+        "invalid_shape",
+    ),
+    (
+        r#""name":"x","shape":["1"],"datatype":"INT8","data":[1]"#,
+        400,
+        "invalid_shape",
+    ),
+    (
+        r#""name":"x","shape":[[1]],"datatype":"INT8","data":[1]"#,
+        400,
+        "invalid_shape",
+    ),
+    (
+        r#""name":"x","shape":[99999999999999999999],"datatype":"INT8","data":[1]"#,
+        400,
+        "invalid_shape",
+    ),
+    (
+        r#""name":"x","shape":[9223372036854775807,9],"datatype":"INT8","data":[1]"#,
+        400,
+        "invalid_shape",
+    ),
+    (
+        r#""name":"x","shape":[1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1,1],"datatype":"INT8","data":[1]"#,
+        400,
+        "too_many_dimensions",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"STRING","data":["a"]"#,
+        400,
+        "unknown_datatype",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT4","data":[1]"#,
+        400,
+        "unknown_datatype",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":null,"data":[1]"#,
+        400,
+        "invalid_type",
+    ),
+    (
+        r#""name":"x","shape":[4],"datatype":"FP32","data":[1,2,3]"#,
+        400,
+        "shape_mismatch",
+    ),
+    (
+        r#""name":"x","shape":[2],"datatype":"FP32","data":[1,2,3]"#,
+        400,
+        "shape_mismatch",
+    ),
+    (
+        r#""name":"x","shape":[0],"datatype":"FP32","data":[1]"#,
+        400,
+        "shape_mismatch",
+    ),
+    (
+        r#""name":"x","shape":[3],"datatype":"BOOL","data":[true]"#,
+        400,
+        "shape_mismatch",
+    ),
+    (
+        r#""name":"x","shape":[4611686018427387904],"datatype":"FP64","data":[1]"#,
+        400,
+        "shape_mismatch",
+    ),
+    (
+        r#""name":"x","shape":[2,2],"datatype":"FP32","data":[[1,2],[3]]"#,
+        400,
+        "ragged_data",
+    ),
+    (
+        r#""name":"x","shape":[2,2],"datatype":"FP32","data":[[1,2],3,4]"#,
+        400,
+        "ragged_data",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"FP32","data":{"0":1}"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"FP32","data":null"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"FP32","data":[NaN]"#,
+        400,
+        "malformed_json",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"FP32","data":[null]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"FP32","data":["1.0"]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"FP32","data":[1e39]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"FP64","data":[1e999]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"FP16","data":[70000]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT8","data":[300]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"UINT8","data":[-1]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT32","data":[1.5]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT64","data":[9223372036854775808]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"UINT64","data":[18446744073709551616]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT32","data":[true]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"BOOL","data":[1.0]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"BOOL","data":[2]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"BYTES","data":[5]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"BYTES","parameters":{"content_type":"base64"},"data":["%"]"#,
+        400,
+        "invalid_value",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"BYTES","data":["\ud800"]"#,
+        400,
+        "malformed_json",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT8","parameters":5,"data":[1]"#,
+        400,
+        "invalid_type",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT8","parameters":{"binary_data_size":1}"#,
+        400,
+        "size_mismatch",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT8","parameters":{"binary_data_size":-1}"#,
+        400,
+        "invalid_parameter",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT8","parameters":{"binary_data_size":0},"data":[1]"#,
+        400,
+        "conflicting_data",
+    ),
+    (
+        r#""name":"x","shape":[1],"datatype":"INT8","parameters":{"shared_memory_region":"r"}"#,
+        501,
+        "not_implemented",
+    ),
+];
+
+async fn assert_refused(client: &mut Client, body: &[u8], status: u16, code: &str) {
+    let shown = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+    let answer = client.post("/v2/models/echo/infer", body).await;
+    assert_eq!(answer.status, status, "{shown}: {answer:?}");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/json"),
+        "{shown}"
+    );
+    let json = answer.json();
+    assert_eq!(json["code"], code, "{shown}: {answer:?}");
+    assert!(
+        json["error"].is_string() && json["request_id"].is_string(),
+        "{shown}: {answer:?}"
+    );
+    assert!(!answer.closes(), "{shown}");
+    let live = client.get("/v2/health/live").await;
+    assert_eq!(live.status, 200, "after {shown}");
+}
+
+#[tokio::test]
+async fn a_hundred_malformed_bodies_are_refused_on_one_connection() {
+    let server = start(&options()).await;
+    let mut client = server.client().await;
+    assert!(BODIES.len() + INPUTS.len() >= 100);
+    for (body, status, code) in BODIES {
+        assert_refused(&mut client, body.as_bytes(), *status, code).await;
+    }
+    for (members, status, code) in INPUTS {
+        let body = format!("{{\"inputs\":[{{{members}}}]}}");
+        assert_refused(&mut client, body.as_bytes(), *status, code).await;
+    }
+    assert_no_defect(&mut client).await;
+}
+
+/// Nothing panicked, nothing was answered by a 5xx but what is not offered at all.
+async fn assert_no_defect(client: &mut Client) {
+    let metrics = client.get("/metrics").await;
+    let bad = |line: &&str| {
+        line.starts_with("serin_requests_total")
+            && line.contains("code=\"5")
+            && !line.contains("code=\"501\"")
+    };
+    assert_eq!(metrics.text().lines().find(bad), None);
+    assert!(metrics.text().contains("serin_panics_total 0\n"));
+}
+
+#[tokio::test]
+async fn what_is_too_deep_too_many_or_not_utf8_is_refused() {
+    let limits = Limits {
+        element_bytes: 1000,
+        ..Limits::default()
+    };
+    let server = start(&Options {
+        limits,
+        ..options()
+    })
+    .await;
+    let mut client = server.client().await;
+    let deep = |levels: usize| {
+        format!(
+            "{{\"other\":{}{},\"inputs\":[]}}",
+            "[".repeat(levels),
+            "]".repeat(levels)
+        )
+    };
+    assert_refused(&mut client, deep(100).as_bytes(), 400, "too_deep").await;
+    assert_refused(&mut client, deep(200_000).as_bytes(), 400, "too_deep").await;
+    assert_eq!(
+        client.post("/v2/models/echo/infer", deep(99)).await.status,
+        200
+    );
+
+    let input = r#"{"name":"x","shape":[1],"datatype":"INT8","data":[1]}"#;
+    let many = format!("{{\"inputs\":[{}]}}", vec![input; 257].join(","));
+    assert_refused(&mut client, many.as_bytes(), 400, "too_many_tensors").await;
+    let output = r#"{"name":"x"}"#;
+    let many = format!(
+        "{{\"inputs\":[],\"outputs\":[{}]}}",
+        vec![output; 257].join(",")
+    );
+    assert_refused(&mut client, many.as_bytes(), 400, "too_many_tensors").await;
+
+    let large = harness::body("BYTES", "[1]", &format!("[\"{}\"]", "a".repeat(1001)));
+    assert_refused(&mut client, large.as_bytes(), 400, "element_too_large").await;
+    assert_refused(
+        &mut client,
+        b"{\"id\":\"\xff\",\"inputs\":[]}",
+        400,
+        "malformed_json",
+    )
+    .await;
+    assert_refused(&mut client, b"\x80", 400, "malformed_json").await;
+    assert_no_defect(&mut client).await;
+}
+
+#[tokio::test]
+async fn codings_that_are_not_understood_are_415_and_name_what_is() {
+    let server = start(&options()).await;
+    let mut client = server.client().await;
+    for coding in ["br", "zstd", "gzip, br", "x-unknown"] {
+        let header = format!("Content-Encoding: {coding}\r\n");
+        let answer = client
+            .request("POST", "/v2/models/echo/infer", &header, "{}")
+            .await;
+        assert_eq!(answer.status, 415, "{coding}");
+        assert_eq!(answer.json()["code"], "unsupported_encoding");
+        assert!(
+            answer
+                .header("accept-encoding")
+                .is_some_and(|codings| codings.contains("identity"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_413_before_and_while_it_comes() {
+    let limits = Limits {
+        body_bytes: 100_000,
+        ..Limits::default()
+    };
+    let server = start(&Options {
+        limits,
+        ..options()
+    })
+    .await;
+    // Announced: answered while the caller is still sending, all of which it can send.
+    let mut client = server.client().await;
+    client
+        .send("POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 500000\r\n\r\n")
+        .await;
+    client.send(vec![b' '; 500_000]).await;
+    let answer = client.answer(false).await;
+    assert_eq!(
+        (answer.status, answer.json()["code"].as_str()),
+        (413, Some("payload_too_large"))
+    );
+    assert!(answer.closes());
+    client.closed().await;
+    // In chunks: found out on the way.
+    let mut client = server.client().await;
+    client
+        .send(
+            "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+        )
+        .await;
+    for _ in 0..10 {
+        client
+            .send_if_taken(format!("4e20\r\n{}\r\n", " ".repeat(20_000)))
+            .await;
+    }
+    let answer = client.answer(false).await;
+    assert_eq!(answer.status, 413);
+    client.closed().await;
+    // At the limit it is taken.
+    let mut client = server.client().await;
+    let mut fits = b"{\"inputs\":[]}".to_vec();
+    fits.resize(100_000, b' ');
+    assert_eq!(
+        client.post("/v2/models/echo/infer", &fits).await.status,
+        200
+    );
+}
+
+#[tokio::test]
+async fn a_body_without_end_is_cut_off_after_a_mebibyte() {
+    let server = start(&options()).await;
+    let mut client = server.client().await;
+    client
+        .send(
+            "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999\r\n\r\n",
+        )
+        .await;
+    let answer = client.answer(false).await;
+    assert_eq!(answer.status, 413);
+    let begun = std::time::Instant::now();
+    let flood = async {
+        loop {
+            client.send_if_taken(vec![b' '; 1 << 16]).await;
+            if client
+                .stream
+                .try_write(b" ")
+                .is_err_and(|error| error.kind() != std::io::ErrorKind::WouldBlock)
+            {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(harness::PATIENCE, flood)
+        .await
+        .expect("the connection is closed");
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn bodies_beyond_the_servers_budget_are_503_and_come_back_later() {
+    let limits = Limits {
+        body_bytes: 1000,
+        body_bytes_in_flight: 1500,
+        ..Limits::default()
+    };
+    let server = start(&Options {
+        limits,
+        ..options()
+    })
+    .await;
+    let mut first = server.client().await;
+    first.send("POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 900\r\n\r\n{\"inputs\":[]}").await;
+    let mut second = server.client().await;
+    let mut full = b"{\"inputs\":[]}".to_vec();
+    full.resize(900, b' ');
+    let deadline = tokio::time::Instant::now() + harness::PATIENCE;
+    loop {
+        let answer = second.post("/v2/models/echo/infer", &full).await;
+        if answer.status == 503 {
+            assert_eq!(answer.json()["code"], "overloaded");
+            assert!(answer.header("retry-after").is_some());
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline);
+    }
+    first.send(vec![b' '; 887]).await;
+    assert_eq!(first.answer(false).await.status, 200);
+    let mut third = server.client().await;
+    assert_eq!(third.post("/v2/models/echo/infer", &full).await.status, 200);
+}
+
+/// Bytes that are no HTTP/1 request, or more than one by some reading.
+const FRAMING: &[&str] = &[
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 13\r\nContent-Length: 14\r\n\r\n{\"inputs\":[]}\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 13, 14\r\n\r\n{\"inputs\":[]}\n",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: +13\r\n\r\n{\"inputs\":[]}",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n{\"inputs\":[]}",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 0x0d\r\n\r\n{\"inputs\":[]}",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n{\"inputs\":[]}",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "GET /v2 HTTP/1.1\r\nHost: a\r\nX-Folded: one\r\n two\r\n\r\n",
+    "GET /v2 HTTP/1.1\r\nHost: a\r\nContent-Length : 0\r\n\r\n",
+    "GET /v2 HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
+    "GET /v2 HTTP/1.1\r\nHost: a\r\nX-Nul: \0\r\n\r\n",
+    "GET  /v2 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "GET /v2 HTTP/9.9\r\nHost: a\r\n\r\n",
+    "GET /v2 HTTP/1.1 extra\r\nHost: a\r\n\r\n",
+    "G\u{1}T /v2 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "\u{16}\u{3}\u{1}\u{2}\0\u{1}\0\u{1}rubbish\r\n\r\n",
+];
+
+#[tokio::test]
+async fn ambiguous_framing_is_refused_and_never_becomes_a_second_request() {
+    let server = start(&options()).await;
+    for bytes in FRAMING {
+        let mut client = server.client().await;
+        client.send(bytes).await;
+        // A refusal and the end, or the end alone; never two answers.
+        if let Some(answer) = client.try_answer(false).await {
+            assert_eq!(answer.status, 400, "{bytes:?}: {answer:?}");
+        }
+        assert!(client.try_answer(false).await.is_none(), "{bytes:?}");
+    }
+    let mut client = server.client().await;
+    let metrics = client.get("/metrics").await;
+    assert!(
+        !metrics.text().contains("route=\"_unknown\""),
+        "a smuggled request was served"
+    );
+}
+
+#[tokio::test]
+async fn broken_chunks_are_refused() {
+    let server = start(&options()).await;
+    for chunks in [
+        "zz\r\n{}\r\n0\r\n\r\n",
+        "5\r\n{}\r\n0\r\n\r\n",
+        "ffffffffffffffffff\r\n",
+        "2;x=y\r\n{}rubbish",
+    ] {
+        let mut client = server.client().await;
+        client
+            .send(format!("POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}"))
+            .await;
+        if let Some(answer) = client.try_answer(false).await {
+            assert_eq!(answer.status, 400, "{chunks:?}: {answer:?}");
+        }
+        assert!(client.try_answer(false).await.is_none(), "{chunks:?}");
+    }
+}
+
+#[tokio::test]
+async fn heads_beyond_the_limits_are_refused() {
+    let server = start(&options()).await;
+    for (request, statuses) in [
+        (
+            format!(
+                "GET /v2 HTTP/1.1\r\nHost: a\r\nX-Big: {}\r\n\r\n",
+                "a".repeat(70_000)
+            ),
+            &[431][..],
+        ),
+        (
+            format!(
+                "GET /v2 HTTP/1.1\r\nHost: a\r\n{}\r\n",
+                "X-A: b\r\n".repeat(101)
+            ),
+            &[431],
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9_000)),
+            &[400],
+        ),
+        (
+            format!("GET /v2?{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(9_000)),
+            &[400],
+        ),
+        (
+            format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(66_000)),
+            &[400, 414, 431],
+        ),
+    ] {
+        let mut client = server.client().await;
+        client.send_if_taken(&request).await;
+        let answer = client.answer(false).await;
+        assert!(
+            statuses.contains(&answer.status),
+            "{} bytes: {answer:?}",
+            request.len()
+        );
+    }
+}
