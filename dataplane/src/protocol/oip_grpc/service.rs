@@ -16,7 +16,7 @@ use super::request::{self, Decoded};
 use super::response;
 use super::{Parts, timeout_header};
 use crate::config::Limits;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::pipeline::Serve;
 use crate::protocol::oip_rest::metadata::SERVER;
@@ -33,12 +33,62 @@ pub(super) struct Inference<S> {
     limits: Limits,
 }
 
-/// What is to be told of a request once it is over.
-struct Story {
+/// What is to be told of a request once it is over, also if its caller leaves: then nobody polls
+/// it any more and it is dropped.
+struct Story<'a> {
+    metrics: &'a Metrics,
     request_id: String,
     model: ModelRef,
     started: Instant,
     decode: Duration,
+    told: bool,
+}
+
+impl Story<'_> {
+    fn tell(&mut self, outcome: Result<&Reply, &Fault>) {
+        self.told = true;
+        let version = outcome.map_or(self.model.version.as_deref(), |reply| {
+            Some(reply.model_version.as_str())
+        });
+        let finished = Finished {
+            protocol: "grpc",
+            operation: "infer",
+            outcome: outcome.map_or_else(|fault| fault.kind.outcome(), |_| "ok"),
+            code: outcome.map_or_else(|fault| fault.kind.http_status(), |_| 200),
+            duration: self.started.elapsed(),
+            phases: Phases {
+                decode: self.decode,
+                timing: outcome.ok().map(|reply| reply.timing),
+                encode: Duration::ZERO,
+            },
+        };
+        self.metrics
+            .model(&self.model.name, version)
+            .finished(&finished);
+        Record {
+            request_id: &self.request_id,
+            model: &self.model.name,
+            version: version.unwrap_or_default(),
+            finished: &finished,
+            error: outcome
+                .err()
+                .map(|fault| (fault.code, fault.message.as_str())),
+        }
+        .log();
+    }
+}
+
+impl Drop for Story<'_> {
+    fn drop(&mut self) {
+        if !self.told {
+            let kind = if std::thread::panicking() {
+                FaultKind::Internal
+            } else {
+                FaultKind::Cancelled
+            };
+            self.tell(Err(&Fault::new(kind, "cancelled", "the caller left")));
+        }
+    }
 }
 
 impl<S: Serve> Inference<S> {
@@ -61,7 +111,7 @@ impl<S: Serve> Inference<S> {
     async fn infer(
         &self,
         request: Request<ModelInferRequest>,
-        story: &mut Story,
+        story: &mut Story<'_>,
     ) -> Result<(ModelInferResponse, Reply), Fault> {
         let asked = request
             .metadata()
@@ -105,37 +155,6 @@ impl<S: Serve> Inference<S> {
             ..reply.clone()
         };
         Ok((response::encode(answer, id, typed_answer), reply))
-    }
-
-    fn tell(&self, story: &Story, outcome: Result<&Reply, &Fault>) {
-        let version = outcome.map_or(story.model.version.as_deref(), |reply| {
-            Some(reply.model_version.as_str())
-        });
-        let finished = Finished {
-            protocol: "grpc",
-            operation: "infer",
-            outcome: outcome.map_or_else(|fault| fault.kind.outcome(), |_| "ok"),
-            code: outcome.map_or_else(|fault| fault.kind.http_status(), |_| 200),
-            duration: story.started.elapsed(),
-            phases: Phases {
-                decode: story.decode,
-                timing: outcome.ok().map(|reply| reply.timing),
-                encode: Duration::ZERO,
-            },
-        };
-        self.metrics
-            .model(&story.model.name, version)
-            .finished(&finished);
-        Record {
-            request_id: &story.request_id,
-            model: &story.model.name,
-            version: version.unwrap_or_default(),
-            finished: &finished,
-            error: outcome
-                .err()
-                .map(|fault| (fault.code, fault.message.as_str())),
-        }
-        .log();
     }
 
     fn is_ready(&self) -> bool {
@@ -206,6 +225,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let mut story = Story {
+            metrics: &self.metrics,
             request_id: request_id::of(
                 request
                     .metadata()
@@ -219,13 +239,14 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
             },
             started: Instant::now(),
             decode: Duration::ZERO,
+            told: false,
         };
         let _in_flight = self
             .metrics
             .model(&story.model.name, story.model.version.as_deref())
             .enter();
         let outcome = self.infer(request, &mut story).await;
-        self.tell(&story, outcome.as_ref().map(|(_, reply)| reply));
+        story.tell(outcome.as_ref().map(|(_, reply)| reply));
         let mut answer = match outcome {
             Ok((response, _)) => Ok(Response::new(response)),
             Err(fault) => Err(response::status(&fault)),

@@ -1,5 +1,6 @@
 //! What is measured per model.
 
+use std::borrow::Cow;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -48,7 +49,7 @@ struct RequestLabels {
     protocol: &'static str,
     operation: &'static str,
     outcome: &'static str,
-    code: u32,
+    code: Cow<'static, str>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -241,7 +242,7 @@ impl ModelFamilies {
                 protocol: "rest",
                 operation: "infer",
                 outcome: "ok",
-                code: 200,
+                code: Cow::Borrowed("200"),
             }),
             ok_duration: self.duration.get_or_create_owned(&DurationLabels {
                 model: labels.model.clone(),
@@ -412,7 +413,7 @@ impl ModelMetrics {
                 protocol: request.protocol,
                 operation: request.operation,
                 outcome: request.outcome,
-                code: request.code.into(),
+                code: code_label(request.protocol, request.code),
             })
             .inc();
         self.families
@@ -425,5 +426,57 @@ impl ModelMetrics {
                 outcome: request.outcome,
             })
             .observe(seconds);
+    }
+}
+
+/// The HTTP status, or the canonical name of the gRPC status that stands for the same.
+fn code_label(protocol: &str, code: u16) -> Cow<'static, str> {
+    if protocol != "grpc" {
+        return Cow::Owned(code.to_string());
+    }
+    Cow::Borrowed(match code {
+        200 => "OK",
+        499 => "CANCELLED",
+        400 => "INVALID_ARGUMENT",
+        504 => "DEADLINE_EXCEEDED",
+        404 => "NOT_FOUND",
+        403 => "PERMISSION_DENIED",
+        413 => "RESOURCE_EXHAUSTED",
+        405 | 415 | 501 => "UNIMPLEMENTED",
+        503 => "UNAVAILABLE",
+        _ => "INTERNAL",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::FaultKind;
+
+    #[test]
+    fn every_fault_has_the_label_of_its_grpc_status() {
+        let names = [
+            "OK",
+            "CANCELLED",
+            "UNKNOWN",
+            "INVALID_ARGUMENT",
+            "DEADLINE_EXCEEDED",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "RESOURCE_EXHAUSTED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "OUT_OF_RANGE",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+        ];
+        for kind in FaultKind::ALL {
+            let expected = names[usize::try_from(kind.grpc_code()).unwrap()];
+            assert_eq!(code_label("grpc", kind.http_status()), expected, "{kind:?}");
+            let status = kind.http_status().to_string();
+            assert_eq!(code_label("rest", kind.http_status()), status);
+        }
     }
 }
