@@ -438,7 +438,7 @@ fn code_label(protocol: &str, code: u16) -> Cow<'static, str> {
         200 => "OK",
         499 => "CANCELLED",
         400 => "INVALID_ARGUMENT",
-        504 => "DEADLINE_EXCEEDED",
+        408 | 504 => "DEADLINE_EXCEEDED",
         404 => "NOT_FOUND",
         403 => "PERMISSION_DENIED",
         413 => "RESOURCE_EXHAUSTED",
