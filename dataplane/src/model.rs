@@ -1,6 +1,7 @@
 //! Models: fetched, checked, loaded, and found by name.
 
 mod address;
+mod client;
 mod digest;
 mod fetch;
 mod load;
@@ -8,6 +9,7 @@ mod registry;
 mod source;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 pub use load::{Loaded, LoaderOptions, check};
 pub use registry::{Registry, load_all};
@@ -19,8 +21,12 @@ pub use source::{SourceOptions, locate};
 pub struct LoadError {
     /// Trying again cannot help.
     pub permanent: bool,
-    /// For people: the source, what is wrong with it, and what to do.
+    /// For the one who runs the process: the source, what is wrong with it, and what to do.
     pub message: String,
+    /// For callers, where the message names places of the machine that are no business of theirs.
+    pub summary: Option<&'static str>,
+    /// When a store asks to be asked again.
+    pub retry_after: Option<Duration>,
 }
 
 impl LoadError {
@@ -28,14 +34,22 @@ impl LoadError {
         Self {
             permanent: true,
             message: message.into(),
+            summary: None,
+            retry_after: None,
         }
     }
 
     pub(crate) fn passing(message: impl Into<String>) -> Self {
         Self {
             permanent: false,
-            message: message.into(),
+            ..Self::permanent(message)
         }
+    }
+
+    /// What callers and probes are told.
+    pub fn public(&self) -> String {
+        self.summary
+            .map_or_else(|| self.message.clone(), str::to_owned)
     }
 }
 

@@ -95,6 +95,7 @@ fn loader(options: &Options) -> LoaderOptions {
             cache_dir: options.cache_dir.clone(),
             max_bytes: options.max_model_bytes,
             local_mode: options.local_mode,
+            extra_roots: None,
         },
         runtime_library: options.runtime_library.clone(),
         threads: available_parallelism().map_or(1, usize::from),

@@ -5,7 +5,14 @@
 //! forgery). Public addresses are allowed, private ones where the operator's settings list them,
 //! loopback only in local mode, link-local ones never.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Where clouds hand out credentials besides 169.254.169.254: Azure, Alibaba Cloud, AWS over IPv6.
+const METADATA: [IpAddr; 3] = [
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+];
 
 /// A network in CIDR notation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +69,9 @@ impl Rule {
         if address.is_unspecified() || address.is_multicast() || is_link_local(address) {
             return Some("is a link-local, multicast or unspecified address");
         }
+        if METADATA.contains(&address) {
+            return Some("is a cloud's metadata service");
+        }
         let listed = self
             .networks
             .iter()
@@ -72,18 +82,18 @@ impl Rule {
     }
 }
 
-/// `::ffff:10.0.0.1` is 10.0.0.1, and so is 10.0.0.1 behind the well-known NAT64 prefix.
+/// The IPv4 address that an IPv6 one stands for: `::ffff:10.0.0.1` is 10.0.0.1, and so is 10.0.0.1
+/// behind the well-known NAT64 prefix, in 6to4 and in the deprecated `::10.0.0.1`.
 fn unmapped(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address else {
         return address;
     };
-    if let Some(four) = six.to_ipv4_mapped() {
-        return IpAddr::V4(four);
-    }
+    let four = |high: u16, low: u16| IpAddr::V4((u32::from(high) << 16 | u32::from(low)).into());
     match six.segments() {
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-            IpAddr::V4((u32::from(high) << 16 | u32::from(low)).into())
-        }
+        [0, 0, 0, 0, 0, 0, 0, 0 | 1] => address,
+        [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => four(high, low),
         _ => address,
     }
 }
@@ -99,10 +109,18 @@ fn is_private(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(four) => {
             let [first, second, ..] = four.octets();
-            // RFC 1918, RFC 6598 (shared address space), "this network".
-            four.is_private() || (first == 100 && (64..128).contains(&second)) || first == 0
+            // RFC 1918, RFC 6598 (shared address space), RFC 2544 (benchmarks), "this network",
+            // reserved.
+            four.is_private()
+                || (first == 100 && (64..128).contains(&second))
+                || (first == 198 && second & 0xfe == 18)
+                || first == 0
+                || first >= 240
         }
-        IpAddr::V6(six) => six.is_unique_local() || is_site_local(six),
+        // 2001::/32 is Teredo, which tunnels to an IPv4 address.
+        IpAddr::V6(six) => {
+            six.is_unique_local() || is_site_local(six) || six.segments()[..2] == [0x2001, 0]
+        }
     }
 }
 
@@ -142,6 +160,14 @@ mod tests {
             "::ffff:127.0.0.1",
             "::ffff:169.254.169.254",
             "64:ff9b::a00:1",
+            "2002:7f00:1::",
+            "2002:a9fe:a9fe::1",
+            "::10.0.0.1",
+            "2001:0:53aa:64c::1",
+            "198.18.0.1",
+            "240.0.0.1",
+            "168.63.129.16",
+            "fd00:ec2::254",
         ] {
             assert!(refused(&rule, address), "{address}");
         }
@@ -156,6 +182,7 @@ mod tests {
             networks: vec![
                 Network::parse("10.96.0.0/16").unwrap(),
                 Network::parse("169.254.0.0/16").unwrap(),
+                Network::parse("100.64.0.0/10").unwrap(),
             ],
             loopback: false,
         };
@@ -163,6 +190,8 @@ mod tests {
         assert!(refused(&rule, "10.97.0.1"));
         assert!(refused(&rule, "169.254.169.254"), "never, listed or not");
         assert!(refused(&rule, "127.0.0.1"));
+        assert!(!refused(&rule, "100.64.0.1"));
+        assert!(refused(&rule, "100.100.100.200"), "never, listed or not");
     }
 
     #[test]

@@ -3,25 +3,23 @@
 //! A file is written as `model.onnx.partial`, flushed to disk, compared with its digest and only
 //! then renamed: whoever finds `model.onnx` finds all of it.
 
-use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::header::{CONTENT_RANGE, ETAG, IF_RANGE, LOCATION, RANGE};
+use reqwest::header::{
+    CONTENT_RANGE, ETAG, HeaderName, IF_NONE_MATCH, IF_RANGE, LOCATION, RANGE, RETRY_AFTER,
+};
 use reqwest::{Client, Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 
 use super::address::Rule;
+use super::client::{Refused, client, refused_literal};
 use super::source::SourceOptions;
 use super::{LoadError, digest};
 
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest silence of a store in the middle of a file.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// Redirects that are followed, each checked like the first address.
 const MAX_REDIRECTS: usize = 3;
 /// Between two lines of progress.
@@ -44,7 +42,17 @@ struct Place {
     whole: PathBuf,
     partial: PathBuf,
     /// The store's name for the content that `partial` is the beginning of.
-    etag: PathBuf,
+    partial_etag: PathBuf,
+    /// The same for `whole`.
+    whole_etag: PathBuf,
+}
+
+/// What the store answers.
+enum Begun {
+    /// The file here is the file there.
+    Unchanged,
+    /// Its bytes from this one on.
+    Bytes(Response, u64),
 }
 
 /// Fetches the file, or finds it fetched already.
@@ -63,19 +71,31 @@ pub(super) async fn fetch(fetch: &Fetch<'_>) -> Result<PathBuf, LoadError> {
     }
     let folder = place.whole.parent().unwrap_or(&place.whole);
     fs::create_dir_all(folder).await.map_err(disk)?;
-    let client = client(&fetch.rule, fetch.options.local_mode)?;
-    let (response, have) = fetch.begin(&client, &place).await?;
-    fetch.receive(response, have, &place).await?;
+    let client = client(&fetch.rule, fetch.options.extra_roots.as_deref())?;
+    match fetch.begin(&client, &place).await? {
+        Begun::Unchanged => {
+            tracing::info!(
+                source = fetch.shown,
+                "the model fetched before is still current"
+            );
+            return Ok(place.whole);
+        }
+        Begun::Bytes(response, have) => fetch.receive(response, have, &place).await?,
+    }
     let found = hash(&place.partial).await.map_err(disk)?;
     if let Err(mismatch) = digest::compare(fetch.shown, fetch.digest, &found) {
         // What is not the file must not be resumed.
         let _ = fs::remove_file(&place.partial).await;
         return Err(mismatch);
     }
+    // In this order a crash leaves a file without a name for its content, never with a wrong one.
+    let _ = fs::remove_file(&place.whole_etag).await;
     fs::rename(&place.partial, &place.whole)
         .await
         .map_err(disk)?;
-    let _ = fs::remove_file(&place.etag).await;
+    let _ = fs::rename(&place.partial_etag, &place.whole_etag).await;
+    let folder = File::open(folder).await.map_err(disk)?;
+    folder.sync_all().await.map_err(disk)?;
     Ok(place.whole)
 }
 
@@ -90,53 +110,72 @@ fn place(fetch: &Fetch<'_>) -> Result<Place, LoadError> {
     Ok(Place {
         whole: named("model.onnx"),
         partial: named("model.onnx.partial"),
-        etag: named("model.onnx.etag"),
+        partial_etag: named("model.onnx.partial.etag"),
+        whole_etag: named("model.onnx.etag"),
     })
 }
 
 impl Fetch<'_> {
-    /// Asks for the file, or for what is missing of it: the answer, and how many bytes are there.
-    async fn begin(&self, client: &Client, place: &Place) -> Result<(Response, u64), LoadError> {
+    /// Asks for the file, or for what is missing of it.
+    async fn begin(&self, client: &Client, place: &Place) -> Result<Begun, LoadError> {
         let have = fs::metadata(&place.partial)
             .await
             .map_or(0, |meta| meta.len());
-        let etag = fs::read_to_string(&place.etag).await.ok();
-        let resume = etag.filter(|_| have > 0);
+        let conditions = self.conditions(place, have).await;
         let mut url = Url::parse(self.uri)
             .map_err(|error| LoadError::permanent(format!("{} is no URL: {error}", self.shown)))?;
         for _ in 0..=MAX_REDIRECTS {
             self.check(&url)?;
             let mut request = client.get(url.clone());
-            if let Some(etag) = &resume {
-                request = request
-                    .header(RANGE, format!("bytes={have}-"))
-                    .header(IF_RANGE, etag);
+            for (name, value) in &conditions {
+                request = request.header(name, value);
             }
             let response = request.send().await.map_err(|error| self.network(&error))?;
-            let status = response.status();
-            if status.is_redirection() && status != StatusCode::NOT_MODIFIED {
-                url = self.redirected(&url, &response)?;
-                continue;
+            match response.status() {
+                StatusCode::NOT_MODIFIED => return Ok(Begun::Unchanged),
+                status if status.is_redirection() => url = self.redirected(&url, &response)?,
+                StatusCode::RANGE_NOT_SATISFIABLE => {
+                    let _ = fs::remove_file(&place.partial).await;
+                    return Err(LoadError::passing(format!(
+                        "{}: the store has less of the file than was fetched before; fetching it anew",
+                        self.shown
+                    )));
+                }
+                StatusCode::PARTIAL_CONTENT if starts_at(&response) == Some(have) => {
+                    return Ok(Begun::Bytes(response, have));
+                }
+                StatusCode::PARTIAL_CONTENT => {
+                    let _ = fs::remove_file(&place.partial).await;
+                    return Err(LoadError::passing(format!(
+                        "{}: the store sent another part than it was asked for; fetching it anew",
+                        self.shown
+                    )));
+                }
+                status if status.is_success() => return Ok(Begun::Bytes(response, 0)),
+                _ => return Err(self.refused(&response)),
             }
-            if status == StatusCode::RANGE_NOT_SATISFIABLE {
-                let _ = fs::remove_file(&place.partial).await;
-                return Err(LoadError::passing(format!(
-                    "{}: the store has less of the file than was fetched before; fetching it anew",
-                    self.shown
-                )));
-            }
-            if !status.is_success() {
-                return Err(self.refused(status));
-            }
-            let continues = status == StatusCode::PARTIAL_CONTENT
-                && starts_at(&response) == Some(have)
-                && resume.is_some();
-            return Ok((response, if continues { have } else { 0 }));
         }
         Err(LoadError::permanent(format!(
             "{} redirects more than {MAX_REDIRECTS} times",
             self.shown
         )))
+    }
+
+    /// What makes the store send less than all: the part that is here, or the whole of before.
+    /// Without a digest only the store knows whether that is still current.
+    async fn conditions(&self, place: &Place, have: u64) -> Vec<(HeaderName, String)> {
+        if have > 0 {
+            return match fs::read_to_string(&place.partial_etag).await {
+                Ok(etag) => vec![(RANGE, format!("bytes={have}-")), (IF_RANGE, etag)],
+                Err(_) => Vec::new(),
+            };
+        }
+        match fs::read_to_string(&place.whole_etag).await {
+            Ok(etag) if self.digest.is_none() && place.whole.is_file() => {
+                vec![(IF_NONE_MATCH, etag)]
+            }
+            _ => Vec::new(),
+        }
     }
 
     fn check(&self, url: &Url) -> Result<(), LoadError> {
@@ -147,17 +186,8 @@ impl Fetch<'_> {
                 url.scheme()
             )));
         }
-        let host = url.host_str().unwrap_or_default();
-        let literal = host.trim_start_matches('[').trim_end_matches(']');
-        match literal
-            .parse::<IpAddr>()
-            .ok()
-            .and_then(|ip| self.rule.refusal(ip))
-        {
-            Some(why) => Err(LoadError::permanent(format!(
-                "{}: {host} {why}, models are not fetched from there",
-                self.shown
-            ))),
+        match refused_literal(url, &self.rule) {
+            Some(refused) => Err(LoadError::permanent(format!("{}: {refused}", self.shown))),
             None => Ok(()),
         }
     }
@@ -171,14 +201,18 @@ impl Fetch<'_> {
             .ok_or_else(|| LoadError::permanent(format!("{} redirects to nowhere", self.shown)))
     }
 
-    fn refused(&self, status: StatusCode) -> LoadError {
+    fn refused(&self, response: &Response) -> LoadError {
+        let status = response.status();
         let message = |cure: &str| format!("{}: the store answers {status}; {cure}", self.shown);
         match status.as_u16() {
             404 | 410 => LoadError::permanent(message("check the URI, or put the file there")),
             401 | 403 => {
                 LoadError::permanent(message("make the file readable without credentials"))
             }
-            408 | 425 | 429 | 500..=599 => LoadError::passing(message("trying again")),
+            408 | 425 | 429 | 500..=599 => LoadError {
+                retry_after: seconds(response),
+                ..LoadError::passing(message("trying again"))
+            },
             _ => LoadError::permanent(message("check the URI")),
         }
     }
@@ -189,7 +223,7 @@ impl Fetch<'_> {
         let mut refused = false;
         while let Some(error) = source {
             refused |= error.is::<Refused>();
-            // The first two only repeat the URL.
+            // The outer ones repeat the URL, query and all.
             reason = error.to_string();
             source = error.source();
         }
@@ -223,9 +257,9 @@ impl Fetch<'_> {
         {
             // A weak one does not promise the same bytes.
             Some(etag) if !etag.starts_with("W/") => {
-                fs::write(&place.etag, etag).await.map_err(disk)?;
+                fs::write(&place.partial_etag, etag).await.map_err(disk)?;
             }
-            _ => drop(fs::remove_file(&place.etag).await),
+            _ => drop(fs::remove_file(&place.partial_etag).await),
         }
         let mut file = open(&place.partial, have).await.map_err(disk)?;
         let mut written = have;
@@ -263,6 +297,12 @@ impl Fetch<'_> {
             }
         }
     }
+}
+
+/// The store's `Retry-After`, where it is a number of seconds.
+fn seconds(response: &Response) -> Option<Duration> {
+    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// Where the bytes of a partial answer begin.
@@ -308,62 +348,4 @@ fn disk(error: std::io::Error) -> LoadError {
     LoadError::passing(format!(
         "the model cannot be kept in the cache folder: {error}. Check its room and rights (--cache-dir)"
     ))
-}
-
-fn client(rule: &Rule, local_mode: bool) -> Result<Client, LoadError> {
-    let builder = Client::builder()
-        .https_only(true)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .user_agent(concat!("serin/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(std::sync::Arc::new(CheckedResolver { rule: rule.clone() }));
-    // A proxy would dial for us, and whom it dials nobody checks.
-    let builder = if local_mode {
-        builder
-    } else {
-        builder.no_proxy()
-    };
-    builder
-        .build()
-        .map_err(|error| LoadError::permanent(format!("no HTTPS client can be made: {error}")))
-}
-
-/// Resolves names to those of their addresses that may be dialled.
-struct CheckedResolver {
-    rule: Rule,
-}
-
-/// A name all of whose addresses are refused.
-#[derive(Debug, thiserror::Error)]
-#[error("{host} {why}, models are not fetched from there")]
-struct Refused {
-    host: String,
-    why: &'static str,
-}
-
-impl Resolve for CheckedResolver {
-    fn resolve(&self, name: Name) -> Resolving {
-        let rule = self.rule.clone();
-        Box::pin(async move {
-            let host = name.as_str().to_owned();
-            let found: Vec<SocketAddr> =
-                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
-            let mut why = "has no address";
-            let allowed: Vec<SocketAddr> = found
-                .into_iter()
-                .filter(|address| match rule.refusal(address.ip()) {
-                    None => true,
-                    Some(reason) => {
-                        why = reason;
-                        false
-                    }
-                })
-                .collect();
-            if allowed.is_empty() {
-                return Err(Refused { host, why }.into());
-            }
-            Ok(Box::new(allowed.into_iter()) as Addrs)
-        })
-    }
 }

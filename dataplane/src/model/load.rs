@@ -157,8 +157,10 @@ fn open(
     gpu: bool,
     options: &LoaderOptions,
 ) -> Result<OnnxEngine, LoadError> {
-    let runtime = Runtime::open(options.runtime_library.as_deref())
-        .map_err(|error| LoadError::permanent(error.to_string()))?;
+    let runtime = Runtime::open(options.runtime_library.as_deref()).map_err(|error| LoadError {
+        summary: Some("ONNX Runtime cannot be used; the log says why and what to do"),
+        ..LoadError::permanent(error.to_string())
+    })?;
     let session = SessionOptions {
         device: if gpu { Device::Cuda } else { Device::Cpu },
         threads: options.threads,

@@ -145,10 +145,12 @@ impl Slot {
                     return Ok(());
                 }
                 Err(error) if error.permanent => {
-                    self.set_state(Some(error.message.clone()), true);
+                    self.set_state(Some(error.public()), true);
                     return Err(error);
                 }
                 Err(error) => {
+                    let asked = error.retry_after.unwrap_or_default().min(LONGEST_WAIT);
+                    wait = wait.max(asked);
                     tracing::warn!(
                         model = self.config.name,
                         version = self.config.version,
@@ -156,7 +158,7 @@ impl Slot {
                         %error,
                         "the model is not loaded yet"
                     );
-                    self.set_state(Some(error.message), false);
+                    self.set_state(Some(error.public()), false);
                 }
             }
             tokio::time::sleep(jittered(wait)).await;

@@ -18,6 +18,9 @@ pub struct SourceOptions {
     /// Fetching happens on somebody's own machine: its own and its private network's addresses are
     /// no secret from its owner.
     pub local_mode: bool,
+    /// PEM file of certificate authorities to trust besides the built-in ones and the system's
+    /// (which `SSL_CERT_FILE` names).
+    pub extra_roots: Option<PathBuf>,
 }
 
 /// Brings the source within reach.
@@ -33,7 +36,9 @@ pub async fn locate(source: &SourceConfig, options: &SourceOptions) -> Result<Lo
         });
     }
     let path = match source.uri.split_once("://") {
-        Some(("file", path)) => PathBuf::from(path),
+        Some(("file", _)) => file_path(&source.uri).ok_or_else(|| {
+            LoadError::permanent(format!("{shown} needs an absolute path: file:///PATH"))
+        })?,
         Some(("https", _)) => {
             let fetch = Fetch {
                 uri: &source.uri,
@@ -77,6 +82,11 @@ fn rule(source: &SourceConfig, options: &SourceOptions) -> Result<Rule, LoadErro
     })
 }
 
+/// The path of a `file://` URI, percent-escapes resolved.
+fn file_path(uri: &str) -> Option<PathBuf> {
+    reqwest::Url::parse(uri).ok()?.to_file_path().ok()
+}
+
 /// A URI as errors and logs show it: queries and users may be secrets.
 fn shown(uri: &str) -> String {
     let bare = uri.split(['?', '#']).next().unwrap_or_default();
@@ -99,6 +109,7 @@ mod tests {
             cache_dir: PathBuf::from("/nowhere"),
             max_bytes: 1,
             local_mode: false,
+            extra_roots: None,
         }
     }
 
@@ -127,6 +138,15 @@ mod tests {
         let located = locate(&mounted, &options()).await.unwrap();
         assert_eq!(located.path, PathBuf::from("/mnt/iris.onnx"));
         assert_eq!(located.shown, "configmap://iris/iris.onnx");
+    }
+
+    #[test]
+    fn a_file_uri_may_hold_escapes_and_needs_a_path() {
+        assert_eq!(
+            file_path("file:///m%20x/a+b.onnx"),
+            Some(PathBuf::from("/m x/a+b.onnx"))
+        );
+        assert_eq!(file_path("file://host.example/m.onnx"), None);
     }
 
     #[tokio::test]

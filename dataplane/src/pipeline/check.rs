@@ -89,12 +89,12 @@ fn tensor(input: &Tensor, spec: &TensorSpec) -> Result<(), Fault> {
         );
         return Err(bad("invalid_shape", &input.name, &what));
     };
-    let held = match (&input.data, input.datatype.width()) {
-        (TensorData::Elements(elements), _) => elements.len(),
-        (TensorData::Raw(bytes), Some(width)) => bytes.len() / width,
-        (TensorData::Raw(_), None) => 0,
+    let (held, whole) = match (&input.data, input.datatype.width()) {
+        (TensorData::Elements(elements), None) => (elements.len(), true),
+        (TensorData::Raw(bytes), Some(width)) => (bytes.len() / width, bytes.len() % width == 0),
+        (TensorData::Elements(_), Some(_)) | (TensorData::Raw(_), None) => (0, false),
     };
-    if held != expected {
+    if held != expected || !whole {
         let what = format!("expected {expected} elements, got {held}");
         let message = format!("input '{}': {what}", input.name);
         return Err(Fault::new(FaultKind::BadTensor, "shape_mismatch", message)

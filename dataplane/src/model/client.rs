@@ -1,0 +1,153 @@
+//! The HTTPS client that fetches models: whom it trusts, and whom it may dial.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Client, Url};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+use super::LoadError;
+use super::address::Rule;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Longest silence of a store, before its answer or in the middle of a file.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A client that follows no redirect by itself and dials only what `rule` allows. It uses no proxy:
+/// whom a proxy dials nobody could check.
+pub(super) fn client(rule: &Rule, extra_roots: Option<&Path>) -> Result<Client, LoadError> {
+    Client::builder()
+        .https_only(true)
+        .no_proxy()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        .user_agent(concat!("serin/", env!("CARGO_PKG_VERSION")))
+        .dns_resolver(Arc::new(CheckedResolver { rule: rule.clone() }))
+        .tls_backend_preconfigured(tls(extra_roots)?)
+        .build()
+        .map_err(|error| LoadError::permanent(format!("no HTTPS client can be made: {error}")))
+}
+
+/// Trusts the certificate authorities built in (an image may have none), the system's, and
+/// `extra_roots`.
+fn tls(extra_roots: Option<&Path>) -> Result<ClientConfig, LoadError> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
+    let system = rustls_native_certs::load_native_certs();
+    for error in &system.errors {
+        tracing::warn!(%error, "a certificate authority of the system cannot be read");
+    }
+    roots.add_parsable_certificates(system.certs);
+    if let Some(path) = extra_roots {
+        let unreadable = |error: rustls::pki_types::pem::Error| {
+            LoadError::permanent(format!(
+                "the certificate authorities in {} cannot be read: {error}",
+                path.display()
+            ))
+        };
+        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
+            roots.add_parsable_certificates([certificate.map_err(unreadable)?]);
+        }
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| LoadError::permanent(format!("no TLS can be made: {error}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(config)
+}
+
+/// An address that may not be dialled.
+#[derive(Debug, thiserror::Error)]
+#[error("{host} {why}, models are not fetched from there")]
+pub(super) struct Refused {
+    host: String,
+    why: &'static str,
+}
+
+/// Whether a URL names an address that may not be dialled; names are judged once resolved, which
+/// addresses never are.
+pub(super) fn refused_literal(url: &Url, rule: &Rule) -> Option<Refused> {
+    let host = url.host_str()?;
+    let literal = host.trim_start_matches('[').trim_end_matches(']');
+    let address: IpAddr = literal.parse().ok()?;
+    let why = rule.refusal(address)?;
+    Some(Refused {
+        host: host.to_owned(),
+        why,
+    })
+}
+
+/// Resolves names to those of their addresses that may be dialled; these, and no later answer of
+/// the name server, are dialled.
+struct CheckedResolver {
+    rule: Rule,
+}
+
+impl Resolve for CheckedResolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let rule = self.rule.clone();
+        Box::pin(async move {
+            let host = name.as_str().to_owned();
+            let found: Vec<SocketAddr> =
+                tokio::net::lookup_host((host.as_str(), 0)).await?.collect();
+            let mut why = "has no address";
+            let allowed: Vec<SocketAddr> = found
+                .into_iter()
+                .filter(|address| match rule.refusal(address.ip()) {
+                    None => true,
+                    Some(reason) => {
+                        why = reason;
+                        false
+                    }
+                })
+                .collect();
+            if allowed.is_empty() {
+                return Err(Refused { host, why }.into());
+            }
+            Ok(Box::new(allowed.into_iter()) as Addrs)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_refused_however_the_url_spells_them() {
+        for host in [
+            "127.0.0.1",
+            "2130706433",
+            "0x7f.1",
+            "0177.0.0.1",
+            "127.1",
+            "[::1]",
+            "[::ffff:7f00:1]",
+            "169.254.169.254",
+            "%31%32%37.0.0.1",
+        ] {
+            let url = Url::parse(&format!("https://{host}/m.onnx")).unwrap();
+            assert!(refused_literal(&url, &Rule::default()).is_some(), "{host}");
+        }
+        let url = Url::parse("https://models.example/m.onnx").unwrap();
+        assert!(refused_literal(&url, &Rule::default()).is_none());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_means_this_machine_is_refused() {
+        let resolver = CheckedResolver {
+            rule: Rule::default(),
+        };
+        let refused = resolver.resolve("localhost".parse().unwrap()).await.err();
+        let text = refused.unwrap().to_string();
+        assert!(text.contains("localhost is this machine itself"), "{text}");
+    }
+}
