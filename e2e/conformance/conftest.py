@@ -5,17 +5,18 @@ import pytest
 from tritonclient.grpc import service_pb2_grpc
 
 from clients import KINDS, Client
-from not_yet import NOT_YET
-from serving import Server, every_model, named
+from not_yet import NOT_YET, names
+from serving import START_LIMIT_S, Server, every_model, named, until
+from wire import get
 
 
 def pytest_collection_modifyitems(items):
     """Marks what the table names as failing: it runs, and passing is an error until its entry is removed."""
     for item in items:
         name = f"{item.path.name}::{item.name}"
-        for key in (name, name.split("[")[0]):
-            if key in NOT_YET:
-                item.add_marker(pytest.mark.xfail(reason=NOT_YET[key], strict=True))
+        for key, reason in NOT_YET.items():
+            if names(key, name):
+                item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,8 @@ def broken_server(tmp_path_factory):
     models = [named(name) for name in ("linear", "truncated", "unknown_operator")]
     running = Server(tmp_path_factory.mktemp("broken"), models)
     running.wait_until("/livez")
+    until(lambda: get(running, "/v2/models/linear/ready").status == 200, START_LIMIT_S, "the good model is ready")
+    until(lambda: "loading" not in get(running, "/v2/health/ready").document()["error"], START_LIMIT_S, "the others have failed")
     yield running
     running.stop()
 
@@ -42,8 +45,8 @@ def own_server(tmp_path):
     """Starts servers that the test ends itself; one that it forgot is killed."""
     started = []
 
-    def start(models, *flags):
-        running = Server(tmp_path, models, *flags)
+    def start(models, **options):
+        running = Server(tmp_path, models, **options)
         started.append(running)
         return running.wait_until("/readyz")
 

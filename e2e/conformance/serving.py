@@ -85,7 +85,7 @@ def until(condition, limit_s: float, what: str):
 class Server:
     """A running data plane."""
 
-    def __init__(self, folder: Path, models: list[Model], *flags: str):
+    def __init__(self, folder: Path, models: list[Model], lame_duck: str = "0s"):
         self.http_port, self.grpc_port, self.admin_port = free_port(), free_port(), free_port()
         self.log_file = folder / "server.log"
         config = folder / "config.json"
@@ -101,9 +101,8 @@ class Server:
             f"--admin-port={self.admin_port}",
             f"--cache-dir={folder / 'cache'}",
             f"--termination-log={folder / 'termination'}",
-            "--lame-duck=0s",
+            f"--lame-duck={lame_duck}",
             "--log-format=json",
-            *flags,
         ]
         (folder / "cache").mkdir()
         with self.log_file.open("wb") as log:

@@ -163,6 +163,15 @@ def test_a_deadline_that_has_passed_is_answered_without_compute(server, rpc):
     assert server.metric("serin_executions_total", model="slow") == before
 
 
+def test_metrics_carry_the_name_of_the_status(server, rpc):
+    def counted() -> float:
+        return server.metric("serin_requests_total", model="linear", protocol="grpc", code="INVALID_ARGUMENT")
+
+    before = counted()
+    refused(lambda: infer(rpc, message("linear", ROW, raw=[RAW_ROW])), INVALID)
+    until(lambda: counted() > before, 5, "the refusal is counted")
+
+
 def test_a_message_that_is_no_protobuf_is_refused(channel):
     call = channel.unary_unary("/inference.GRPCInferenceService/ModelInfer")
     with pytest.raises(grpc.RpcError) as failure:

@@ -15,7 +15,7 @@ def slow(steps: int) -> dict:
 
 
 def test_sigterm_lets_what_is_in_flight_finish(own_server):
-    server = own_server([named("slow"), named("linear")], "--lame-duck=1s")
+    server = own_server([named("slow"), named("linear")], lame_duck="1s")
     answers = []
     over_http = threading.Thread(target=lambda: answers.append(ok(infer(server, "slow", slow(1500)))))
     over_grpc = threading.Thread(target=lambda: answers.append(grpc_answer(server)))
@@ -41,7 +41,7 @@ def grpc_answer(server) -> list:
 
 
 def test_sigint_ends_without_a_lame_duck(own_server):
-    server = own_server([named("linear")], "--lame-duck=60s")
+    server = own_server([named("linear")], lame_duck="60s")
     server.stop(signal.SIGINT)
 
 

@@ -9,6 +9,7 @@ import pytest
 import tritonclient.grpc
 import tritonclient.grpc.aio
 
+from serving import until
 from wire import fault, infer, request, tensor
 
 
@@ -86,8 +87,10 @@ def test_a_stream_may_be_cancelled(server):
         client.start_stream(lambda result, error: seen.append(error))
         entry = tritonclient.grpc.InferInput("steps", [1, 1], "INT64").set_data_from_numpy(np.array([[50_000]]))
         client.async_stream_infer("slow", [entry])
+        until(lambda: server.metric("serin_requests_in_flight", model="slow") >= 1, 10, "the request runs")
         client.stop_stream(cancel_requests=True)
     assert "CANCELLED" in seen[-1].status()
+    until(lambda: server.metric("serin_requests_in_flight", model="slow") == 0, 5, "the slot is free")
 
 
 ROW = {"inputs": [tensor("X", "FP32", [1, 4], [1, 2, 3, 4])]}

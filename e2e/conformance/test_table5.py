@@ -194,7 +194,8 @@ def test_row_24_chosen_outputs_are_the_ones_that_come_in_that_order(server, rpc)
 
 @pytest.mark.parametrize("change", [{"shape": [-1, 4]}, {"shape": [4]}, {"shape": [1, 2, 2]}, {"data": [1, 2, 3]}, {"data": [1] * 5}], ids=str)
 def test_row_25_shapes_and_counts_are_checked(server, change):
-    fault(infer(server, "linear", {"inputs": [ROW | change]}), 400, "'X'")
+    body = fault(infer(server, "linear", {"inputs": [ROW | change]}), 400)
+    assert "'X'" in body["error"] or "inputs[0].shape" in body["error"]
 
 
 @pytest.mark.parametrize("path", ["/openapi.json", "/v2/docs/dataplane.json"])
