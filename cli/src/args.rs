@@ -1,5 +1,6 @@
 //! The command line: what can be said, and its help.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -24,6 +25,9 @@ pub struct Cli {
 
 #[derive(Subcommand, Debug)]
 pub enum Command {
+    /// Serve models on this machine, from the files that a cluster takes
+    #[command(after_help = RUN_EXAMPLES)]
+    Run(RunArgs),
     /// Say what is wrong with manifests, before a cluster does
     #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckArgs),
@@ -43,6 +47,12 @@ pub enum Command {
     },
 }
 
+const RUN_EXAMPLES: &str = "\
+Examples:
+  serin run -f examples/iris
+  serin run -f service.yaml --http-port 9000
+  serin run -f service.yaml --install-runtime";
+
 const CHECK_EXAMPLES: &str = "\
 Examples:
   serin check -f service.yaml
@@ -56,6 +66,47 @@ pub struct Files {
     /// input
     #[arg(short = 'f', long = "filename", value_name = "FILE|FOLDER", required = true, num_args = 1..)]
     pub files: Vec<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    #[command(flatten)]
+    pub manifests: Files,
+
+    /// Port of every HTTP protocol and of /metrics; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub http_port: u16,
+
+    /// Port of gRPC alone; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8081)]
+    pub grpc_port: u16,
+
+    /// Port of probes and status; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 8082)]
+    pub admin_port: u16,
+
+    /// Address that every port is bound to
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub bind: IpAddr,
+
+    /// The ONNX Runtime library; looked for in $SERIN_ONNXRUNTIME, beside this program, in the
+    /// user's cache and in the system's folders when not given
+    #[arg(long, value_name = "FILE")]
+    pub runtime_library: Option<PathBuf>,
+
+    /// Get ONNX Runtime first where it is not there yet, as `serin runtime install` does
+    #[arg(long, conflicts_with = "runtime_library")]
+    pub install_runtime: bool,
+
+    /// Which log lines to write: a level, or `target=level` pairs; `serin::access=debug` adds a
+    /// line for each answer
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "RUST_LOG",
+        default_value = "warn,serin_dataplane::model::fetch=info"
+    )]
+    pub log: String,
 }
 
 #[derive(Args, Debug)]

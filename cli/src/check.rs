@@ -3,13 +3,17 @@
 use std::path::{Path, PathBuf};
 
 use serin_crds::manifest::{Manifest, Problem, Problems, Service, load};
+use serin_crds::pod_config::SourceConfig;
 use serin_crds::revision::revision_of;
-use serin_dataplane::engine::onnx::{Device, ModelFile, OnnxEngine, Runtime, SessionOptions};
+use serin_dataplane::config::Options;
+use serin_dataplane::engine::onnx::Runtime;
+use serin_dataplane::model::{self, LoaderOptions};
+use serin_dataplane::types::{Signature, TensorSpec};
 
 use crate::args::CheckArgs;
 use crate::failure::Failure;
 use crate::source::{self, Found};
-use crate::terminal::{Tone, on_stderr, on_stdout};
+use crate::terminal::{Tone, on_stderr, on_stdout, write_out};
 
 /// Checks the manifests and the models they name; prints a line for each object.
 ///
@@ -32,25 +36,22 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     if !problems.is_empty() {
         return Err(Problems(problems).into());
     }
-    for line in lines {
-        println!("{} {line}", on_stdout(Tone::Good, "ok"));
-    }
+    let ok = on_stdout(Tone::Good, "ok");
+    let mut report: String = lines.iter().map(|line| format!("{ok} {line}\n")).collect();
     for map in &manifest.config_maps {
-        println!(
-            "{} configmap/{} ({}:{})",
-            on_stdout(Tone::Good, "ok"),
-            map.name,
-            map.file,
-            map.line
-        );
+        report.push_str(&format!(
+            "{ok} configmap/{} ({}:{})\n",
+            map.name, map.file, map.line
+        ));
     }
     for other in &manifest.others {
         let kind = other.kind.to_lowercase();
-        println!(
-            "-- {kind}/{} ({}:{}): not checked, Serin does not read it",
+        report.push_str(&format!(
+            "-- {kind}/{} ({}:{}): not checked, Serin does not read it\n",
             other.name, other.file, other.line
-        );
+        ));
     }
+    write_out(&report);
     Ok(())
 }
 
@@ -84,18 +85,27 @@ fn line(service: &Service, known: &str) -> String {
 
 /// What is needed to look at models.
 struct Models {
-    runtime: Option<Runtime>,
+    /// How to load them; `None` where ONNX Runtime is not here.
+    loader: Option<LoaderOptions>,
+    threads: tokio::runtime::Runtime,
     scratch: tempfile::TempDir,
     allow_missing: bool,
 }
 
 impl Models {
     fn new(args: &CheckArgs) -> Result<Self, Failure> {
-        let runtime = match (
+        let scratch = tempfile::tempdir().map_err(Failure::Scratch)?;
+        let loader = LoaderOptions::from(&Options {
+            cache_dir: scratch.path().to_owned(),
+            runtime_library: args.runtime_library.clone(),
+            local_mode: true,
+            ..Options::default()
+        });
+        let loader = match (
             Runtime::open(args.runtime_library.as_deref()),
             &args.runtime_library,
         ) {
-            (Ok(runtime), _) => Some(runtime),
+            (Ok(_), _) => Some(loader),
             (Err(error), Some(_)) => return Err(Failure::Engine(error)),
             (Err(_), None) => {
                 let note = on_stderr(Tone::Note, "note:");
@@ -105,9 +115,14 @@ impl Models {
                 None
             }
         };
+        let threads = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Failure::Threads)?;
         Ok(Self {
-            runtime,
-            scratch: tempfile::tempdir().map_err(Failure::Scratch)?,
+            loader,
+            threads,
+            scratch,
             allow_missing: args.allow_missing,
         })
     }
@@ -120,17 +135,11 @@ impl Models {
                 Ok(format!("{known}; file:// works with `serin run` only"))
             }
             Found::Bytes { key, bytes } => {
-                let folder = self.scratch.path().join(service.name());
-                let path = folder.join(key);
-                std::fs::create_dir_all(&folder)
-                    .and_then(|()| std::fs::write(&path, bytes))
-                    .map_err(|error| {
-                        service.problem(
-                            source::URI,
-                            format!("cannot be written to a temporary file: {error}"),
-                            "make room in $TMPDIR",
-                        )
-                    })?;
+                let path = source::write(
+                    service,
+                    &self.scratch.path().join(service.name()).join(key),
+                    bytes,
+                )?;
                 self.load(service, &path)
             }
             Found::Absent(_) if self.allow_missing => {
@@ -144,22 +153,43 @@ impl Models {
     }
 
     fn load(&self, service: &Service, path: &Path) -> Result<String, Problem> {
-        let file: ModelFile = source::verify(service, path)?;
-        let Some(runtime) = &self.runtime else {
+        source::verify(service, path)?;
+        let Some(loader) = &self.loader else {
             return Ok("model found".to_owned());
         };
-        let options = SessionOptions {
-            device: Device::Cpu,
-            threads: 1,
+        let source = SourceConfig {
+            // By its path it is within reach, whatever the URI.
+            path: Some(path.display().to_string()),
+            ..source::config(service)
         };
-        OnnxEngine::open(runtime, &file, options)
-            .map(|_| "model loads".to_owned())
-            .map_err(|error| {
-                service.problem(
-                    source::URI,
-                    format!("the model cannot be used: {error}"),
-                    "export it again",
-                )
-            })
+        self.threads
+            .block_on(model::check(&source, loader))
+            .map(|signature| format!("model loads: {}", shape_of(&signature)))
+            .map_err(|error| service.problem(source::URI, error.to_string(), ""))
     }
+}
+
+/// `x FP32[-1,4] -> label BYTES[-1]`.
+fn shape_of(signature: &Signature) -> String {
+    let side = |tensors: &[TensorSpec]| {
+        let tensors = tensors.iter().map(|tensor| {
+            let shape: Vec<String> = tensor
+                .shape_for_metadata()
+                .iter()
+                .map(i64::to_string)
+                .collect();
+            format!(
+                "{} {}[{}]",
+                tensor.name,
+                tensor.datatype.as_str(),
+                shape.join(",")
+            )
+        });
+        tensors.collect::<Vec<_>>().join(", ")
+    };
+    format!(
+        "{} -> {}",
+        side(&signature.inputs),
+        side(&signature.outputs)
+    )
 }

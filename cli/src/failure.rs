@@ -19,6 +19,18 @@ pub enum Failure {
     /// The definition cannot be written as YAML.
     #[error("the CustomResourceDefinition cannot be written: {0}")]
     Definition(String),
+    /// `--log` cannot be read.
+    #[error("--log cannot be read: {0}; write a level (warn) or target=level pairs")]
+    Log(String),
+    /// Every service is suspended.
+    #[error("there is nothing to serve: every service is suspended; remove spec.suspend from one")]
+    AllSuspended,
+    /// The data plane could not start or load.
+    #[error(transparent)]
+    Serve(#[from] serin_dataplane::ServeError),
+    /// The system gives no threads or signal handlers.
+    #[error("the system gives no threads or signals: {0}; raise its limits")]
+    Threads(std::io::Error),
     /// No room for temporary files.
     #[error("no temporary folder can be made: {0}; make room there, or name another with TMPDIR")]
     Scratch(std::io::Error),

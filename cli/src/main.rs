@@ -4,20 +4,18 @@
 mod args;
 mod check;
 mod failure;
-#[cfg(test)]
 mod run;
 mod runtime;
 mod source;
 mod terminal;
 
-use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 
 use args::{Cli, Command, RuntimeCommand};
 use failure::Failure;
-use terminal::{Tone, on_stderr};
+use terminal::{Tone, on_stderr, write_out};
 
 fn main() -> ExitCode {
     let matches = command().get_matches();
@@ -63,11 +61,12 @@ fn command() -> clap::Command {
 
 fn perform(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Run(args) => run::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Crd => {
             let yaml = serin_crds::schema::shipped_crd_yaml()
                 .map_err(|error| Failure::Definition(error.to_string()))?;
-            write_out(yaml.as_bytes());
+            write_out(&yaml);
             Ok(())
         }
         Command::Runtime(RuntimeCommand::Install(args)) => {
@@ -78,13 +77,8 @@ fn perform(command: Command) -> Result<(), Failure> {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "serin", &mut script);
-            write_out(&script);
+            write_out(&String::from_utf8_lossy(&script));
             Ok(())
         }
     }
-}
-
-/// A reader that has seen enough (`serin crd | head`) is no failure.
-fn write_out(bytes: &[u8]) {
-    let _ = std::io::stdout().lock().write_all(bytes);
 }

@@ -1,5 +1,145 @@
 //! `serin run`: serves models on this machine, from the files that a cluster takes.
+//!
+//! The data plane is the one that runs in a pod; what differs is where its configuration comes
+//! from and that it may read this machine's files.
 
 mod announce;
 mod plan;
 mod request;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serin_crds::manifest::load;
+use serin_dataplane::config::Options;
+use serin_dataplane::engine::onnx::{Runtime, RuntimeError as EngineError};
+use serin_dataplane::lifecycle::Phase;
+use serin_dataplane::pipeline::Serve;
+use serin_dataplane::server::shutdown::Shutdown;
+use serin_dataplane::telemetry::logging::{self, LogFormat};
+use serin_dataplane::types::ModelRef;
+use serin_dataplane::{Running, serve};
+
+use crate::args::{InstallArgs, RunArgs};
+use crate::check::nothing_to_serve;
+use crate::failure::Failure;
+use crate::runtime;
+use crate::terminal::{Tone, on_stderr, write_out};
+use plan::Plan;
+use request::Body;
+
+/// Serves until Ctrl-C.
+///
+/// # Errors
+/// Manifests that a cluster would refuse, models that are not there, ports that are taken.
+pub fn run(args: &RunArgs) -> Result<(), Failure> {
+    logging::init(&args.log, LogFormat::Auto).map_err(|error| Failure::Log(error.to_string()))?;
+    let manifest = load(&args.manifests.files)?;
+    if manifest.services.is_empty() {
+        return Err(nothing_to_serve(&manifest, &args.manifests.files).into());
+    }
+    // Holds the models that stand in ConfigMaps; readable by this user alone, removed at the end.
+    let scratch = tempfile::Builder::new()
+        .prefix("serin-run-")
+        .tempdir()
+        .map_err(Failure::Scratch)?;
+    let plan = plan::plan(&manifest, scratch.path())?;
+    for note in &plan.notes {
+        eprintln!("{} {note}", on_stderr(Tone::Note, "note:"));
+    }
+    if plan.config.models.is_empty() {
+        return Err(Failure::AllSuspended);
+    }
+    open_runtime(args)?;
+    // One provider for the process; a second call would mean that it is there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let options = options(args)?;
+    let tokio = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Threads)?;
+    let outcome = tokio.block_on(async {
+        let shutdown = Shutdown::on_signals().map_err(Failure::Threads)?;
+        let config = plan.config.clone();
+        let announcing = |running: Running| {
+            tokio::spawn(announce_once_ready(running, plan));
+        };
+        serve(options, config, shutdown, announcing)
+            .await
+            .map_err(Failure::Serve)
+    });
+    // An engine in the middle of a run does not hear of the end.
+    tokio.shutdown_background();
+    outcome
+}
+
+/// Finds ONNX Runtime before anything else is started, and gets it where that was asked for.
+fn open_runtime(args: &RunArgs) -> Result<(), Failure> {
+    let named = args.runtime_library.as_deref();
+    match Runtime::open(named) {
+        Err(EngineError::NotFound { .. }) if args.install_runtime => {
+            let library = runtime::install(&InstallArgs::default())?;
+            Runtime::open(Some(&library))
+                .map(drop)
+                .map_err(Failure::Engine)
+        }
+        opened => opened.map(drop).map_err(Failure::Engine),
+    }
+}
+
+fn options(args: &RunArgs) -> Result<Options, Failure> {
+    Ok(Options {
+        bind: args.bind,
+        http_port: args.http_port,
+        grpc_port: args.grpc_port,
+        admin_port: args.admin_port,
+        cache_dir: model_cache()?,
+        runtime_library: args.runtime_library.clone(),
+        local_mode: true,
+        // Nobody balances load over a laptop.
+        lame_duck: Duration::ZERO,
+        ..Options::default()
+    })
+}
+
+/// `serin/models` in the user's cache folder, beside `serin/onnxruntime`.
+fn model_cache() -> Result<PathBuf, Failure> {
+    let library = runtime::destination()?;
+    let serin = library.ancestors().nth(3).unwrap_or(Path::new("."));
+    Ok(serin.join("models"))
+}
+
+async fn announce_once_ready(running: Running, plan: Plan) {
+    let mut phase = running.phase.clone();
+    match phase.wait_for(|phase| *phase >= Phase::Ready).await {
+        Ok(phase) if *phase == Phase::Ready => {}
+        _ => return,
+    }
+    let bodies: Vec<Option<Body>> = plan
+        .config
+        .models
+        .iter()
+        .zip(&plan.models)
+        .map(|(model, origin)| {
+            let beside = origin
+                .alone
+                .then(|| request::beside(Path::new(&origin.file)))
+                .flatten();
+            beside.map(Body::File).or_else(|| {
+                let model = ModelRef {
+                    name: model.name.clone(),
+                    version: None,
+                };
+                let description = running.pipeline.describe(&model).ok()?;
+                request::for_signature(&description.signature).map(Body::Json)
+            })
+        })
+        .collect();
+    let states = running.pipeline.models();
+    write_out(&announce::announcement(
+        running.http_addr,
+        &plan,
+        &states,
+        &bodies,
+    ));
+}

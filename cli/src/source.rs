@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serin_crds::manifest::{ConfigMap, Problem, Service};
+use serin_crds::pod_config::SourceConfig;
 use serin_dataplane::engine::onnx::{FileError, ModelFile};
 
 use crate::runtime::hash_of;
@@ -96,11 +97,41 @@ fn in_config_map<'a>(
     }
 }
 
+/// What a pod would be told about the source of `service`.
+pub fn config(service: &Service) -> SourceConfig {
+    let source = &service.service.spec.model.source;
+    SourceConfig {
+        uri: source.uri.clone(),
+        path: None,
+        digest: source.digest.clone(),
+        allowed_networks: Vec::new(),
+    }
+}
+
+/// Writes a model that stands in a ConfigMap to a file.
+///
+/// # Errors
+/// The file cannot be written.
+pub fn write(service: &Service, path: &Path, bytes: &[u8]) -> Result<PathBuf, Problem> {
+    path.parent()
+        .map_or(Ok(()), std::fs::create_dir_all)
+        .and_then(|()| std::fs::write(path, bytes))
+        .map_err(|error| {
+            let wrong = format!("the model cannot be written to a temporary file: {error}");
+            service.problem(
+                URI,
+                wrong,
+                "make room there, or name another folder with TMPDIR",
+            )
+        })?;
+    Ok(path.to_owned())
+}
+
 /// Checks a model that is at hand: it is there, an ONNX model, and has the digest it must have.
 ///
 /// # Errors
 /// What is wrong with it, at the field that names it.
-pub fn verify(service: &Service, path: &Path) -> Result<ModelFile, Problem> {
+pub fn verify(service: &Service, path: &Path) -> Result<(), Problem> {
     let checked = ModelFile::check(path).map_err(|error| {
         let cure = match error {
             FileError::Missing => "correct the path, or put the model there",
@@ -120,7 +151,7 @@ pub fn verify(service: &Service, path: &Path) -> Result<ModelFile, Problem> {
             "put the file there that the digest names, or write this digest if it is the right file",
         ));
     }
-    checked
+    checked.map(drop)
 }
 
 fn digest_of(path: &Path) -> std::io::Result<String> {

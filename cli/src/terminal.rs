@@ -1,6 +1,7 @@
-//! Colours, for people only: never into a file or a pipe, and not where `NO_COLOR` is set.
+//! Standard output and error. Colours are for people only: never into a file or a pipe, and not
+//! where `NO_COLOR` is set.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 /// What a piece of text is.
 #[derive(Clone, Copy)]
@@ -21,6 +22,12 @@ pub fn on_stderr(tone: Tone, text: &str) -> String {
 /// `text` for standard output.
 pub fn on_stdout(tone: Tone, text: &str) -> String {
     painted(tone, text, coloured(std::io::stdout().is_terminal()))
+}
+
+/// Writes to standard output. A reader that has seen enough (`serin crd | head`) is no failure.
+pub fn write_out(text: &str) {
+    let mut out = std::io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
 }
 
 fn coloured(terminal: bool) -> bool {

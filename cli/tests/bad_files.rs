@@ -1,4 +1,4 @@
-//! `serin check` on files that a cluster would refuse: one message with file, line, field, value
+//! `serin check` and `serin run` on files that a cluster would refuse: one message with file, line, field, value
 //! and cure, and an exit code that says so.
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]
@@ -26,20 +26,24 @@ fn serin(args: &[&str], file: &Path) -> Output {
         .unwrap()
 }
 
-/// What every command that reads manifests says on standard error about one that is wrong.
+/// What `serin check` and `serin run` both say on standard error about a file that is wrong.
 fn refused(name: &str, text: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(name);
     fs::write(&file, text).unwrap();
-    let output = serin(&["check", "-f"], &file);
-    assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(output.stdout.is_empty(), "{output:?}");
-    let said = String::from_utf8(output.stderr).unwrap();
-    said.lines()
-        .filter(|line| !line.starts_with("note: "))
-        .collect::<Vec<_>>()
-        .join("\n")
-        .replace(&format!("{}/", folder.path().display()), "")
+    let [checked, ran] = ["check", "run"].map(|command| {
+        let output = serin(&[command, "-f"], &file);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(output.stdout.is_empty(), "{output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        said.lines()
+            .filter(|line| !line.starts_with("note: "))
+            .collect::<Vec<_>>()
+            .join("\n")
+            .replace(&format!("{}/", folder.path().display()), "")
+    });
+    assert_eq!(checked, ran);
+    checked
 }
 
 #[test]

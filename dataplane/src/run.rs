@@ -74,7 +74,7 @@ pub async fn serve(
         pipeline,
     });
     lifecycle.advance(Phase::Loading);
-    let loader = loader(&options);
+    let loader = LoaderOptions::from(&options);
     let mut asked = shutdown.clone();
     let stop = tokio::select! {
         loaded = load_all(&registry, &loader) => {
@@ -89,15 +89,17 @@ pub async fn serve(
     Ok(())
 }
 
-fn loader(options: &Options) -> LoaderOptions {
-    LoaderOptions {
-        source: SourceOptions {
-            cache_dir: options.cache_dir.clone(),
-            max_bytes: options.max_model_bytes,
-            local_mode: options.local_mode,
-            extra_roots: None,
-        },
-        runtime_library: options.runtime_library.clone(),
-        threads: available_parallelism().map_or(1, usize::from),
+impl From<&Options> for LoaderOptions {
+    fn from(options: &Options) -> Self {
+        Self {
+            source: SourceOptions {
+                cache_dir: options.cache_dir.clone(),
+                max_bytes: options.max_model_bytes,
+                local_mode: options.local_mode,
+                extra_roots: None,
+            },
+            runtime_library: options.runtime_library.clone(),
+            threads: available_parallelism().map_or(1, usize::from),
+        }
     }
 }

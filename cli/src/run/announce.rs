@@ -2,15 +2,34 @@
 
 use std::net::SocketAddr;
 
+use serin_dataplane::pipeline::ModelState;
+
 use super::plan::Plan;
 use super::request::{Body, curl};
 
-/// The text that `serin run` prints once every model answers. `bodies` has a request for each
-/// model of the plan, where there is one to show.
-pub fn announcement(address: SocketAddr, plan: &Plan, bodies: &[Option<Body>]) -> String {
+/// The text that `serin run` prints once models answer. `bodies` has a request for each model of
+/// the plan, where there is one to show.
+pub fn announcement(
+    address: SocketAddr,
+    plan: &Plan,
+    states: &[ModelState],
+    bodies: &[Option<Body>],
+) -> String {
     let base = base_url(address);
     let mut text = String::new();
     for ((model, origin), body) in plan.config.models.iter().zip(&plan.models).zip(bodies) {
+        let failed = states
+            .iter()
+            .find(|state| state.name == model.name && !state.ready);
+        if let Some(failed) = failed {
+            text.push_str(&format!(
+                "\n{} from {} is not served: {}\n",
+                model.name,
+                origin.file,
+                failed.reason.as_deref().unwrap_or("it is not loaded")
+            ));
+            continue;
+        }
         text.push_str(&format!(
             "\n{} version {} answers at {base}/v2/models/{}\n  from {}, revision {}\n",
             model.name, model.version, model.name, origin.file, origin.revision.name
@@ -55,14 +74,32 @@ mod tests {
         let address = "0.0.0.0:8080".parse().unwrap();
         let body = Body::File("examples/iris/requests/setosa.json".into());
         assert_eq!(
-            announcement(address, &plan, &[Some(body)]),
+            announcement(address, &plan, &[], &[Some(body)]),
             format!(
                 "\niris version 2 answers at http://127.0.0.1:8080/v2/models/iris\n  from iris.yaml, revision {revision}\n  try it: curl -s http://127.0.0.1:8080/v2/models/iris/infer -d @examples/iris/requests/setosa.json\n\nCtrl-C ends it, after the requests that are under way.\n"
             )
         );
         assert!(
-            announcement(address, &plan, &[None])
+            announcement(address, &plan, &[], &[None])
                 .contains("what it takes: curl -s http://127.0.0.1:8080/v2/models/iris\n")
+        );
+    }
+
+    #[test]
+    fn a_model_that_did_not_load_says_why() {
+        let text = "apiVersion: serin.dev/v1alpha1\nkind: InferenceService\nmetadata: {name: iris}\nspec: {model: {version: '2', source: {uri: 'https://models.example.com/a.onnx'}}}\n";
+        let scratch = tempfile::tempdir().unwrap();
+        let plan = plan::plan(&parse("iris.yaml", text).unwrap(), scratch.path()).unwrap();
+        let state = ModelState {
+            name: "iris".into(),
+            version: "2".into(),
+            ready: false,
+            reason: Some("it is not ONNX".into()),
+        };
+        let told = announcement("127.0.0.1:80".parse().unwrap(), &plan, &[state], &[None]);
+        assert!(
+            told.starts_with("\niris from iris.yaml is not served: it is not ONNX\n\nCtrl-C"),
+            "{told}"
         );
     }
 

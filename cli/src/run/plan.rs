@@ -1,6 +1,6 @@
 //! What to serve on this machine: manifests into what a pod would be told.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serin_crds::manifest::{Manifest, Problem, Problems, Service};
 use serin_crds::pod_config::{ModelConfig, PodConfig, SourceConfig};
@@ -26,6 +26,8 @@ pub struct Origin {
     pub service: String,
     /// The file of its service.
     pub file: String,
+    /// No other service comes from the same folder: requests beside it are for this one.
+    pub alone: bool,
     /// Its revision, the same that a cluster would name.
     pub revision: Revision,
 }
@@ -79,6 +81,7 @@ pub fn plan(manifest: &Manifest, scratch: &Path) -> Result<Plan, Problems> {
                 origins.push(Origin {
                     service: service.name().to_owned(),
                     file: service.file().to_owned(),
+                    alone: is_alone(service, manifest),
                     revision: revision_of(&service.service),
                 });
                 models.push(config);
@@ -108,6 +111,15 @@ pub fn plan(manifest: &Manifest, scratch: &Path) -> Result<Plan, Problems> {
     })
 }
 
+fn is_alone(service: &Service, manifest: &Manifest) -> bool {
+    let folder = |service: &Service| Path::new(service.file()).parent().map(Path::to_owned);
+    let of_folder = manifest
+        .services
+        .iter()
+        .filter(|other| folder(other) == folder(service));
+    of_folder.count() == 1
+}
+
 fn model(service: &Service, manifest: &Manifest, scratch: &Path) -> Result<ModelConfig, Problem> {
     let path = match source::find(service, &manifest.config_maps)? {
         Found::File(path) => {
@@ -115,7 +127,7 @@ fn model(service: &Service, manifest: &Manifest, scratch: &Path) -> Result<Model
             None
         }
         Found::Bytes { key, bytes } => {
-            let path = written(service, &scratch.join(key), bytes)?;
+            let path = source::write(service, &scratch.join(key), bytes)?;
             source::verify(service, &path)?;
             Some(path.display().to_string())
         }
@@ -129,33 +141,15 @@ fn model(service: &Service, manifest: &Manifest, scratch: &Path) -> Result<Model
         }
         Found::Absent(problem) => return Err(problem),
     };
-    let source = &service.service.spec.model.source;
     Ok(ModelConfig {
         name: service.service.model_name().to_owned(),
         version: revision_of(&service.service).version,
         source: SourceConfig {
-            uri: source.uri.clone(),
             path,
-            digest: source.digest.clone(),
-            allowed_networks: Vec::new(),
+            ..source::config(service)
         },
         gpu: false,
     })
-}
-
-fn written(service: &Service, path: &Path, bytes: &[u8]) -> Result<PathBuf, Problem> {
-    path.parent()
-        .map_or(Ok(()), std::fs::create_dir_all)
-        .and_then(|()| std::fs::write(path, bytes))
-        .map_err(|error| {
-            let wrong = format!("the model cannot be written to a temporary file: {error}");
-            service.problem(
-                URI,
-                wrong,
-                "make room there, or name another folder with TMPDIR",
-            )
-        })?;
-    Ok(path.to_owned())
 }
 
 /// One sentence about the fields of `service` that act on a cluster only.
