@@ -7,7 +7,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process,
+    process::{self, Command},
     time::Duration,
 };
 
@@ -28,8 +28,11 @@ pub const TOOLS_IMAGE: &str = "localhost/serin-e2e-tools:1";
 
 /// The user of every image, as in distroless's `nonroot`.
 const USER: &str = "65532:65532";
-/// How many archives of one image are kept in the cache.
+/// How many archives of one image, whatever their tags, are kept in the cache.
 const KEPT: usize = 3;
+/// Of the digest in an archive's file name.
+const KEY_BYTES: usize = 10;
+const LIST_LIMIT: Duration = Duration::from_secs(10);
 const IMPORT_LIMIT: Duration = Duration::from_secs(300);
 
 /// An image to build: glibc, libstdc++, libgcc_s, certificate authorities and the en_US.UTF-8 locale, with a program on top.
@@ -89,26 +92,27 @@ pub fn build(spec: &ImageSpec) -> Result<ImageArchive> {
     assemble(&layout::cache_root()?, &spec.name, &run, Some(&base::layer()?), &entries)
 }
 
-/// Busybox (`sh`, `wget`, `nc`, `nslookup`...), for tests that need a client or a shell in a pod.
+/// Busybox (`sh`, `nc`, `httpd`, `nslookup`...) on the same base, for tests that need a client or a shell in a pod.
+/// Its `wget` crashes when it is given a name and not an address (Debian 12); `nc` does not.
 ///
 /// # Errors
 /// When Debian's package cannot be had.
 pub fn tools() -> Result<ImageArchive> {
     let cache = layout::cache_root()?;
-    let from = cache.join("packages/busybox-static");
+    let from = cache.join("packages/busybox");
     let busybox = ["bin/busybox", "usr/bin/busybox"].map(|place| from.join(place));
     if !busybox.iter().any(|path| path.is_file()) {
-        base::package("busybox-static", &from)?;
+        base::package("busybox", &from)?;
     }
     let Some(busybox) = busybox.into_iter().find(|path| path.is_file()) else {
-        return Err(Error::Image { image: TOOLS_IMAGE.into(), problem: "the package busybox-static has no busybox".into() });
+        return Err(Error::Image { image: TOOLS_IMAGE.into(), problem: "the package busybox has no busybox".into() });
     };
-    let mut entries = vec![("bin/busybox".to_owned(), Entry::File { from: busybox, executable: true })];
-    for applet in ["cat", "env", "id", "ls", "nc", "nslookup", "sh", "sleep", "touch", "wget"] {
-        entries.push((format!("bin/{applet}"), Entry::Link { target: "busybox".into() }));
-    }
+    let applets = command::output(Command::new(&busybox).arg("--list"), LIST_LIMIT)?;
+    let links = applets.lines().filter(|applet| *applet != "busybox");
+    let mut entries: Vec<_> = links.map(|applet| (format!("bin/{applet}"), Entry::Link { target: "busybox".into() })).collect();
+    entries.push(("bin/busybox".into(), Entry::File { from: busybox, executable: true }));
     let run = json!({"User": USER, "Entrypoint": ["/bin/busybox"], "Env": ["PATH=/bin"], "WorkingDir": "/"});
-    assemble(&cache, TOOLS_IMAGE, &run, None, &entries)
+    assemble(&cache, TOOLS_IMAGE, &run, Some(&base::layer()?), &entries)
 }
 
 /// The image of each pod's first container.
@@ -127,7 +131,10 @@ pub fn import(cluster: &Cluster, image: &ImageArchive) -> Result<()> {
         progress::say(&format!("{} must be in your cluster already: this archive can be loaded into it: {}", image.name, image.path.display()));
         return Ok(());
     };
+    layout::create_dir(&layout.state().join("images"))?;
     let record = layout.state().join("images").join(safe(&image.name));
+    // Tests in parallel want the same image.
+    let _lock = lock(&layout.state().join("images/lock"))?;
     let known = fs::read_to_string(&record).is_ok_and(|digest| digest == image.digest);
     let named = format!("name=={}", image.name);
     if known && !ctr(cluster, &["images", "ls", "-q", &named])?.is_empty() {
@@ -135,7 +142,6 @@ pub fn import(cluster: &Cluster, image: &ImageArchive) -> Result<()> {
     }
     let _step = progress::step(&format!("importing {}", image.name), String::new);
     ctr(cluster, &["images", "import", "--snapshotter", "overlayfs", &image.path.to_string_lossy()])?;
-    layout::create_dir(&layout.state().join("images"))?;
     layout::write(&record, &image.digest)
 }
 
@@ -160,7 +166,10 @@ fn assemble(cache: &Path, name: &str, run: &serde_json::Value, base: Option<&Pat
     let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
     let config = json!({"architecture": architecture, "os": "linux", "config": run, "rootfs": {"type": "layers", "diff_ids": digests}}).to_string();
     let digest = hex(&Sha256::digest(&config));
-    let path = images.join(format!("{}-{}.tar", safe(name), &digest[..20]));
+    let repository = safe(name.rsplit_once(':').map_or(name, |(repository, _)| repository));
+    // The archive has the tag in it, so one content under two tags is two archives.
+    let file_key = hex(&Sha256::digest(format!("{name}\0{digest}"))[..KEY_BYTES]);
+    let path = images.join(format!("{repository}-{file_key}.tar"));
     if !path.is_file() {
         let _step = progress::step(&format!("building image {name}"), String::new);
         let own = images.join(format!("layer-{}", process::id()));
@@ -170,7 +179,7 @@ fn assemble(cache: &Path, name: &str, run: &serde_json::Value, base: Option<&Pat
         write_archive(&unfinished, name, &config, &layers).map_err(failed)?;
         fs::remove_file(&own).map_err(failed)?;
         fs::rename(&unfinished, &path).map_err(failed)?;
-        forget_old(&images, &safe(name)).map_err(failed)?;
+        forget_old(&images, &repository).map_err(failed)?;
     }
     Ok(ImageArchive { name: name.into(), digest, path })
 }
@@ -213,12 +222,12 @@ fn write_archive(to: &Path, name: &str, config: &str, layers: &[&PathBuf]) -> io
 }
 
 /// Each build of a program makes another archive; the cache keeps the latest few.
-fn forget_old(images: &Path, name: &str) -> io::Result<()> {
+fn forget_old(images: &Path, repository: &str) -> io::Result<()> {
     let mut archives = Vec::new();
     for entry in fs::read_dir(images)? {
         let entry = entry?;
         let file = entry.file_name().to_string_lossy().into_owned();
-        if file.strip_prefix(name).is_some_and(|rest| rest.starts_with('-') && rest.len() == "-.tar".len() + 20) {
+        if file.strip_prefix(repository).is_some_and(|rest| rest.starts_with('-') && rest.len() == "-.tar".len() + 2 * KEY_BYTES) {
             archives.push((entry.metadata()?.modified()?, entry.path()));
         }
     }

@@ -8,10 +8,14 @@ fn directory(name: &str) -> PathBuf {
 }
 
 fn image(cache: &Path, content: &str) -> ImageArchive {
+    image_named(cache, "localhost/sample:1", content)
+}
+
+fn image_named(cache: &Path, name: &str, content: &str) -> ImageArchive {
     let program = cache.join("program");
     layout::write(&program, content).unwrap();
     let entries = vec![("usr/bin/program".to_owned(), Entry::File { from: program, executable: true })];
-    assemble(cache, "localhost/sample:1", &json!({"User": USER}), None, &entries).unwrap()
+    assemble(cache, name, &json!({"User": USER}), None, &entries).unwrap()
 }
 
 #[test]
@@ -24,9 +28,9 @@ fn the_same_content_is_the_same_image_and_other_content_another() {
 }
 
 #[test]
-fn the_cache_keeps_the_latest_few() {
+fn the_cache_keeps_the_latest_few_of_an_image_whatever_their_tags() {
     let cache = directory("few");
-    let paths: Vec<_> = (0..KEPT + 2).map(|number| image(&cache, &number.to_string()).path).collect();
+    let paths: Vec<_> = (0..KEPT + 2).map(|number| image_named(&cache, &format!("localhost/sample:{number}"), &number.to_string()).path).collect();
     assert_eq!(paths.iter().filter(|path| path.exists()).count(), KEPT);
     assert!(paths[KEPT + 1].exists());
     layout::remove_dir(&cache).unwrap();
