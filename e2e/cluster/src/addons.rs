@@ -1,11 +1,7 @@
 //! What stands in the cluster from the start: the Services of CoreDNS and metrics-server, which run outside pods.
 use serde_json::{Value, json};
 
-use crate::{
-    components::METRICS_PORT,
-    config::DNS_ADDRESS,
-    sandbox::NODE_ADDRESS,
-};
+use crate::{components::METRICS_PORT, config::DNS_ADDRESS, sandbox::NODE_ADDRESS};
 
 /// A port of a Service and the one behind it.
 struct Port {
@@ -18,10 +14,25 @@ struct Port {
 /// Everything to apply, as one List.
 pub(crate) fn manifests() -> Value {
     let dns = [
-        Port { name: "dns", protocol: "UDP", port: 53, target: 53 },
-        Port { name: "dns-tcp", protocol: "TCP", port: 53, target: 53 },
+        Port {
+            name: "dns",
+            protocol: "UDP",
+            port: 53,
+            target: 53,
+        },
+        Port {
+            name: "dns-tcp",
+            protocol: "TCP",
+            port: 53,
+            target: 53,
+        },
     ];
-    let metrics = [Port { name: "https", protocol: "TCP", port: 443, target: METRICS_PORT }];
+    let metrics = [Port {
+        name: "https",
+        protocol: "TCP",
+        port: 443,
+        target: METRICS_PORT,
+    }];
     let mut items = service("kube-dns", Some(DNS_ADDRESS), &dns).to_vec();
     items.extend(service("metrics-server", None, &metrics));
     items.push(json!({
@@ -46,7 +57,8 @@ pub(crate) const METRICS_API: &str = "v1beta1.metrics.k8s.io";
 /// A Service without a selector, and the slice that names the process behind it.
 fn service(name: &str, address: Option<&str>, ports: &[Port]) -> [Value; 2] {
     let front = |port: &Port| json!({"name": port.name, "protocol": port.protocol, "port": port.port, "targetPort": port.target});
-    let back = |port: &Port| json!({"name": port.name, "protocol": port.protocol, "port": port.target});
+    let back =
+        |port: &Port| json!({"name": port.name, "protocol": port.protocol, "port": port.target});
     let mut spec = json!({"ports": ports.iter().map(front).collect::<Vec<_>>()});
     if let Some(address) = address {
         spec["clusterIP"] = address.into();
@@ -78,9 +90,25 @@ mod tests {
         let list = manifests();
         let items = list["items"].as_array().unwrap();
         for service in items.iter().filter(|item| item["kind"] == "Service") {
-            let slice = items.iter().find(|item| item["metadata"]["labels"]["kubernetes.io/service-name"] == service["metadata"]["name"]).unwrap();
-            let targets: Vec<_> = service["spec"]["ports"].as_array().unwrap().iter().map(|port| &port["targetPort"]).collect();
-            let ports: Vec<_> = slice["ports"].as_array().unwrap().iter().map(|port| &port["port"]).collect();
+            let slice = items
+                .iter()
+                .find(|item| {
+                    item["metadata"]["labels"]["kubernetes.io/service-name"]
+                        == service["metadata"]["name"]
+                })
+                .unwrap();
+            let targets: Vec<_> = service["spec"]["ports"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|port| &port["targetPort"])
+                .collect();
+            let ports: Vec<_> = slice["ports"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|port| &port["port"])
+                .collect();
             assert_eq!(targets, ports);
         }
     }

@@ -26,19 +26,41 @@ const LINKER_FLAGS: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1
      -X k8s.io/component-base/version.gitMinor=35 -X k8s.io/component-base/version.gitTreeState=clean";
 
 /// The Kubernetes programs that the one program `kube` is, by the name it is called by.
-const KUBE: [&str; 6] = ["kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"];
+const KUBE: [&str; 6] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubectl",
+    "kubelet",
+];
 
 /// Module directory below `go/`, and the packages built there.
 const MODULES: [(&str, &[&str]); 2] = [
-    ("", &["./etcd", "./coredns", "./kube", "helm.sh/helm/v3/cmd/helm"]),
-    ("metrics-server", &["sigs.k8s.io/metrics-server/cmd/metrics-server"]),
+    (
+        "",
+        &["./etcd", "./coredns", "./kube", "helm.sh/helm/v3/cmd/helm"],
+    ),
+    (
+        "metrics-server",
+        &["sigs.k8s.io/metrics-server/cmd/metrics-server"],
+    ),
 ];
 
 /// The directory with kubectl, helm, etcd, kubelet, `pause`... built where it is not there yet.
 pub(crate) fn ensure(layout: &Layout) -> Result<PathBuf> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let version = command::output(Command::new("go").arg("version").current_dir(source.join("go")), SHORT).map_err(|error| match error {
-        Error::Missing { program, .. } => Error::Missing { program, cure: "install Go 1.26 or newer (https://go.dev/dl)".into() },
+    let version = command::output(
+        Command::new("go")
+            .arg("version")
+            .current_dir(source.join("go")),
+        SHORT,
+    )
+    .map_err(|error| match error {
+        Error::Missing { program, .. } => Error::Missing {
+            program,
+            cure: "install Go 1.26 or newer (https://go.dev/dl)".into(),
+        },
         other => other,
     })?;
     let all = layout.cache().join("bin");
@@ -67,7 +89,12 @@ fn key(source: &Path, go_version: &str) -> Result<String> {
         digest.update([0]);
     }
     for file in sources(source)? {
-        digest.update(file.strip_prefix(source).unwrap_or(&file).as_os_str().as_encoded_bytes());
+        digest.update(
+            file.strip_prefix(source)
+                .unwrap_or(&file)
+                .as_os_str()
+                .as_encoded_bytes(),
+        );
         digest.update([0]);
         digest.update(layout::read(&file)?);
         digest.update([0]);
@@ -91,7 +118,11 @@ fn sources(source: &Path) -> Result<Vec<PathBuf>> {
     while let Some(directory) = pending.pop() {
         for entry in fs::read_dir(&directory).map_err(Error::file("list", &directory))? {
             let path = entry.map_err(Error::file("list", &directory))?.path();
-            if path.is_dir() { pending.push(path) } else { files.push(path) }
+            if path.is_dir() {
+                pending.push(path)
+            } else {
+                files.push(path)
+            }
         }
     }
     files.sort();
@@ -102,7 +133,10 @@ fn sources(source: &Path) -> Result<Vec<PathBuf>> {
 fn clear_unfinished(all: &Path) -> Result<()> {
     for entry in fs::read_dir(all).map_err(Error::file("list", all))? {
         let path = entry.map_err(Error::file("list", all))?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("building-")) {
+        if path
+            .file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("building-"))
+        {
             layout::remove_dir(&path)?;
         }
     }
@@ -110,16 +144,33 @@ fn clear_unfinished(all: &Path) -> Result<()> {
 }
 
 fn build(source: &Path, into: &Path) -> Result<()> {
-    progress::say("building Kubernetes, etcd, CoreDNS, helm and metrics-server from source; this happens once and takes about ten minutes on two cores");
+    progress::say(
+        "building Kubernetes, etcd, CoreDNS, helm and metrics-server from source; this happens once and takes about ten minutes on two cores",
+    );
     for (module, packages) in MODULES {
         let compiled = Lines::default();
         let counted = compiled.clone();
-        let what = if module.is_empty() { "building Kubernetes, etcd, CoreDNS and helm" } else { "building metrics-server" };
-        let _step = progress::step(what, move || format!("{} modules or packages done", counted.count()));
+        let what = if module.is_empty() {
+            "building Kubernetes, etcd, CoreDNS and helm"
+        } else {
+            "building metrics-server"
+        };
+        let _step = progress::step(what, move || {
+            format!("{} modules or packages done", counted.count())
+        });
         let mut go = Command::new("go");
         go.current_dir(source.join("go").join(module))
             .env("CGO_ENABLED", "0")
-            .args(["build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", LINKER_FLAGS, "-o"])
+            .args([
+                "build",
+                "-v",
+                "-mod=readonly",
+                "-trimpath",
+                "-buildvcs=false",
+                "-ldflags",
+                LINKER_FLAGS,
+                "-o",
+            ])
             .arg(into)
             .args(packages);
         command::output_counting(&mut go, BUILD_LIMIT, &compiled)?;
@@ -129,7 +180,9 @@ fn build(source: &Path, into: &Path) -> Result<()> {
         std::os::unix::fs::symlink("kube", &link).map_err(Error::file("create", &link))?;
     }
     let mut cc = Command::new("cc");
-    cc.args(["-static", "-Os", "-s", "-Wall", "-Werror", "-o"]).arg(into.join("pause")).arg(source.join("pause/pause.c"));
+    cc.args(["-static", "-Os", "-s", "-Wall", "-Werror", "-o"])
+        .arg(into.join("pause"))
+        .arg(source.join("pause/pause.c"));
     command::output(&mut cc, SHORT).map(drop)
 }
 
@@ -148,15 +201,30 @@ mod tests {
     #[test]
     fn every_module_is_pinned_by_sums() {
         for (module, _) in MODULES {
-            let sums = Path::new(env!("CARGO_MANIFEST_DIR")).join("go").join(module).join("go.sum");
-            assert!(layout::read(&sums).unwrap().contains("k8s.io/client-go"), "{}", sums.display());
+            let sums = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("go")
+                .join(module)
+                .join("go.sum");
+            assert!(
+                layout::read(&sums).unwrap().contains("k8s.io/client-go"),
+                "{}",
+                sums.display()
+            );
         }
     }
 
     #[test]
     fn the_version_that_kubernetes_is_told_is_the_one_required() {
-        let module = layout::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("go/go.mod")).unwrap();
-        let version = LINKER_FLAGS.split("gitVersion=").nth(1).and_then(|rest| rest.split(' ').next()).unwrap();
-        assert!(module.contains(&format!("k8s.io/kubernetes {version}\n")), "{version}");
+        let module =
+            layout::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("go/go.mod")).unwrap();
+        let version = LINKER_FLAGS
+            .split("gitVersion=")
+            .nth(1)
+            .and_then(|rest| rest.split(' ').next())
+            .unwrap();
+        assert!(
+            module.contains(&format!("k8s.io/kubernetes {version}\n")),
+            "{version}"
+        );
     }
 }

@@ -32,7 +32,10 @@ pub(crate) fn create(cluster: &str) -> Result<()> {
         if hierarchies.len() == 1 {
             for level in [root, &directory] {
                 for controller in ["cpu", "cpuset", "io", "memory", "pids", "hugetlb"] {
-                    let _ = fs::write(level.join("cgroup.subtree_control"), format!("+{controller}"));
+                    let _ = fs::write(
+                        level.join("cgroup.subtree_control"),
+                        format!("+{controller}"),
+                    );
                 }
             }
         }
@@ -42,7 +45,9 @@ pub(crate) fn create(cluster: &str) -> Result<()> {
 
 /// Those of this cluster that exist.
 pub(crate) fn existing(cluster: &str) -> Result<Vec<PathBuf>> {
-    let directories = hierarchies()?.into_iter().map(|root| root.join(name(cluster)));
+    let directories = hierarchies()?
+        .into_iter()
+        .map(|root| root.join(name(cluster)));
     Ok(directories.filter(|directory| directory.is_dir()).collect())
 }
 
@@ -52,7 +57,11 @@ pub(crate) fn remove(cluster: &str) -> Result<()> {
     for directory in existing(cluster)? {
         while let Err(source) = remove_tree(&directory) {
             if Instant::now() > deadline {
-                return Err(Error::Leftover { what: "cgroup", limit: REMOVE_LIMIT, detail: format!("{}: {source}", directory.display()) });
+                return Err(Error::Leftover {
+                    what: "cgroup",
+                    limit: REMOVE_LIMIT,
+                    detail: format!("{}: {source}", directory.display()),
+                });
             }
             thread::sleep(Duration::from_millis(20));
         }
@@ -77,9 +86,17 @@ fn hierarchies() -> Result<Vec<PathBuf>> {
 
 /// The mount points of all cgroup file systems.
 fn parse(mounts: &str) -> Vec<PathBuf> {
-    let fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    let cgroups = fields.filter(|fields| fields.get(2).is_some_and(|kind| matches!(*kind, "cgroup" | "cgroup2")));
-    cgroups.filter_map(|fields| fields.get(1).map(PathBuf::from)).collect()
+    let fields = mounts
+        .lines()
+        .map(|line| line.split(' ').collect::<Vec<_>>());
+    let cgroups = fields.filter(|fields| {
+        fields
+            .get(2)
+            .is_some_and(|kind| matches!(*kind, "cgroup" | "cgroup2"))
+    });
+    cgroups
+        .filter_map(|fields| fields.get(1).map(PathBuf::from))
+        .collect()
 }
 
 #[cfg(test)]
@@ -90,6 +107,12 @@ mod tests {
     fn only_cgroup_file_systems_are_taken() {
         let mounts = "tmpfs /sys/fs/cgroup tmpfs rw 0 0\ncgroup /sys/fs/cgroup/cpu cgroup rw,cpu 0 0\n\
                       cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0\n/dev/vda / ext4 rw 0 0\n";
-        assert_eq!(parse(mounts), [Path::new("/sys/fs/cgroup/cpu"), Path::new("/sys/fs/cgroup/unified")]);
+        assert_eq!(
+            parse(mounts),
+            [
+                Path::new("/sys/fs/cgroup/cpu"),
+                Path::new("/sys/fs/cgroup/unified")
+            ]
+        );
     }
 }

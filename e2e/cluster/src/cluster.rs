@@ -7,12 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{
-    Error, Result, command,
-    layout::Layout,
-    packages::PATH,
-    sandbox::Sandbox,
-};
+use crate::{Error, Result, command, layout::Layout, packages::PATH, sandbox::Sandbox};
 
 /// The cluster that tests and `cargo xtask cluster` use.
 pub const DEFAULT_NAME: &str = "serin-e2e";
@@ -107,7 +102,14 @@ impl Cluster {
     }
 
     pub(crate) fn own(layout: Layout, sandbox: Sandbox, binaries: PathBuf) -> Self {
-        Self { kubeconfig: layout.kubeconfig("admin"), own: Some(Own { layout, sandbox, binaries }) }
+        Self {
+            kubeconfig: layout.kubeconfig("admin"),
+            own: Some(Own {
+                layout,
+                sandbox,
+                binaries,
+            }),
+        }
     }
 
     /// The sandbox and paths of our own cluster.
@@ -123,7 +125,14 @@ impl Cluster {
     }
 
     pub(crate) fn theirs(kubeconfig: PathBuf) -> Result<Self> {
-        if kubeconfig.is_file() { Ok(Self { kubeconfig, own: None }) } else { Err(Error::NoSuchKubeconfig(kubeconfig)) }
+        if kubeconfig.is_file() {
+            Ok(Self {
+                kubeconfig,
+                own: None,
+            })
+        } else {
+            Err(Error::NoSuchKubeconfig(kubeconfig))
+        }
     }
 }
 
@@ -133,13 +142,24 @@ mod tests {
 
     #[test]
     fn a_kubeconfig_that_is_no_file_is_refused() {
-        assert!(matches!(Cluster::theirs("/no/such/file".into()), Err(Error::NoSuchKubeconfig(_))));
+        assert!(matches!(
+            Cluster::theirs("/no/such/file".into()),
+            Err(Error::NoSuchKubeconfig(_))
+        ));
     }
 
     #[test]
     fn a_program_against_somebody_elses_cluster_runs_as_it_is() {
-        let command = Cluster { kubeconfig: "/k".into(), own: None }.command("kubectl");
+        let command = Cluster {
+            kubeconfig: "/k".into(),
+            own: None,
+        }
+        .command("kubectl");
         assert_eq!(command.get_program(), "kubectl");
-        assert!(command.get_envs().any(|(name, value)| name == "KUBECONFIG" && value == Some(OsStr::new("/k"))));
+        assert!(
+            command
+                .get_envs()
+                .any(|(name, value)| name == "KUBECONFIG" && value == Some(OsStr::new("/k")))
+        );
     }
 }

@@ -33,19 +33,41 @@ pub(crate) fn output(command: &mut Command, limit: Duration) -> Result<String> {
 }
 
 /// The same, counting the lines on stderr meanwhile.
-pub(crate) fn output_counting(command: &mut Command, limit: Duration, lines: &Lines) -> Result<String> {
+pub(crate) fn output_counting(
+    command: &mut Command,
+    limit: Duration,
+    lines: &Lines,
+) -> Result<String> {
     let shown = show(command);
-    let failed = |status: String, output: String| Error::Failed { command: shown.clone(), status, output };
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().map_err(|error| {
-        let program = command.get_program().to_string_lossy().into_owned();
-        if error.kind() == std::io::ErrorKind::NotFound {
-            Error::Missing { program, cure: "install it and put it on the PATH".into() }
-        } else {
-            failed("did not start".into(), error.to_string())
-        }
-    })?;
-    let stdout = child.stdout.take().map(|pipe| collect(pipe, LONGEST_OUTPUT, Lines::default()));
-    let stderr = child.stderr.take().map(|pipe| collect(pipe, KEPT, lines.clone()));
+    let failed = |status: String, output: String| Error::Failed {
+        command: shown.clone(),
+        status,
+        output,
+    };
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| {
+            let program = command.get_program().to_string_lossy().into_owned();
+            if error.kind() == std::io::ErrorKind::NotFound {
+                Error::Missing {
+                    program,
+                    cure: "install it and put it on the PATH".into(),
+                }
+            } else {
+                failed("did not start".into(), error.to_string())
+            }
+        })?;
+    let stdout = child
+        .stdout
+        .take()
+        .map(|pipe| collect(pipe, LONGEST_OUTPUT, Lines::default()));
+    let stderr = child
+        .stderr
+        .take()
+        .map(|pipe| collect(pipe, KEPT, lines.clone()));
     let deadline = Instant::now() + limit;
     let status = loop {
         match child.try_wait() {
@@ -64,18 +86,29 @@ pub(crate) fn output_counting(command: &mut Command, limit: Duration, lines: &Li
     let grace = Instant::now() + Duration::from_secs(1);
     let stdout = stdout.map(|kept| kept.take(grace)).unwrap_or_default();
     let stderr = stderr.map(|kept| kept.take(grace)).unwrap_or_default();
-    let both = || tail(&format!("{stdout}{stderr}"), KEPT).trim_end().to_owned();
+    let both = || {
+        tail(&format!("{stdout}{stderr}"), KEPT)
+            .trim_end()
+            .to_owned()
+    };
     match status {
         Some(status) if status.success() => Ok(stdout),
         Some(status) => Err(failed(status.to_string(), both())),
-        None => Err(Error::TimedOut { command: shown, limit, output: both() }),
+        None => Err(Error::TimedOut {
+            command: shown,
+            limit,
+            output: both(),
+        }),
     }
 }
 
 /// The command as one would type it, shortened.
 pub(crate) fn show(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
-    let mut line = words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    let mut line = words
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ");
     if let Some((end, _)) = line.char_indices().nth(200) {
         line.truncate(end);
         line.push_str(" ...");
@@ -115,7 +148,10 @@ fn collect(mut pipe: impl Read + Send + 'static, most: usize, lines: Lines) -> C
         let mut chunk = [0; 16384];
         while let Ok(length @ 1..) = pipe.read(&mut chunk) {
             let chunk = &chunk[..length];
-            lines.0.fetch_add(chunk.iter().filter(|&&byte| byte == b'\n').count(), Ordering::Relaxed);
+            lines.0.fetch_add(
+                chunk.iter().filter(|&&byte| byte == b'\n').count(),
+                Ordering::Relaxed,
+            );
             let mut text = shared.lock().unwrap_or_else(PoisonError::into_inner);
             text.extend_from_slice(chunk);
             if text.len() > 2 * most {
@@ -139,29 +175,50 @@ mod tests {
 
     #[test]
     fn a_program_that_fails_is_quoted_in_the_error() {
-        let error = output(&mut shell("echo half; echo 'no such thing' >&2; exit 3"), Duration::from_secs(10)).unwrap_err();
+        let error = output(
+            &mut shell("echo half; echo 'no such thing' >&2; exit 3"),
+            Duration::from_secs(10),
+        )
+        .unwrap_err();
         let text = error.to_string();
-        assert!(text.contains("no such thing") && text.contains("exit status: 3"), "{text}");
+        assert!(
+            text.contains("no such thing") && text.contains("exit status: 3"),
+            "{text}"
+        );
     }
 
     #[test]
     fn a_program_that_does_not_end_is_stopped() {
         let began = Instant::now();
-        let error = output(&mut shell("echo begun; exec sleep 60"), Duration::from_millis(200)).unwrap_err();
-        assert!(matches!(error, Error::TimedOut { ref output, .. } if output == "begun"), "{error}");
+        let error = output(
+            &mut shell("echo begun; exec sleep 60"),
+            Duration::from_millis(200),
+        )
+        .unwrap_err();
+        assert!(
+            matches!(error, Error::TimedOut { ref output, .. } if output == "begun"),
+            "{error}"
+        );
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 
     #[test]
     fn a_daemon_that_keeps_the_pipe_open_holds_nobody_up() {
         let began = Instant::now();
-        assert_eq!(output(&mut shell("sleep 20 & echo done"), Duration::from_secs(15)).unwrap(), "done\n");
+        assert_eq!(
+            output(&mut shell("sleep 20 & echo done"), Duration::from_secs(15)).unwrap(),
+            "done\n"
+        );
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 
     #[test]
     fn a_missing_program_is_named() {
-        let error = output(&mut Command::new("no-such-program"), Duration::from_secs(1)).unwrap_err();
-        assert!(matches!(error, Error::Missing { ref program, .. } if program == "no-such-program"), "{error}");
+        let error =
+            output(&mut Command::new("no-such-program"), Duration::from_secs(1)).unwrap_err();
+        assert!(
+            matches!(error, Error::Missing { ref program, .. } if program == "no-such-program"),
+            "{error}"
+        );
     }
 }

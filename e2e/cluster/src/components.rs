@@ -29,14 +29,21 @@ pub(crate) const FIRST: usize = 3;
 
 /// Starts one component.
 pub(crate) fn start(layout: &Layout, sandbox: &Sandbox, binaries: &Path, name: &str) -> Result<()> {
-    let program = if name == "containerd" { PathBuf::from(name) } else { binaries.join(name) };
+    let program = if name == "containerd" {
+        PathBuf::from(name)
+    } else {
+        binaries.join(name)
+    };
     sandbox.spawn(&layout.log(name), &program, &arguments(layout, name))
 }
 
 /// An error for the first component that ended, if one did.
 pub(crate) fn check_alive(layout: &Layout, sandbox: &Sandbox, names: &[&str]) -> Result<()> {
     let members = sandbox.members();
-    match names.iter().find(|name| !members.iter().any(|member| member.name() == **name)) {
+    match names
+        .iter()
+        .find(|name| !members.iter().any(|member| member.name() == **name))
+    {
         Some(ended) => Err(failure(layout, ended, "ended")),
         None => Ok(()),
     }
@@ -46,8 +53,15 @@ pub(crate) fn check_alive(layout: &Layout, sandbox: &Sandbox, names: &[&str]) ->
 pub(crate) fn failure(layout: &Layout, name: &str, problem: &str) -> Error {
     let log = layout.log(name);
     let text = fs::read(&log).unwrap_or_default();
-    let tail = command::tail(&String::from_utf8_lossy(&text), 2000).trim_end().to_owned();
-    Error::Component { component: name.into(), problem: problem.into(), log, tail }
+    let tail = command::tail(&String::from_utf8_lossy(&text), 2000)
+        .trim_end()
+        .to_owned();
+    Error::Component {
+        component: name.into(),
+        problem: problem.into(),
+        log,
+        tail,
+    }
 }
 
 fn arguments(layout: &Layout, name: &str) -> Vec<String> {

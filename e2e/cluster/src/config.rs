@@ -17,7 +17,14 @@ pub(crate) const DNS_READY_PORT: u16 = 10354;
 pub(crate) fn write(layout: &Layout, cni_plugins: &str) -> Result<()> {
     let state = layout.state();
     let file = |name: &str, content: String| layout::write(&state.join(name), content);
-    for directory in ["log", "log/pods", "cni", "volume-plugins", "helm", "kubectl"] {
+    for directory in [
+        "log",
+        "log/pods",
+        "cni",
+        "volume-plugins",
+        "helm",
+        "kubectl",
+    ] {
         layout::create_dir(&state.join(directory))?;
     }
     file("audit-policy.yaml", AUDIT_POLICY.into())?;

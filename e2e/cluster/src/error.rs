@@ -4,7 +4,9 @@ use std::{io, path::PathBuf, time::Duration};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Namespaces, mounts and cgroups are root's.
-    #[error("the test cluster needs root (it makes namespaces, mounts and cgroups): run the same command as root, or set SERIN_E2E_KUBECONFIG to use a cluster of your own")]
+    #[error(
+        "the test cluster needs root (it makes namespaces, mounts and cgroups): run the same command as root, or set SERIN_E2E_KUBECONFIG to use a cluster of your own"
+    )]
     NotRoot,
     /// A name that would not do as a folder, a cgroup and a part of a socket's path.
     #[error("cluster name {0:?}: use 1 to 24 of the characters a-z, 0-9 and '-'")]
@@ -98,8 +100,15 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// For `map_err`: names what was being done to which path.
-    pub(crate) fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub(crate) fn file(
+        action: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
-        move |source| Self::File { action, path, source }
+        move |source| Self::File {
+            action,
+            path,
+            source,
+        }
     }
 }

@@ -16,7 +16,9 @@ use sha2::{Digest, Sha256};
 
 use self::archive::Archive;
 use crate::{
-    Cluster, Error, Result, binaries::hex, command,
+    Cluster, Error, Result,
+    binaries::hex,
+    command,
     config::PAUSE_IMAGE,
     layout::{self, Layout},
     lock::lock,
@@ -73,23 +75,46 @@ enum Entry {
 /// # Errors
 /// When a file cannot be read or Debian's packages cannot be had.
 pub fn build(spec: &ImageSpec) -> Result<ImageArchive> {
-    let bad = |problem: String| Error::Image { image: spec.name.clone(), problem };
+    let bad = |problem: String| Error::Image {
+        image: spec.name.clone(),
+        problem,
+    };
     let Some(program) = spec.binary.file_name() else {
         return Err(bad(format!("{} is no file", spec.binary.display())));
     };
     let program = format!("/usr/bin/{}", program.to_string_lossy());
-    let files = spec.extra_files.iter().map(|(from, to)| (from, to)).chain([(&spec.binary, &program)]);
+    let files = spec
+        .extra_files
+        .iter()
+        .map(|(from, to)| (from, to))
+        .chain([(&spec.binary, &program)]);
     let mut entries = Vec::new();
     for (from, to) in files {
         let kind = fs::metadata(from).map_err(Error::file("read", from))?;
         if !kind.is_file() || !to.starts_with('/') {
-            return Err(bad(format!("{} -> {to}: give a file here and an absolute path in the image", from.display())));
+            return Err(bad(format!(
+                "{} -> {to}: give a file here and an absolute path in the image",
+                from.display()
+            )));
         }
         let executable = kind.permissions().mode() & 0o111 != 0;
-        entries.push((to[1..].to_owned(), Entry::File { from: from.clone(), executable }));
+        entries.push((
+            to[1..].to_owned(),
+            Entry::File {
+                from: from.clone(),
+                executable,
+            },
+        ));
     }
-    let run = json!({"User": USER, "Entrypoint": spec.entrypoint, "Env": spec.env, "WorkingDir": "/"});
-    assemble(&layout::cache_root()?, &spec.name, &run, Some(&base::layer()?), &entries)
+    let run =
+        json!({"User": USER, "Entrypoint": spec.entrypoint, "Env": spec.env, "WorkingDir": "/"});
+    assemble(
+        &layout::cache_root()?,
+        &spec.name,
+        &run,
+        Some(&base::layer()?),
+        &entries,
+    )
 }
 
 /// Busybox (`sh`, `nc`, `httpd`, `nslookup`...) on the same base, for tests that need a client or a shell in a pod.
@@ -105,20 +130,50 @@ pub fn tools() -> Result<ImageArchive> {
         base::package("busybox", &from)?;
     }
     let Some(busybox) = busybox.into_iter().find(|path| path.is_file()) else {
-        return Err(Error::Image { image: TOOLS_IMAGE.into(), problem: "the package busybox has no busybox".into() });
+        return Err(Error::Image {
+            image: TOOLS_IMAGE.into(),
+            problem: "the package busybox has no busybox".into(),
+        });
     };
     let applets = command::output(Command::new(&busybox).arg("--list"), LIST_LIMIT)?;
     let links = applets.lines().filter(|applet| *applet != "busybox");
-    let mut entries: Vec<_> = links.map(|applet| (format!("bin/{applet}"), Entry::Link { target: "busybox".into() })).collect();
-    entries.push(("bin/busybox".into(), Entry::File { from: busybox, executable: true }));
+    let mut entries: Vec<_> = links
+        .map(|applet| {
+            (
+                format!("bin/{applet}"),
+                Entry::Link {
+                    target: "busybox".into(),
+                },
+            )
+        })
+        .collect();
+    entries.push((
+        "bin/busybox".into(),
+        Entry::File {
+            from: busybox,
+            executable: true,
+        },
+    ));
     let run = json!({"User": USER, "Entrypoint": ["/bin/busybox"], "Env": ["PATH=/bin"], "WorkingDir": "/"});
     assemble(&cache, TOOLS_IMAGE, &run, Some(&base::layer()?), &entries)
 }
 
 /// The image of each pod's first container.
 pub(crate) fn pause(layout: &Layout, program: &Path) -> Result<ImageArchive> {
-    let entries = vec![("pause".to_owned(), Entry::File { from: program.into(), executable: true })];
-    assemble(layout.cache(), PAUSE_IMAGE, &json!({"User": USER, "Entrypoint": ["/pause"]}), None, &entries)
+    let entries = vec![(
+        "pause".to_owned(),
+        Entry::File {
+            from: program.into(),
+            executable: true,
+        },
+    )];
+    assemble(
+        layout.cache(),
+        PAUSE_IMAGE,
+        &json!({"User": USER, "Entrypoint": ["/pause"]}),
+        None,
+        &entries,
+    )
 }
 
 /// Gives the image to the cluster's containerd, unless it has this very content under this name.
@@ -128,7 +183,11 @@ pub(crate) fn pause(layout: &Layout, program: &Path) -> Result<ImageArchive> {
 /// When containerd refuses it.
 pub fn import(cluster: &Cluster, image: &ImageArchive) -> Result<()> {
     let Some((layout, _)) = cluster.inside() else {
-        progress::say(&format!("{} must be in your cluster already: this archive can be loaded into it: {}", image.name, image.path.display()));
+        progress::say(&format!(
+            "{} must be in your cluster already: this archive can be loaded into it: {}",
+            image.name,
+            image.path.display()
+        ));
         return Ok(());
     };
     layout::create_dir(&layout.state().join("images"))?;
@@ -141,7 +200,16 @@ pub fn import(cluster: &Cluster, image: &ImageArchive) -> Result<()> {
         return Ok(());
     }
     let _step = progress::step(&format!("importing {}", image.name), String::new);
-    ctr(cluster, &["images", "import", "--snapshotter", "overlayfs", &image.path.to_string_lossy()])?;
+    ctr(
+        cluster,
+        &[
+            "images",
+            "import",
+            "--snapshotter",
+            "overlayfs",
+            &image.path.to_string_lossy(),
+        ],
+    )?;
     layout::write(&record, &image.digest)
 }
 
@@ -154,19 +222,42 @@ fn safe(name: &str) -> String {
     name.replace(['/', ':'], "_")
 }
 
-fn assemble(cache: &Path, name: &str, run: &serde_json::Value, base: Option<&PathBuf>, entries: &[(String, Entry)]) -> Result<ImageArchive> {
-    let failed = |source: io::Error| Error::Image { image: name.into(), problem: format!("cannot write its archive: {source}") };
+fn assemble(
+    cache: &Path,
+    name: &str,
+    run: &serde_json::Value,
+    base: Option<&PathBuf>,
+    entries: &[(String, Entry)],
+) -> Result<ImageArchive> {
+    let failed = |source: io::Error| Error::Image {
+        image: name.into(),
+        problem: format!("cannot write its archive: {source}"),
+    };
     let images = cache.join("images");
     layout::create_dir(&images)?;
     let _lock = lock(&images.join("lock"))?;
     // Written once to nowhere, for the digest: most often the archive is there already.
     let own_digest = write_layer(Hashing::new(io::sink()), entries).map_err(failed)?;
-    let base_digest = base.map(|path| File::open(path).and_then(digest_of)).transpose().map_err(failed)?;
-    let digests: Vec<_> = base_digest.iter().chain([&own_digest]).map(|digest| format!("sha256:{digest}")).collect();
-    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
+    let base_digest = base
+        .map(|path| File::open(path).and_then(digest_of))
+        .transpose()
+        .map_err(failed)?;
+    let digests: Vec<_> = base_digest
+        .iter()
+        .chain([&own_digest])
+        .map(|digest| format!("sha256:{digest}"))
+        .collect();
+    let architecture = if cfg!(target_arch = "aarch64") {
+        "arm64"
+    } else {
+        "amd64"
+    };
     let config = json!({"architecture": architecture, "os": "linux", "config": run, "rootfs": {"type": "layers", "diff_ids": digests}}).to_string();
     let digest = hex(&Sha256::digest(&config));
-    let repository = safe(name.rsplit_once(':').map_or(name, |(repository, _)| repository));
+    let repository = safe(
+        name.rsplit_once(':')
+            .map_or(name, |(repository, _)| repository),
+    );
     // The archive has the tag in it, so one content under two tags is two archives.
     let file_key = hex(&Sha256::digest(format!("{name}\0{digest}"))[..KEY_BYTES]);
     let path = images.join(format!("{repository}-{file_key}.tar"));
@@ -181,7 +272,11 @@ fn assemble(cache: &Path, name: &str, run: &serde_json::Value, base: Option<&Pat
         fs::rename(&unfinished, &path).map_err(failed)?;
         forget_old(&images, &repository).map_err(failed)?;
     }
-    Ok(ImageArchive { name: name.into(), digest, path })
+    Ok(ImageArchive {
+        name: name.into(),
+        digest,
+        path,
+    })
 }
 
 /// Writes the layer, directories first, and returns its digest.
@@ -193,7 +288,9 @@ fn write_layer(to: Hashing<impl Write>, entries: &[(String, Entry)]) -> io::Resu
     }
     directories.sort_unstable();
     directories.dedup();
-    directories.into_iter().try_for_each(|directory| archive.directory(directory))?;
+    directories
+        .into_iter()
+        .try_for_each(|directory| archive.directory(directory))?;
     for (path, entry) in entries {
         match entry {
             Entry::Link { target } => archive.link(path, target)?,
@@ -208,10 +305,16 @@ fn write_layer(to: Hashing<impl Write>, entries: &[(String, Entry)]) -> io::Resu
 }
 
 fn write_archive(to: &Path, name: &str, config: &str, layers: &[&PathBuf]) -> io::Result<()> {
-    let names: Vec<_> = (0..layers.len()).map(|index| format!("layer-{index}.tar")).collect();
-    let manifest = json!([{"Config": "config.json", "RepoTags": [name], "Layers": names}]).to_string();
+    let names: Vec<_> = (0..layers.len())
+        .map(|index| format!("layer-{index}.tar"))
+        .collect();
+    let manifest =
+        json!([{"Config": "config.json", "RepoTags": [name], "Layers": names}]).to_string();
     let mut archive = Archive::new(io::BufWriter::new(File::create(to)?));
-    for (path, content) in [("manifest.json", manifest.as_str()), ("config.json", config)] {
+    for (path, content) in [
+        ("manifest.json", manifest.as_str()),
+        ("config.json", config),
+    ] {
         archive.file(path, 0o644, content.len() as u64, content.as_bytes())?;
     }
     for (path, layer) in names.iter().zip(layers) {
@@ -227,13 +330,17 @@ fn forget_old(images: &Path, repository: &str) -> io::Result<()> {
     for entry in fs::read_dir(images)? {
         let entry = entry?;
         let file = entry.file_name().to_string_lossy().into_owned();
-        if file.strip_prefix(repository).is_some_and(|rest| rest.starts_with('-') && rest.len() == "-.tar".len() + 2 * KEY_BYTES) {
+        if file.strip_prefix(repository).is_some_and(|rest| {
+            rest.starts_with('-') && rest.len() == "-.tar".len() + 2 * KEY_BYTES
+        }) {
             archives.push((entry.metadata()?.modified()?, entry.path()));
         }
     }
     archives.sort();
     let old = archives.len().saturating_sub(KEPT);
-    archives[..old].iter().try_for_each(|(_, path)| fs::remove_file(path))
+    archives[..old]
+        .iter()
+        .try_for_each(|(_, path)| fs::remove_file(path))
 }
 
 /// Hashes what is written through it.
@@ -244,7 +351,10 @@ struct Hashing<W> {
 
 impl<W: Write> Hashing<W> {
     fn new(to: W) -> Self {
-        Self { to, hash: Sha256::new() }
+        Self {
+            to,
+            hash: Sha256::new(),
+        }
     }
 
     fn digest(self) -> String {

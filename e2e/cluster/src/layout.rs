@@ -38,13 +38,25 @@ impl Layout {
         if name.is_empty() || name.len() > 24 || !name.chars().all(allowed) {
             return Err(Error::BadName(name.into()));
         }
-        let layout = Self { name: name.into(), root };
+        let layout = Self {
+            name: name.into(),
+            root,
+        };
         let socket = layout.containerd_socket();
         if socket.as_os_str().len() + ".ttrpc".len() > LONGEST_SOCKET {
-            return Err(Error::BadPlace { path: socket, reason: "the path is too long for a Unix socket" });
+            return Err(Error::BadPlace {
+                path: socket,
+                reason: "the path is too long for a Unix socket",
+            });
         }
-        if HIDDEN_IN_SANDBOX.iter().any(|hidden| layout.root.starts_with(hidden)) {
-            return Err(Error::BadPlace { path: layout.root, reason: "the cluster has its own, empty /run, /var/lib and /var/log" });
+        if HIDDEN_IN_SANDBOX
+            .iter()
+            .any(|hidden| layout.root.starts_with(hidden))
+        {
+            return Err(Error::BadPlace {
+                path: layout.root,
+                reason: "the cluster has its own, empty /run, /var/lib and /var/log",
+            });
         }
         Ok(layout)
     }
@@ -96,11 +108,18 @@ impl Layout {
 
 /// `${XDG_CACHE_HOME:-~/.cache}/serin/cluster`.
 pub(crate) fn cache_root() -> Result<PathBuf> {
-    let from = |variable: &str| env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
+    let from = |variable: &str| {
+        env::var_os(variable)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     from("XDG_CACHE_HOME")
         .or_else(|| from("HOME").map(|home| home.join(".cache")))
         .map(|cache| cache.join("serin/cluster"))
-        .ok_or_else(|| Error::BadPlace { path: PathBuf::new(), reason: "neither XDG_CACHE_HOME nor HOME is an absolute path" })
+        .ok_or_else(|| Error::BadPlace {
+            path: PathBuf::new(),
+            reason: "neither XDG_CACHE_HOME nor HOME is an absolute path",
+        })
 }
 
 /// Makes a directory and those above it.
@@ -130,8 +149,18 @@ mod tests {
 
     #[test]
     fn a_name_that_is_no_safe_path_is_refused() {
-        for name in ["", "..", "a/b", "Upper", "space here", "a-name-of-far-too-many-characters"] {
-            assert!(matches!(Layout::under("/c".into(), name), Err(Error::BadName(_))), "{name:?}");
+        for name in [
+            "",
+            "..",
+            "a/b",
+            "Upper",
+            "space here",
+            "a-name-of-far-too-many-characters",
+        ] {
+            assert!(
+                matches!(Layout::under("/c".into(), name), Err(Error::BadName(_))),
+                "{name:?}"
+            );
         }
         assert!(Layout::under("/c".into(), "serin-e2e").is_ok());
     }
@@ -139,11 +168,17 @@ mod tests {
     #[test]
     fn a_place_whose_socket_path_would_be_too_long_is_refused() {
         let long = PathBuf::from(format!("/{}", "x".repeat(80)));
-        assert!(matches!(Layout::under(long, "serin-e2e"), Err(Error::BadPlace { .. })));
+        assert!(matches!(
+            Layout::under(long, "serin-e2e"),
+            Err(Error::BadPlace { .. })
+        ));
     }
 
     #[test]
     fn a_place_that_the_sandbox_hides_is_refused() {
-        assert!(matches!(Layout::under("/var/lib/ci/.cache".into(), "a"), Err(Error::BadPlace { .. })));
+        assert!(matches!(
+            Layout::under("/var/lib/ci/.cache".into(), "a"),
+            Err(Error::BadPlace { .. })
+        ));
     }
 }

@@ -58,11 +58,16 @@ pub fn up(name: &str) -> Result<Cluster> {
         return Ok(cluster);
     }
     if Sandbox::find(&layout).is_some() || layout.state().exists() {
-        progress::say(&format!("{name} is not healthy or from other sources: ending it and starting anew"));
+        progress::say(&format!(
+            "{name} is not healthy or from other sources: ending it and starting anew"
+        ));
     }
     clear(&layout)?;
     let cluster = start(&layout, &binaries)?;
-    progress::say(&format!("{name} is up after {:.1} s", began.elapsed().as_secs_f64()));
+    progress::say(&format!(
+        "{name} is up after {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
     announce(&cluster);
     Ok(cluster)
 }
@@ -77,17 +82,27 @@ pub fn down(name: &str) -> Result<()> {
     layout::create_dir(&layout.cache().join("run"))?;
     let _lock = lock(&layout.lock())?;
     let began = Instant::now();
-    if Sandbox::find(&layout).is_none() && !layout.state().exists() && cgroups::existing(name)?.is_empty() {
+    if Sandbox::find(&layout).is_none()
+        && !layout.state().exists()
+        && cgroups::existing(name)?.is_empty()
+    {
         progress::say(&format!("{name} is not up"));
         return Ok(());
     }
     clear(&layout)?;
-    progress::say(&format!("{name} is gone after {:.1} s", began.elapsed().as_secs_f64()));
+    progress::say(&format!(
+        "{name} is gone after {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
     Ok(())
 }
 
 fn need_root() -> Result<()> {
-    if rustix::process::geteuid().is_root() { Ok(()) } else { Err(Error::NotRoot) }
+    if rustix::process::geteuid().is_root() {
+        Ok(())
+    } else {
+        Err(Error::NotRoot)
+    }
 }
 
 fn clear(layout: &Layout) -> Result<()> {
@@ -99,8 +114,11 @@ fn clear(layout: &Layout) -> Result<()> {
 
 /// The running cluster, if it is complete, made of these programs, and answers.
 fn healthy(layout: &Layout, binaries: &Path) -> Result<Option<Cluster>> {
-    let complete = fs::read_to_string(layout.complete()).is_ok_and(|made_of| Path::new(&made_of) == binaries);
-    let Some(sandbox) = Sandbox::find(layout).filter(|_| complete) else { return Ok(None) };
+    let complete =
+        fs::read_to_string(layout.complete()).is_ok_and(|made_of| Path::new(&made_of) == binaries);
+    let Some(sandbox) = Sandbox::find(layout).filter(|_| complete) else {
+        return Ok(None);
+    };
     if components::check_alive(layout, &sandbox, &NAMES).is_err() {
         return Ok(None);
     }
@@ -118,7 +136,10 @@ fn healthy(layout: &Layout, binaries: &Path) -> Result<Option<Cluster>> {
 
 fn start(layout: &Layout, binaries: &Path) -> Result<Cluster> {
     let Some(plugins) = packages::cni_plugins() else {
-        return Err(Error::Missing { program: "ptp (CNI plugin)".into(), cure: "install containernetworking-plugins".into() });
+        return Err(Error::Missing {
+            program: "ptp (CNI plugin)".into(),
+            cure: "install containernetworking-plugins".into(),
+        });
     };
     progress::say(&format!("starting {}", layout.name));
     let _step = progress::step("starting", String::new);
@@ -134,20 +155,48 @@ fn start(layout: &Layout, binaries: &Path) -> Result<Cluster> {
     for name in first {
         components::start(layout, &sandbox, binaries, name)?;
     }
-    until("containerd", "did not open its socket", &cluster, first, || layout.containerd_socket().exists())?;
+    until(
+        "containerd",
+        "did not open its socket",
+        &cluster,
+        first,
+        || layout.containerd_socket().exists(),
+    )?;
     image::import(&cluster, &pause)?;
-    until("kube-apiserver", "did not become ready", &cluster, first, || {
-        cluster.kubectl(&["get", "--raw", "/readyz"]).is_ok_and(|answer| answer == "ok")
-    })?;
+    until(
+        "kube-apiserver",
+        "did not become ready",
+        &cluster,
+        first,
+        || {
+            cluster
+                .kubectl(&["get", "--raw", "/readyz"])
+                .is_ok_and(|answer| answer == "ok")
+        },
+    )?;
     for name in rest {
         components::start(layout, &sandbox, binaries, name)?;
     }
     let addons = layout.state().join("addons.json");
     layout::write(&addons, addons::manifests().to_string())?;
-    until("kube-apiserver", "does not take the Services of DNS and metrics", &cluster, &NAMES, || {
-        cluster.kubectl(&["apply", "-f", &addons.to_string_lossy()]).is_ok()
-    })?;
-    until("kubelet", "and its neighbours did not become ready", &cluster, &NAMES, || status::missing(&cluster).is_empty())?;
+    until(
+        "kube-apiserver",
+        "does not take the Services of DNS and metrics",
+        &cluster,
+        &NAMES,
+        || {
+            cluster
+                .kubectl(&["apply", "-f", &addons.to_string_lossy()])
+                .is_ok()
+        },
+    )?;
+    until(
+        "kubelet",
+        "and its neighbours did not become ready",
+        &cluster,
+        &NAMES,
+        || status::missing(&cluster).is_empty(),
+    )?;
     layout::write(&layout.complete(), binaries.as_os_str().as_encoded_bytes())?;
     Ok(cluster)
 }
@@ -159,14 +208,29 @@ fn copy_program(from: &Path, to: &Path) -> Result<()> {
 }
 
 /// Polls, and gives up when a component ends or the time is over.
-fn until(component: &str, problem: &str, cluster: &Cluster, alive: &[&str], done: impl Fn() -> bool) -> Result<()> {
-    let Some((layout, sandbox)) = cluster.inside() else { return Ok(()) };
+fn until(
+    component: &str,
+    problem: &str,
+    cluster: &Cluster,
+    alive: &[&str],
+    done: impl Fn() -> bool,
+) -> Result<()> {
+    let Some((layout, sandbox)) = cluster.inside() else {
+        return Ok(());
+    };
     let deadline = Instant::now() + READY_LIMIT;
     while !done() {
         components::check_alive(layout, sandbox, alive)?;
         if Instant::now() > deadline {
             let missing = status::missing(cluster).join(", ");
-            return Err(components::failure(layout, component, &format!("{problem} within {} s (missing: {missing})", READY_LIMIT.as_secs())));
+            return Err(components::failure(
+                layout,
+                component,
+                &format!(
+                    "{problem} within {} s (missing: {missing})",
+                    READY_LIMIT.as_secs()
+                ),
+            ));
         }
         thread::sleep(POLL);
     }

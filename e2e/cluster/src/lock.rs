@@ -16,16 +16,31 @@ const POLL: Duration = Duration::from_millis(100);
 
 /// Takes a lock file, saying so when somebody else has it. It is free again when the file is dropped or its process ends, however.
 pub(crate) fn lock(path: &Path) -> Result<File> {
-    let file = OpenOptions::new().create(true).truncate(false).write(true).open(path).map_err(Error::file("open", path))?;
+    let file = OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)
+        .map_err(Error::file("open", path))?;
     let deadline = Instant::now() + LOCK_LIMIT;
     let began = Instant::now();
     let mut said = false;
     loop {
         match file.try_lock() {
             Ok(()) => return Ok(file),
-            Err(TryLockError::Error(source)) => return Err(Error::File { action: "lock", path: path.into(), source }),
+            Err(TryLockError::Error(source)) => {
+                return Err(Error::File {
+                    action: "lock",
+                    path: path.into(),
+                    source,
+                });
+            }
             Err(TryLockError::WouldBlock) if Instant::now() > deadline => {
-                return Err(Error::Leftover { what: "another start or end of the cluster", limit: LOCK_LIMIT, detail: format!("it holds {}", path.display()) });
+                return Err(Error::Leftover {
+                    what: "another start or end of the cluster",
+                    limit: LOCK_LIMIT,
+                    detail: format!("it holds {}", path.display()),
+                });
             }
             Err(TryLockError::WouldBlock) => {}
         }

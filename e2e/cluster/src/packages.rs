@@ -35,22 +35,33 @@ const INSTALL_LIMIT: Duration = Duration::from_secs(900);
 
 /// The directory of the CNI plugins.
 pub(crate) fn cni_plugins() -> Option<&'static str> {
-    CNI_PLACES.into_iter().find(|place| Path::new(place).join("ptp").is_file())
+    CNI_PLACES
+        .into_iter()
+        .find(|place| Path::new(place).join("ptp").is_file())
 }
 
 fn installed(program: &str) -> bool {
-    PATH.split(':').chain(CNI_PLACES).any(|place| Path::new(place).join(program).is_file())
+    PATH.split(':')
+        .chain(CNI_PLACES)
+        .any(|place| Path::new(place).join(program).is_file())
 }
 
 /// Installs the packages of the programs that are not there.
 pub(crate) fn ensure() -> Result<()> {
-    let missing: BTreeSet<_> = NEEDED.iter().filter(|(program, _)| !installed(program)).map(|(_, package)| *package).collect();
+    let missing: BTreeSet<_> = NEEDED
+        .iter()
+        .filter(|(program, _)| !installed(program))
+        .map(|(_, package)| *package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
     let list = missing.into_iter().collect::<Vec<_>>().join(" ");
     if !installed("apt-get") {
-        return Err(Error::Missing { program: list, cure: "this is no Debian, so install what provides them yourself".into() });
+        return Err(Error::Missing {
+            program: list,
+            cure: "this is no Debian, so install what provides them yourself".into(),
+        });
     }
     progress::say(&format!("installing {list}"));
     let _step = progress::step("apt-get", String::new);

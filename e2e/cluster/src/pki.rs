@@ -1,9 +1,5 @@
 //! Certificates and kubeconfigs, by the openssl command: a certificate authority that lives as long as the cluster.
-use std::{
-    path::Path,
-    process::Command,
-    time::Duration,
-};
+use std::{path::Path, process::Command, time::Duration};
 
 use crate::{Result, command, layout, layout::Layout, sandbox::NODE_ADDRESS};
 
@@ -20,13 +16,20 @@ struct Identity {
 }
 
 const fn client(file: &'static str, subject: &'static str) -> Identity {
-    Identity { file, subject, names: "" }
+    Identity {
+        file,
+        subject,
+        names: "",
+    }
 }
 
 /// Those that get a kubeconfig as well.
 const CLIENTS: [Identity; 6] = [
     client("admin", "/O=system:masters/CN=admin"),
-    client("kube-controller-manager", "/CN=system:kube-controller-manager"),
+    client(
+        "kube-controller-manager",
+        "/CN=system:kube-controller-manager",
+    ),
     client("kube-scheduler", "/CN=system:kube-scheduler"),
     client("kube-proxy", "/CN=system:kube-proxy"),
     // These two run on the host with full rights; names of their own keep the audit log readable.
@@ -34,8 +37,11 @@ const CLIENTS: [Identity; 6] = [
     client("metrics-server", "/O=system:masters/CN=metrics-server"),
 ];
 
-const KUBELET: Identity =
-    Identity { file: "kubelet", subject: "/O=system:nodes/CN=system:node:node-1", names: "DNS:node-1,IP:10.200.0.1,IP:127.0.0.1" };
+const KUBELET: Identity = Identity {
+    file: "kubelet",
+    subject: "/O=system:nodes/CN=system:node:node-1",
+    names: "DNS:node-1,IP:10.200.0.1,IP:127.0.0.1",
+};
 
 const SERVERS: [Identity; 3] = [
     Identity {
@@ -52,25 +58,83 @@ const SERVERS: [Identity; 3] = [
 pub(crate) fn create(layout: &Layout) -> Result<()> {
     let pki = layout.pki();
     layout::create_dir(&pki)?;
-    let key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
-    let mut ca = vec!["req", "-x509", "-keyout", "ca.key", "-out", "ca.crt", "-subj", "/CN=serin-cluster-ca", "-days", DAYS];
+    let key = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+    ];
+    let mut ca = vec![
+        "req",
+        "-x509",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.crt",
+        "-subj",
+        "/CN=serin-cluster-ca",
+        "-days",
+        DAYS,
+    ];
     ca.extend(key);
     openssl(&pki, &ca)?;
-    openssl(&pki, &["ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", "sa.key"])?;
+    openssl(
+        &pki,
+        &[
+            "ecparam",
+            "-genkey",
+            "-name",
+            "prime256v1",
+            "-noout",
+            "-out",
+            "sa.key",
+        ],
+    )?;
     openssl(&pki, &["ec", "-in", "sa.key", "-pubout", "-out", "sa.pub"])?;
-    for Identity { file, subject, names } in CLIENTS.iter().chain(&SERVERS) {
-        let [request, certificate, private, extensions] = ["csr", "crt", "key", "ext"].map(|kind| format!("{file}.{kind}"));
-        let names = if names.is_empty() { String::new() } else { format!("subjectAltName={names}\n") };
+    for Identity {
+        file,
+        subject,
+        names,
+    } in CLIENTS.iter().chain(&SERVERS)
+    {
+        let [request, certificate, private, extensions] =
+            ["csr", "crt", "key", "ext"].map(|kind| format!("{file}.{kind}"));
+        let names = if names.is_empty() {
+            String::new()
+        } else {
+            format!("subjectAltName={names}\n")
+        };
         layout::write(
             &pki.join(&extensions),
-            format!("basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n{names}"),
+            format!(
+                "basicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth,clientAuth\n{names}"
+            ),
         )?;
-        let mut ask = vec!["req", "-keyout", &private, "-out", &request, "-subj", subject];
+        let mut ask = vec![
+            "req", "-keyout", &private, "-out", &request, "-subj", subject,
+        ];
         ask.extend(key);
         openssl(&pki, &ask)?;
         openssl(
             &pki,
-            &["x509", "-req", "-in", &request, "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-out", &certificate, "-days", DAYS, "-extfile", &extensions],
+            &[
+                "x509",
+                "-req",
+                "-in",
+                &request,
+                "-CA",
+                "ca.crt",
+                "-CAkey",
+                "ca.key",
+                "-CAcreateserial",
+                "-out",
+                &certificate,
+                "-days",
+                DAYS,
+                "-extfile",
+                &extensions,
+            ],
         )?;
     }
     for Identity { file, .. } in CLIENTS.iter().chain([&KUBELET]) {
@@ -80,7 +144,11 @@ pub(crate) fn create(layout: &Layout) -> Result<()> {
 }
 
 fn openssl(pki: &Path, arguments: &[&str]) -> Result<()> {
-    command::output(Command::new("openssl").current_dir(pki).args(arguments), OPENSSL_LIMIT).map(drop)
+    command::output(
+        Command::new("openssl").current_dir(pki).args(arguments),
+        OPENSSL_LIMIT,
+    )
+    .map(drop)
 }
 
 /// From the machine's own network the address is nobody's: the file is for programs inside the cluster's.

@@ -31,14 +31,23 @@ pub(crate) fn step(what: &str, detail: impl Fn() -> String + Send + 'static) -> 
         while ended.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
             let detail = detail();
             let comma = if detail.is_empty() { "" } else { ", " };
-            say(&format!("{what} ... {} s{comma}{detail}", began.elapsed().as_secs()));
+            say(&format!(
+                "{what} ... {} s{comma}{detail}",
+                began.elapsed().as_secs()
+            ));
             wait = REPEAT;
         }
         if wait == REPEAT {
-            say(&format!("{what}: {:.0} s in all", began.elapsed().as_secs_f64()));
+            say(&format!(
+                "{what}: {:.0} s in all",
+                began.elapsed().as_secs_f64()
+            ));
         }
     });
-    Step { end: Some(end), speaker: Some(speaker) }
+    Step {
+        end: Some(end),
+        speaker: Some(speaker),
+    }
 }
 
 impl Drop for Step {

@@ -54,7 +54,9 @@ pub(crate) struct Process {
 impl Process {
     /// The name it was called by, without directories.
     pub(crate) fn name(&self) -> &str {
-        self.arguments.first().map_or("", |program| program.rsplit('/').next().unwrap_or(program))
+        self.arguments
+            .first()
+            .map_or("", |program| program.rsplit('/').next().unwrap_or(program))
     }
 }
 
@@ -62,7 +64,8 @@ impl Sandbox {
     /// The sandbox of this cluster, if it has one.
     pub(crate) fn find(layout: &Layout) -> Option<Self> {
         let holder = layout.holder();
-        let found = processes().find(|process| role(&process.arguments, &holder) == Some(Role::Holder))?;
+        let found =
+            processes().find(|process| role(&process.arguments, &holder) == Some(Role::Holder))?;
         Some(Self { pid: found.pid })
     }
 
@@ -79,40 +82,75 @@ impl Sandbox {
                 break sandbox;
             }
             if Instant::now() > deadline {
-                return Err(Error::TimedOut { command: command::show(&unshare), limit: START_LIMIT, output: "are namespaces allowed on this machine?".into() });
+                return Err(Error::TimedOut {
+                    command: command::show(&unshare),
+                    limit: START_LIMIT,
+                    output: "are namespaces allowed on this machine?".into(),
+                });
             }
             thread::sleep(POLL);
         };
-        command::output(&mut sandbox.enter("sh", &["-euc", &set_up_script()]), START_LIMIT)?;
+        command::output(
+            &mut sandbox.enter("sh", &["-euc", &set_up_script()]),
+            START_LIMIT,
+        )?;
         Ok(sandbox)
     }
 
     /// A command in all of the cluster's namespaces, as its components run.
     pub(crate) fn enter(&self, program: &str, arguments: &[&str]) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.pid.to_string(), "--mount", "--net", "--pid", "--", program]).args(arguments);
-        command.env_clear().env("PATH", packages::PATH).env("HOME", "/root");
+        command
+            .args([
+                "--target",
+                &self.pid.to_string(),
+                "--mount",
+                "--net",
+                "--pid",
+                "--",
+                program,
+            ])
+            .args(arguments);
+        command
+            .env_clear()
+            .env("PATH", packages::PATH)
+            .env("HOME", "/root");
         command
     }
 
     /// A command in the cluster's network alone: it sees the machine's files and processes.
     pub(crate) fn enter_network(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("nsenter");
-        command.args(["--target", &self.pid.to_string(), "--net", "--"]).arg(program);
+        command
+            .args(["--target", &self.pid.to_string(), "--net", "--"])
+            .arg(program);
         command
     }
 
     /// Starts a daemon that outlives this process, its output in a file.
     pub(crate) fn spawn(&self, log: &Path, program: &Path, arguments: &[String]) -> Result<()> {
-        let mut daemon = self.enter("sh", &["-c", r#"log=$1; shift; cd /; setsid "$@" >"$log" 2>&1 </dev/null &"#, "sh"]);
+        let mut daemon = self.enter(
+            "sh",
+            &[
+                "-c",
+                r#"log=$1; shift; cd /; setsid "$@" >"$log" 2>&1 </dev/null &"#,
+                "sh",
+            ],
+        );
         daemon.arg(log).arg(program).args(arguments);
         command::output(&mut daemon, START_LIMIT).map(drop)
     }
 
     /// All processes in the sandbox but the holder.
     pub(crate) fn members(&self) -> Vec<Process> {
-        let Some(namespace) = pid_namespace(self.pid) else { return Vec::new() };
-        processes().filter(|process| process.pid != self.pid && pid_namespace(process.pid).as_ref() == Some(&namespace)).collect()
+        let Some(namespace) = pid_namespace(self.pid) else {
+            return Vec::new();
+        };
+        processes()
+            .filter(|process| {
+                process.pid != self.pid && pid_namespace(process.pid).as_ref() == Some(&namespace)
+            })
+            .collect()
     }
 }
 
@@ -121,12 +159,18 @@ pub(crate) fn end(layout: &Layout) -> Result<()> {
     let holder = layout.holder();
     let deadline = Instant::now() + END_LIMIT;
     loop {
-        let ours: Vec<_> = processes().filter(|process| role(&process.arguments, &holder).is_some()).collect();
+        let ours: Vec<_> = processes()
+            .filter(|process| role(&process.arguments, &holder).is_some())
+            .collect();
         if ours.is_empty() {
             return Ok(());
         }
         if Instant::now() > deadline {
-            return Err(Error::Leftover { what: "processes", limit: END_LIMIT, detail: format!("{ours:?}") });
+            return Err(Error::Leftover {
+                what: "processes",
+                limit: END_LIMIT,
+                detail: format!("{ours:?}"),
+            });
         }
         ours.iter().for_each(|process| kill(process, &holder));
         thread::sleep(POLL);
@@ -135,8 +179,12 @@ pub(crate) fn end(layout: &Layout) -> Result<()> {
 
 /// Kills exactly this process: the handle is taken first and what it is looked at again, so that a reused number hits nobody.
 fn kill(process: &Process, holder: &Path) {
-    let Some(pid) = Pid::from_raw(process.pid) else { return };
-    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else { return };
+    let Some(pid) = Pid::from_raw(process.pid) else {
+        return;
+    };
+    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return;
+    };
     if arguments(process.pid).is_some_and(|now| role(&now, holder).is_some()) {
         // It may have ended since, which is what is wanted; `end` looks again.
         let _ = pidfd_send_signal(&handle, Signal::KILL);
@@ -158,7 +206,9 @@ fn role(arguments: &[String], holder: &Path) -> Option<Role> {
     let is_holder = |argument: &String| Path::new(argument) == holder;
     match arguments {
         [program] if is_holder(program) => Some(Role::Holder),
-        [program, .., last] if STARTERS.contains(&program.as_str()) && is_holder(last) => Some(Role::Starter),
+        [program, .., last] if STARTERS.contains(&program.as_str()) && is_holder(last) => {
+            Some(Role::Starter)
+        }
         _ => None,
     }
 }
@@ -166,14 +216,23 @@ fn role(arguments: &[String], holder: &Path) -> Option<Role> {
 fn processes() -> impl Iterator<Item = Process> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    pids.filter_map(|pid| Some(Process { pid, arguments: arguments(pid)? }))
+    pids.filter_map(|pid| {
+        Some(Process {
+            pid,
+            arguments: arguments(pid)?,
+        })
+    })
 }
 
 /// A process's command line; None when it is gone or a kernel thread.
 fn arguments(pid: i32) -> Option<Vec<String>> {
     let line = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
     let line = line.strip_suffix(&[0]).unwrap_or(&line);
-    (!line.is_empty()).then(|| line.split(|&byte| byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+    (!line.is_empty()).then(|| {
+        line.split(|&byte| byte == 0)
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect()
+    })
 }
 
 fn pid_namespace(pid: i32) -> Option<std::path::PathBuf> {
@@ -183,7 +242,10 @@ fn pid_namespace(pid: i32) -> Option<std::path::PathBuf> {
 /// Run once inside: empty directories where components write to fixed places, the settings, and the network.
 fn set_up_script() -> String {
     let hidden = HIDDEN_IN_SANDBOX.join(" ");
-    let settings: String = SETTINGS.iter().map(|(name, value)| format!("setting {name} {value}\n")).collect();
+    let settings: String = SETTINGS
+        .iter()
+        .map(|(name, value)| format!("setting {name} {value}\n"))
+        .collect();
     format!(
         r#"mount --make-rshared /
 for directory in {hidden}; do mount -t tmpfs -o mode=755 tmpfs $directory; done
@@ -218,21 +280,44 @@ mod tests {
     fn only_the_holder_and_its_starter_are_ours() {
         let holder = Path::new("/c/run/a/holder");
         assert_eq!(role(&words("/c/run/a/holder"), holder), Some(Role::Holder));
-        assert_eq!(role(&words("unshare --pid --fork -- /c/run/a/holder"), holder), Some(Role::Starter));
-        for other in ["ls -l /c/run/a/holder", "/c/run/ab/holder", "unshare -- /c/run/b/holder", "vi /c/run/a/holder", "/c/run/a/holder --help"] {
+        assert_eq!(
+            role(&words("unshare --pid --fork -- /c/run/a/holder"), holder),
+            Some(Role::Starter)
+        );
+        for other in [
+            "ls -l /c/run/a/holder",
+            "/c/run/ab/holder",
+            "unshare -- /c/run/b/holder",
+            "vi /c/run/a/holder",
+            "/c/run/a/holder --help",
+        ] {
             assert_eq!(role(&words(other), holder), None, "{other}");
         }
     }
 
     #[test]
     fn a_start_cut_short_is_ours_too() {
-        for line in ["setsid unshare --pid -- /c/run/a/holder", "sh -c script sh /c/run/a/holder"] {
-            assert_eq!(role(&words(line), Path::new("/c/run/a/holder")), Some(Role::Starter), "{line}");
+        for line in [
+            "setsid unshare --pid -- /c/run/a/holder",
+            "sh -c script sh /c/run/a/holder",
+        ] {
+            assert_eq!(
+                role(&words(line), Path::new("/c/run/a/holder")),
+                Some(Role::Starter),
+                "{line}"
+            );
         }
     }
 
     #[test]
     fn a_process_is_called_by_its_programs_name() {
-        assert_eq!(Process { pid: 1, arguments: words("/x/kubelet --config a") }.name(), "kubelet");
+        assert_eq!(
+            Process {
+                pid: 1,
+                arguments: words("/x/kubelet --config a")
+            }
+            .name(),
+            "kubelet"
+        );
     }
 }

@@ -2,10 +2,7 @@
 use serde_json::Value;
 
 use crate::{
-    Cluster, Result, addons,
-    components::NAMES,
-    config::DNS_READY_PORT,
-    layout::Layout,
+    Cluster, Result, addons, components::NAMES, config::DNS_READY_PORT, layout::Layout,
     sandbox::Sandbox,
 };
 
@@ -44,27 +41,60 @@ impl Status {
 pub fn status(name: &str) -> Result<Status> {
     let layout = Layout::new(name)?;
     let cluster = Cluster::find(&layout);
-    let members = Sandbox::find(&layout).map(|sandbox| sandbox.members()).unwrap_or_default();
-    let pid = |name| members.iter().find(|member| member.name() == name).map(|member| member.pid);
-    let components: Vec<_> = NAMES.into_iter().map(|name| Component { name, pid: pid(name) }).collect();
-    let ended = components.iter().filter(|component| component.pid.is_none());
-    let mut missing: Vec<_> = ended.map(|component| format!("{} does not run", component.name)).collect();
+    let members = Sandbox::find(&layout)
+        .map(|sandbox| sandbox.members())
+        .unwrap_or_default();
+    let pid = |name| {
+        members
+            .iter()
+            .find(|member| member.name() == name)
+            .map(|member| member.pid)
+    };
+    let components: Vec<_> = NAMES
+        .into_iter()
+        .map(|name| Component {
+            name,
+            pid: pid(name),
+        })
+        .collect();
+    let ended = components
+        .iter()
+        .filter(|component| component.pid.is_none());
+    let mut missing: Vec<_> = ended
+        .map(|component| format!("{} does not run", component.name))
+        .collect();
     if missing.is_empty() {
         match &cluster {
             Some(cluster) => missing = self::missing(cluster),
             None => missing.push("it was never complete".into()),
         }
     }
-    Ok(Status { components, missing, cluster })
+    Ok(Status {
+        components,
+        missing,
+        cluster,
+    })
 }
 
 /// What is not ready, by asking the API server.
 pub(crate) fn missing(cluster: &Cluster) -> Vec<String> {
     // Whatever is not there is left out of the answer, and then missing below.
-    let asked = ["get", "--ignore-not-found", "-o", "json", "-n", "default", "node/node-1", "serviceaccount/default"];
+    let asked = [
+        "get",
+        "--ignore-not-found",
+        "-o",
+        "json",
+        "-n",
+        "default",
+        "node/node-1",
+        "serviceaccount/default",
+    ];
     let api = format!("apiservice/{}", addons::METRICS_API);
     let objects = cluster.kubectl(&[&asked[..], &[&api]].concat());
-    let Some(objects) = objects.ok().and_then(|text| serde_json::from_str(&text).ok()) else {
+    let Some(objects) = objects
+        .ok()
+        .and_then(|text| serde_json::from_str(&text).ok())
+    else {
         return vec!["the API server does not answer".into()];
     };
     let mut missing = judge(&objects);
@@ -81,18 +111,37 @@ fn judge(objects: &Value) -> Vec<String> {
     let no_items = Vec::new();
     let items = objects["items"].as_array().unwrap_or(&no_items);
     let has = |kind: &str, condition: Option<&str>| {
-        items.iter().filter(|item| item["kind"] == kind).any(|item| {
-            let no_conditions = Vec::new();
-            let conditions = item["status"]["conditions"].as_array().unwrap_or(&no_conditions);
-            condition.is_none_or(|wanted| conditions.iter().any(|found| found["type"] == wanted && found["status"] == "True"))
-        })
+        items
+            .iter()
+            .filter(|item| item["kind"] == kind)
+            .any(|item| {
+                let no_conditions = Vec::new();
+                let conditions = item["status"]["conditions"]
+                    .as_array()
+                    .unwrap_or(&no_conditions);
+                condition.is_none_or(|wanted| {
+                    conditions
+                        .iter()
+                        .any(|found| found["type"] == wanted && found["status"] == "True")
+                })
+            })
     };
     let wanted = [
         (has("Node", Some("Ready")), "the node is not ready"),
-        (has("ServiceAccount", None), "the default service account is not there"),
-        (has("APIService", Some("Available")), "the metrics API is not available"),
+        (
+            has("ServiceAccount", None),
+            "the default service account is not there",
+        ),
+        (
+            has("APIService", Some("Available")),
+            "the metrics API is not available",
+        ),
     ];
-    wanted.into_iter().filter(|(there, _)| !there).map(|(_, problem)| problem.into()).collect()
+    wanted
+        .into_iter()
+        .filter(|(there, _)| !there)
+        .map(|(_, problem)| problem.into())
+        .collect()
 }
 
 #[cfg(test)]

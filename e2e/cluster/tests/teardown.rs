@@ -24,27 +24,65 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn state() -> PathBuf {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(|| Path::new(&std::env::var_os("HOME").unwrap()).join(".cache"), PathBuf::from);
+    let cache = std::env::var_os("XDG_CACHE_HOME").map_or_else(
+        || Path::new(&std::env::var_os("HOME").unwrap()).join(".cache"),
+        PathBuf::from,
+    );
     cache.join("serin/cluster/run").join(NAME)
 }
 
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().unwrap();
-    assert!(output.status.success(), "{program} {arguments:?}: {output:?}");
+    assert!(
+        output.status.success(),
+        "{program} {arguments:?}: {output:?}"
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
 fn names(directory: &str) -> BTreeSet<PathBuf> {
-    fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect()
 }
 
 /// What the machine has that a careless cluster would change.
 fn machine() -> Vec<String> {
-    let places = ["/run/netns", "/run/containerd", "/run/containerd/s", "/var/lib/cni", "/var/log/containers", "/var/log/pods", "/var/lib/kubelet"];
-    let settings = ["vm/overcommit_memory", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "net/ipv4/ip_forward"];
-    let mut all: Vec<String> = places.iter().map(|place| format!("{place}: {:?}", names(place))).collect();
-    all.extend(settings.iter().map(|name| format!("{name}: {}", fs::read_to_string(format!("/proc/sys/{name}")).unwrap_or_default())));
-    all.push(output("ip", &["-o", "link"]).lines().map(|line| line.split(':').nth(1).unwrap_or("").to_owned()).collect());
+    let places = [
+        "/run/netns",
+        "/run/containerd",
+        "/run/containerd/s",
+        "/var/lib/cni",
+        "/var/log/containers",
+        "/var/log/pods",
+        "/var/lib/kubelet",
+    ];
+    let settings = [
+        "vm/overcommit_memory",
+        "kernel/panic",
+        "kernel/panic_on_oops",
+        "kernel/keys/root_maxkeys",
+        "net/ipv4/ip_forward",
+    ];
+    let mut all: Vec<String> = places
+        .iter()
+        .map(|place| format!("{place}: {:?}", names(place)))
+        .collect();
+    all.extend(settings.iter().map(|name| {
+        format!(
+            "{name}: {}",
+            fs::read_to_string(format!("/proc/sys/{name}")).unwrap_or_default()
+        )
+    }));
+    all.push(
+        output("ip", &["-o", "link"])
+            .lines()
+            .map(|line| line.split(':').nth(1).unwrap_or("").to_owned())
+            .collect(),
+    );
     all.push(output("ip", &["route"]));
     all.push(output("nft", &["list", "ruleset"]));
     all
@@ -59,25 +97,57 @@ fn leftovers() -> Vec<String> {
     }
     for entry in names("/proc") {
         let line = fs::read(entry.join("cmdline")).unwrap_or_default();
-        let words: Vec<_> = line.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
-        if words.iter().any(|word| word.contains(&*state.to_string_lossy()) || word == SLEEP) {
+        let words: Vec<_> = line
+            .split(|&byte| byte == 0)
+            .map(String::from_utf8_lossy)
+            .collect();
+        if words
+            .iter()
+            .any(|word| word.contains(&*state.to_string_lossy()) || word == SLEEP)
+        {
             left.push(format!("{}: {words:?}", entry.display()));
         }
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    left.extend(mounts.lines().filter(|line| line.contains(NAME)).map(Into::into));
-    left.extend(output("find", &["/sys/fs/cgroup", "-maxdepth", "2", "-name", &format!("*{NAME}*")]).lines().map(Into::into));
+    left.extend(
+        mounts
+            .lines()
+            .filter(|line| line.contains(NAME))
+            .map(Into::into),
+    );
+    left.extend(
+        output(
+            "find",
+            &[
+                "/sys/fs/cgroup",
+                "-maxdepth",
+                "2",
+                "-name",
+                &format!("*{NAME}*"),
+            ],
+        )
+        .lines()
+        .map(Into::into),
+    );
     left
 }
 
 /// Starts `up` as a process of its own and kills it this long after it began to start things.
 fn kill_in_the_middle(after: Duration) {
-    let mut starting = Command::new(env!("CARGO_BIN_EXE_serin-cluster-up")).arg(NAME).stderr(Stdio::piped()).spawn().unwrap();
+    let mut starting = Command::new(env!("CARGO_BIN_EXE_serin-cluster-up"))
+        .arg(NAME)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(starting.stderr.take().unwrap());
     let mut line = String::new();
     while !line.contains("starting") {
         line.clear();
-        assert_ne!(lines.read_line(&mut line).unwrap(), 0, "it ended before it was killed");
+        assert_ne!(
+            lines.read_line(&mut line).unwrap(),
+            0,
+            "it ended before it was killed"
+        );
     }
     thread::spawn(move || lines.read_to_end(&mut Vec::new()));
     thread::sleep(after);
@@ -91,8 +161,21 @@ fn run_a_pod(cluster: &Cluster) {
         let output = cluster.command("kubectl").args(arguments).output().unwrap();
         assert!(output.status.success(), "{output:?}");
     };
-    kubectl(&["run", "sleeper", "--image=localhost/serin-e2e-tools:1", "--image-pull-policy=IfNotPresent", "--", "sleep", SLEEP]);
-    kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", "pod/sleeper"]);
+    kubectl(&[
+        "run",
+        "sleeper",
+        "--image=localhost/serin-e2e-tools:1",
+        "--image-pull-policy=IfNotPresent",
+        "--",
+        "sleep",
+        SLEEP,
+    ]);
+    kubectl(&[
+        "wait",
+        "--for=condition=Ready",
+        "--timeout=60s",
+        "pod/sleeper",
+    ]);
 }
 
 #[test]
@@ -103,7 +186,11 @@ fn a_start_killed_at_any_moment_leaves_nothing_after_down() {
     for milliseconds in [0, 100, 300, 700, 1500, 3000, 6000] {
         kill_in_the_middle(Duration::from_millis(milliseconds));
         down(NAME).unwrap();
-        assert_eq!(leftovers(), Vec::<String>::new(), "killed after {milliseconds} ms");
+        assert_eq!(
+            leftovers(),
+            Vec::<String>::new(),
+            "killed after {milliseconds} ms"
+        );
         assert_eq!(machine(), before, "killed after {milliseconds} ms");
     }
 }
@@ -114,7 +201,11 @@ fn a_cluster_with_pods_leaves_nothing_after_down_and_down_again_is_fine() {
     down(NAME).unwrap();
     let before = machine();
     run_a_pod(&up(NAME).unwrap());
-    assert!(leftovers().len() > 10, "the check must see a running cluster: {:?}", leftovers());
+    assert!(
+        leftovers().len() > 10,
+        "the check must see a running cluster: {:?}",
+        leftovers()
+    );
     down(NAME).unwrap();
     assert_eq!(leftovers(), Vec::<String>::new());
     assert_eq!(machine(), before);
@@ -132,17 +223,31 @@ fn up_finds_a_running_cluster_and_replaces_a_broken_one() {
 
     let began = Instant::now();
     up(NAME).unwrap();
-    assert_eq!(status(NAME).unwrap().components, first.components, "the same processes still run");
+    assert_eq!(
+        status(NAME).unwrap().components,
+        first.components,
+        "the same processes still run"
+    );
     assert!(began.elapsed() < Duration::from_secs(10));
 
-    let kubelet = first.components.iter().find(|component| component.name == "kubelet").and_then(|component| component.pid).unwrap();
+    let kubelet = first
+        .components
+        .iter()
+        .find(|component| component.name == "kubelet")
+        .and_then(|component| component.pid)
+        .unwrap();
     output("kill", &["-KILL", &kubelet.to_string()]);
     let deadline = Instant::now() + Duration::from_secs(10);
     while Path::new("/proc").join(kubelet.to_string()).exists() {
         assert!(Instant::now() < deadline);
         thread::sleep(Duration::from_millis(10));
     }
-    assert!(status(NAME).unwrap().missing.contains(&"kubelet does not run".to_owned()));
+    assert!(
+        status(NAME)
+            .unwrap()
+            .missing
+            .contains(&"kubelet does not run".to_owned())
+    );
     up(NAME).unwrap();
     assert!(status(NAME).unwrap().is_up());
     down(NAME).unwrap();

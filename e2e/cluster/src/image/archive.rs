@@ -33,11 +33,20 @@ impl<W: Write> Archive<W> {
     }
 
     /// A file with exactly `size` bytes of `content`.
-    pub(crate) fn file(&mut self, path: &str, mode: u32, size: u64, content: impl Read) -> io::Result<()> {
+    pub(crate) fn file(
+        &mut self,
+        path: &str,
+        mode: u32,
+        size: u64,
+        content: impl Read,
+    ) -> io::Result<()> {
         self.header(path, mode, &Kind::File(size))?;
         let written = io::copy(&mut content.take(size), &mut self.to)?;
         if written != size {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, format!("{path} became shorter while it was read")));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                format!("{path} became shorter while it was read"),
+            ));
         }
         let over = usize::try_from(size % BLOCK as u64).unwrap_or(0);
         if over > 0 {
@@ -60,7 +69,10 @@ impl<W: Write> Archive<W> {
             Kind::Directory => (b'5', 0, ""),
         };
         if path.len() > LONGEST_PATH || target.len() > LONGEST_PATH {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{path}: longer than {LONGEST_PATH} characters")));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("{path}: longer than {LONGEST_PATH} characters"),
+            ));
         }
         let mut block = [0; BLOCK];
         let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
@@ -90,20 +102,35 @@ mod tests {
     fn sample() -> Vec<u8> {
         let mut archive = Archive::new(Vec::new());
         archive.directory("usr").unwrap();
-        archive.file("usr/seven", 0o755, 7, &b"content"[..]).unwrap();
+        archive
+            .file("usr/seven", 0o755, 7, &b"content"[..])
+            .unwrap();
         archive.link("usr/link", "seven").unwrap();
         archive.finish().unwrap()
     }
 
     #[test]
     fn tar_reads_what_is_written() {
-        let mut tar = Command::new("tar").args(["-tvf", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut tar = Command::new("tar")
+            .args(["-tvf", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         tar.stdin.take().unwrap().write_all(&sample()).unwrap();
         let output = tar.wait_with_output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(output.status.success());
-        assert!(text.contains("drwxr-xr-x 0/0") && text.contains("usr/link -> seven"), "{text}");
-        assert!(text.lines().any(|line| line.starts_with("-rwxr-xr-x 0/0") && line.contains(" 7 ") && line.ends_with("usr/seven")), "{text}");
+        assert!(
+            text.contains("drwxr-xr-x 0/0") && text.contains("usr/link -> seven"),
+            "{text}"
+        );
+        assert!(
+            text.lines().any(|line| line.starts_with("-rwxr-xr-x 0/0")
+                && line.contains(" 7 ")
+                && line.ends_with("usr/seven")),
+            "{text}"
+        );
     }
 
     #[test]

@@ -24,7 +24,13 @@ const ROOT_PACKAGES: [&str; 4] = ["libc6", "libgcc-s1", "libstdc++6", "ca-certif
 /// Needed to make the locale, not in the image.
 const LOCALE_PACKAGE: &str = "locales";
 /// Documentation and tools, a quarter of the size.
-const LEFT_OUT: [&str; 5] = ["usr/share/doc", "usr/share/lintian", "usr/share/man", "usr/sbin", "usr/share/gdb"];
+const LEFT_OUT: [&str; 5] = [
+    "usr/share/doc",
+    "usr/share/lintian",
+    "usr/share/man",
+    "usr/sbin",
+    "usr/share/gdb",
+];
 
 const DOWNLOAD_LIMIT: Duration = Duration::from_secs(300);
 const UNPACK_LIMIT: Duration = Duration::from_secs(120);
@@ -52,7 +58,19 @@ pub(super) fn layer() -> Result<PathBuf> {
     furnish(&root, &work.join("locales"))?;
     let unfinished = work.join("base.tar");
     let mut tar = Command::new("tar");
-    tar.args(["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--format=gnu", "-cf"]).arg(&unfinished).arg("-C").arg(&root).arg(".");
+    tar.args([
+        "--sort=name",
+        "--mtime=@0",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--format=gnu",
+        "-cf",
+    ])
+    .arg(&unfinished)
+    .arg("-C")
+    .arg(&root)
+    .arg(".");
     command::output(&mut tar, UNPACK_LIMIT)?;
     fs::rename(&unfinished, &done).map_err(Error::file("rename", &unfinished))?;
     layout::remove_dir(&work)?;
@@ -74,13 +92,24 @@ fn key(packages: &[&str]) -> Result<String> {
         command::output(&mut apt, DOWNLOAD_LIMIT)
     })?;
     // Each line: 'address' file-name size hash. Where it comes from does not matter.
-    let names = listed.lines().flat_map(|line| line.split(' ').skip(1)).collect::<Vec<_>>().join(" ");
-    Ok(hex(&Sha256::digest(format!("{names}{}", include_str!("base.rs")))[..10]))
+    let names = listed
+        .lines()
+        .flat_map(|line| line.split(' ').skip(1))
+        .collect::<Vec<_>>()
+        .join(" ");
+    Ok(hex(&Sha256::digest(format!(
+        "{names}{}",
+        include_str!("base.rs")
+    ))[..10]))
 }
 
 /// A machine whose package lists were never fetched knows no version.
 fn update() -> Result<()> {
-    command::output(Command::new("apt-get").args(["update", "-qq"]), DOWNLOAD_LIMIT).map(drop)
+    command::output(
+        Command::new("apt-get").args(["update", "-qq"]),
+        DOWNLOAD_LIMIT,
+    )
+    .map(drop)
 }
 
 fn download(to: &Path, packages: &[&str]) -> Result<()> {
@@ -92,12 +121,22 @@ fn download(to: &Path, packages: &[&str]) -> Result<()> {
 
 fn unpack(from: &Path, package: &str, to: &Path) -> Result<()> {
     let entries = fs::read_dir(from).map_err(Error::file("list", from))?;
-    let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_")));
+    let is_it = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with(&format!("{package}_")))
+    };
     let Some(file) = entries.flatten().map(|entry| entry.path()).find(is_it) else {
-        return Err(Error::Missing { program: format!("the downloaded package {package}"), cure: "see whether `apt-get download` works".into() });
+        return Err(Error::Missing {
+            program: format!("the downloaded package {package}"),
+            cure: "see whether `apt-get download` works".into(),
+        });
     };
     create_dir(to)?;
-    command::output(Command::new("dpkg-deb").arg("-x").arg(file).arg(to), UNPACK_LIMIT).map(drop)
+    command::output(
+        Command::new("dpkg-deb").arg("-x").arg(file).arg(to),
+        UNPACK_LIMIT,
+    )
+    .map(drop)
 }
 
 /// What packages do in their install scripts, and what a container without a shell needs.
@@ -116,13 +155,20 @@ fn furnish(root: &Path, locales: &Path) -> Result<()> {
         create_dir(&root.join(directory))?;
     }
     let tmp = root.join("tmp");
-    fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777)).map_err(Error::file("write", &tmp))?;
-    layout::write(&root.join("etc/passwd"), "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n")?;
+    fs::set_permissions(&tmp, fs::Permissions::from_mode(0o1777))
+        .map_err(Error::file("write", &tmp))?;
+    layout::write(
+        &root.join("etc/passwd"),
+        "root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/home/nonroot:/sbin/nologin\n",
+    )?;
     layout::write(&root.join("etc/group"), "root:x:0:\nnonroot:x:65532:\n")?;
     layout::write(&root.join("etc/nsswitch.conf"), "hosts: files dns\n")?;
     authorities(root)?;
     let mut localedef = Command::new("localedef");
-    localedef.args(["--no-archive", "-i", "en_US", "-f", "UTF-8"]).arg(root.join("usr/lib/locale/en_US.utf8")).env("I18NPATH", locales.join("usr/share/i18n"));
+    localedef
+        .args(["--no-archive", "-i", "en_US", "-f", "UTF-8"])
+        .arg(root.join("usr/lib/locale/en_US.utf8"))
+        .env("I18NPATH", locales.join("usr/share/i18n"));
     command::output(&mut localedef, UNPACK_LIMIT).map(drop)
 }
 
@@ -132,6 +178,9 @@ fn authorities(root: &Path) -> Result<()> {
     let entries = fs::read_dir(&from).map_err(Error::file("list", &from))?;
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     files.sort();
-    let all = files.iter().map(|file| layout::read(file)).collect::<Result<String>>()?;
+    let all = files
+        .iter()
+        .map(|file| layout::read(file))
+        .collect::<Result<String>>()?;
     layout::write(&root.join("etc/ssl/certs/ca-certificates.crt"), all)
 }
