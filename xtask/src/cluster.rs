@@ -2,7 +2,9 @@
 use std::{ffi::OsString, os::unix::process::CommandExt, process::ExitCode};
 
 use clap::Subcommand;
-use serin_e2e_cluster::{Cluster, DEFAULT_NAME, Error, KUBECONFIG_VARIABLE, Result, down, status, up};
+use serin_e2e_cluster::{
+    Cluster, DEFAULT_NAME, Error, KUBECONFIG_VARIABLE, Result, down, status, up,
+};
 
 /// A real Kubernetes on this machine, in a network namespace of its own, built from package registries. Needs root, Go and cc.
 #[derive(Debug, clap::Args)]
@@ -25,7 +27,12 @@ enum Action {
     /// Runs a command in the cluster's network, with KUBECONFIG set and kubectl, helm and ctr on the PATH.
     Exec {
         /// The command, after `--`.
-        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "CMD")]
+        #[arg(
+            required = true,
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "CMD"
+        )]
         command: Vec<OsString>,
     },
 }
@@ -36,7 +43,10 @@ enum Action {
 /// What the cluster says.
 pub(crate) fn run(args: &Args) -> Result<ExitCode> {
     if std::env::var_os(KUBECONFIG_VARIABLE).is_some_and(|path| !path.is_empty()) {
-        eprintln!("note: {KUBECONFIG_VARIABLE} is set, so the tests use that cluster and not {}", args.name);
+        eprintln!(
+            "note: {KUBECONFIG_VARIABLE} is set, so the tests use that cluster and not {}",
+            args.name
+        );
     }
     match &args.action {
         Action::Up => up(&args.name).map(|_| ExitCode::SUCCESS),
@@ -49,7 +59,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode> {
 fn show(name: &str) -> Result<ExitCode> {
     let status = status(name)?;
     for component in &status.components {
-        let state = component.pid.map_or("does not run".to_owned(), |pid| format!("runs, process {pid}"));
+        let state = component.pid.map_or("does not run".to_owned(), |pid| {
+            format!("runs, process {pid}")
+        });
         println!("{:<24} {state}", component.name);
     }
     if let Some(cluster) = &status.cluster {
@@ -59,14 +71,23 @@ fn show(name: &str) -> Result<ExitCode> {
         println!("{name} is up: the node, DNS and the metrics API are ready");
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{name} is not up ({}); start it with `cargo xtask cluster up`", status.missing.join(", "));
+    println!(
+        "{name} is not up ({}); start it with `cargo xtask cluster up`",
+        status.missing.join(", ")
+    );
     Ok(ExitCode::FAILURE)
 }
 
 /// Becomes the command, so that signals and the terminal are its own.
 fn exec(name: &str, command: &[OsString]) -> Result<ExitCode> {
     let cluster = Cluster::running(name)?;
-    let Some((program, arguments)) = command.split_first() else { return Ok(ExitCode::SUCCESS) };
+    let Some((program, arguments)) = command.split_first() else {
+        return Ok(ExitCode::SUCCESS);
+    };
     let source = cluster.command(program).args(arguments).exec();
-    Err(Error::File { action: "run", path: program.into(), source })
+    Err(Error::File {
+        action: "run",
+        path: program.into(),
+        source,
+    })
 }
