@@ -3,7 +3,11 @@
 //! Each protocol renders it in its own way from the same tables: see the error matrix in
 //! `docs/errors.md`.
 
+mod codes;
+
 use std::time::Duration;
+
+pub use codes::CODES;
 
 /// What went wrong, as every protocol tells it apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -48,7 +52,7 @@ pub enum FaultKind {
 pub struct Fault {
     /// What kind of error, deciding status codes.
     pub kind: FaultKind,
-    /// Stable, snake_case, listed in `docs/errors.md`: `shape_mismatch`, `model_not_found`...
+    /// Stable, snake_case, one of [`CODES`]: `shape_mismatch`, `model_not_found`...
     pub code: &'static str,
     /// For people: names the input or member, the value and what would be right. Never a path, a
     /// secret or a stack.
@@ -62,6 +66,10 @@ pub struct Fault {
 impl Fault {
     /// A fault without `param` and `retry_after`.
     pub fn new(kind: FaultKind, code: &'static str, message: impl Into<String>) -> Self {
+        debug_assert!(
+            codes::is_listed(code, kind),
+            "'{code}' is no code of {kind:?}: see CODES"
+        );
         Self {
             kind,
             code,

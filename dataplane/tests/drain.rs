@@ -1,4 +1,5 @@
 //! Stopping: nothing that was accepted is lost.
+#![allow(clippy::expect_used, reason = "failing is what a test does")]
 
 mod harness;
 

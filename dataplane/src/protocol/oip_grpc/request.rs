@@ -33,7 +33,7 @@ pub(super) fn model_ref(name: &str, version: &str) -> Result<ModelRef, Fault> {
     if name.is_empty() {
         return Err(Fault::new(
             FaultKind::Malformed,
-            "missing_member",
+            "missing_field",
             "model_name is empty: name the model to run",
         )
         .with_param("model_name"));
