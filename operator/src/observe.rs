@@ -4,6 +4,7 @@ pub mod autoscaling;
 pub mod conditions;
 pub mod pods;
 pub mod status;
+pub mod words;
 
 use serin_crds::status::Reason;
 

@@ -8,14 +8,12 @@ use serin_crds::status::Reason;
 use crate::desired::pod::CONTAINER;
 use crate::live::{Answer, LiveRevision, SourceState};
 use crate::observe::Trouble;
+use crate::observe::words::{last_words, quote, without_preemption};
 use crate::validated::Source;
 
 /// Seconds for which a pod may wait for a node, or for a ConfigMap that is applied just after
 /// its service, before somebody is called for help. The message is there from the beginning.
 const GRACE_SECONDS: i64 = 15;
-
-/// Longest quotation of what a pod or the cluster said.
-const MAX_QUOTE: usize = 500;
 
 /// Exit codes of a process that ended by a bug or a signal rather than by its own decision:
 /// a Rust panic, and 128 + the number of a signal.
@@ -219,17 +217,6 @@ fn unschedulable(pod: &Pod, source: &Source, now: Timestamp) -> Option<Trouble> 
     Some(after_grace(Reason::Unschedulable, message, since, now))
 }
 
-/// A scheduler's words up to where it explains that evicting others would not help.
-fn without_preemption(said: &str) -> &str {
-    let end = ["no new claims to deallocate", "preemption:"]
-        .iter()
-        .filter_map(|words| said.find(words))
-        .min();
-    said.get(..end.unwrap_or(said.len()))
-        .unwrap_or(said)
-        .trim_end_matches([' ', ','])
-}
-
 /// Trouble that may pass by itself at first.
 fn after_grace(reason: Reason, message: String, since: Option<&Time>, now: Timestamp) -> Trouble {
     let age = since.map_or(0, |since| now.as_second() - since.0.as_second());
@@ -334,37 +321,6 @@ fn condition(revision: &LiveRevision, type_: &str, status: &str) -> Option<Strin
             condition.type_.as_deref() == Some(type_) && condition.status.as_deref() == Some(status)
         })
         .map(|condition| condition.message.clone().unwrap_or_default())
-}
-
-/// The last line of a termination message, or the text of its JSON.
-fn last_words(message: &str) -> String {
-    let line = message
-        .lines()
-        .rev()
-        .find(|line| !line.trim().is_empty())
-        .unwrap_or_default();
-    let from_json = serde_json::from_str::<serde_json::Value>(line)
-        .ok()
-        .and_then(|value| {
-            ["message", "error"]
-                .iter()
-                .find_map(|key| value.get(*key)?.as_str().map(str::to_owned))
-        });
-    quote(&from_json.unwrap_or_else(|| line.to_owned()))
-}
-
-/// Foreign text on one line, without control characters, trailing full stop or excess length.
-fn quote(text: &str) -> String {
-    let line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MAX_QUOTE)
-        .collect();
-    line.split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
-        .trim_end_matches('.')
-        .to_owned()
 }
 
 #[cfg(test)]

@@ -232,13 +232,6 @@ fn what_a_running_pod_says_of_itself_is_believed() {
 }
 
 #[test]
-fn foreign_text_is_one_bounded_line() {
-    let said = format!("a\u{1b}[31m\n{}", "x".repeat(5000));
-    let quoted = quote(&said);
-    assert!(quoted.len() <= MAX_QUOTE && !quoted.contains(['\u{1b}', '\n']));
-}
-
-#[test]
 fn a_fetch_that_is_tried_again_and_again_calls_for_help_after_a_while() {
     let tried_since = |second: i64| {
         let started = Timestamp::from_second(second).unwrap().to_string();
@@ -285,14 +278,4 @@ fn a_missing_claim_is_named() {
         "{}",
         found.message
     );
-}
-
-#[test]
-fn only_what_is_short_is_quoted_of_the_scheduler() {
-    let said = "0/1 nodes are available: 1 Insufficient cpu. no new claims to deallocate, preemption: 0/1 nodes are available: 1 Preemption is not helpful for scheduling.";
-    assert_eq!(
-        without_preemption(said),
-        "0/1 nodes are available: 1 Insufficient cpu."
-    );
-    assert_eq!(without_preemption("short of all"), "short of all");
 }

@@ -1,0 +1,111 @@
+//! What keeps a pass from its end, and what is said of it.
+
+use super::*;
+
+#[tokio::test]
+async fn somebody_elses_object_is_left_alone_and_named() {
+    let mut world = World::with(&service("iris"));
+    let foreign = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "iris", "namespace": "demo"}, "spec": {}});
+    world.api.put(&format!("{ADDRESSES}/iris"), foreign);
+    world.pass("iris").await.unwrap();
+    let writes = world.api.take_writes();
+    assert!(
+        writes.iter().all(|call| call.path.ends_with("/status")),
+        "{writes:#?}"
+    );
+    let (status, reason, message) = world.condition("iris", "Stalled");
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "NameConflict"));
+    assert!(message.contains("Service iris"), "{message}");
+    assert!(world.status("iris")["stableRevision"].is_null());
+}
+
+#[tokio::test]
+async fn what_a_deleted_namesake_left_is_waited_for() {
+    let mut world = World::with(&service("iris"));
+    let owner = json!({"apiVersion": "serin.dev/v1alpha1", "kind": "InferenceService", "name": "iris", "uid": "older", "controller": true});
+    let left = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "iris", "namespace": "demo", "ownerReferences": [owner]}});
+    world.api.put(&format!("{ADDRESSES}/iris"), left);
+    assert!(matches!(
+        world.pass("iris").await,
+        Err(Error::StillThere { .. })
+    ));
+    assert_eq!(world.condition("iris", "Stalled").0, "False");
+    world
+        .api
+        .state()
+        .objects
+        .remove(&format!("{ADDRESSES}/iris"));
+    world.settle("iris").await;
+}
+
+#[tokio::test]
+async fn what_the_api_server_refuses_is_reported_with_its_words() {
+    let mut world = World::with(&service("iris"));
+    let refusal = (
+        "PATCH",
+        revision(&world),
+        422,
+        "spec.template: Invalid value".to_owned(),
+    );
+    world.api.state().refusals.push(refusal);
+    world.pass("iris").await.unwrap();
+    let (status, reason, message) = world.condition("iris", "Stalled");
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "Rejected"));
+    assert!(
+        message.contains("spec.template: Invalid value"),
+        "{message}"
+    );
+    assert_eq!(world.status("iris")["observedGeneration"], 1);
+    world.api.state().refusals.clear();
+    world.settle("iris").await;
+    assert_eq!(world.condition("iris", "Ready").0, "True");
+}
+
+#[tokio::test]
+async fn a_file_source_is_an_invalid_spec_and_what_served_goes_on() {
+    let mut world = settled(|_| {}).await;
+    let stable = revision(&world);
+    world.edit("iris", |spec| {
+        spec["model"]["source"]["uri"] = json!("file:///m.onnx");
+    });
+    world.pass("iris").await.unwrap();
+    assert_eq!(world.condition("iris", "Stalled").1, "InvalidSpec");
+    assert_eq!(world.condition("iris", "Available").0, "True");
+    assert_eq!(world.status("iris")["stableRevision"], stable.as_str());
+    assert_eq!(world.status("iris")["observedGeneration"], 2);
+}
+
+#[tokio::test]
+async fn a_missing_metrics_api_is_a_condition() {
+    let mut world = settled(autoscaled(1, 3)).await;
+    let (status, reason, message) = world.condition("iris", "AutoscalingActive");
+    assert_eq!(
+        (status.as_str(), reason.as_str()),
+        ("False", "NoMetricsAPI")
+    );
+    assert!(message.contains("metrics-server"), "{message}");
+    world.edit("iris", |spec| {
+        spec.as_object_mut().unwrap().remove("autoscaling");
+    });
+    world.settle("iris").await;
+    let status = world.status("iris");
+    assert!(
+        status["conditions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|c| c["type"] != "AutoscalingActive")
+    );
+}
+
+#[tokio::test]
+async fn a_status_that_changed_meanwhile_is_not_overwritten() {
+    let mut world = settled(|_| {}).await;
+    world.edit("iris", |spec| spec["replicas"] = json!(2));
+    world.sync();
+    // A newer spec than the one the pass sees.
+    world.edit("iris", |spec| spec["replicas"] = json!(5));
+    let error = world.stale_pass("iris").await.unwrap_err();
+    assert!(error.is_conflict(), "{error}");
+    assert_eq!(world.status("iris")["observedGeneration"], 1);
+}

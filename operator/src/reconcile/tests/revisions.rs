@@ -1,0 +1,118 @@
+//! From one revision to the next.
+
+use super::*;
+
+#[tokio::test]
+async fn a_new_revision_takes_over_when_all_its_pods_are_available() {
+    let mut world = settled(|spec| spec["replicas"] = json!(3)).await;
+    let old = revision(&world);
+    world.edit("iris", second_model);
+    let new = revision(&world);
+    world.pass("iris").await.unwrap();
+    let next = format!("{DEPLOYMENTS}/{new}");
+    assert_eq!(world.api.get(&next).unwrap()["spec"]["replicas"], 3);
+    for available in [0, 2] {
+        world.deployment_says(&next, Some(available));
+        world.pass("iris").await.unwrap();
+        assert_eq!(world.selected("iris"), old);
+        assert_eq!(world.condition("iris", "Ready").1, "RollingOut");
+        assert_eq!(world.condition("iris", "Available").0, "True");
+    }
+    world.deployment_says(&next, None);
+    world.api.take_writes();
+    world.pass("iris").await.unwrap();
+    assert_eq!(world.selected("iris"), new);
+    assert_eq!(world.status("iris")["stableRevision"], new.as_str());
+    let writes = world.api.take_writes();
+    let turned = writes
+        .iter()
+        .position(|call| call.path.ends_with("/services/iris"))
+        .unwrap();
+    let recorded = writes
+        .iter()
+        .position(|call| call.path.ends_with("/status"))
+        .unwrap();
+    assert!(turned < recorded);
+    assert!(
+        world.api.get(&format!("{DEPLOYMENTS}/{old}")).is_some(),
+        "kept until the promotion is recorded"
+    );
+
+    world.pass("iris").await.unwrap();
+    assert!(world.api.get(&format!("{DEPLOYMENTS}/{old}")).is_none());
+    assert!(world.api.get(&format!("{CONFIG_MAPS}/{old}")).is_none());
+    let deletes: Vec<_> = world
+        .api
+        .take_writes()
+        .into_iter()
+        .filter(|call| call.method == "DELETE")
+        .collect();
+    assert_eq!(deletes.len(), 2);
+    for call in deletes {
+        let preconditions = &call.body["preconditions"];
+        assert!(
+            !preconditions["uid"].is_null() && !preconditions["resourceVersion"].is_null(),
+            "{call:?}"
+        );
+    }
+    world.settle("iris").await;
+    assert_eq!(world.condition("iris", "Ready").0, "True");
+}
+
+#[tokio::test]
+async fn a_revision_that_cannot_load_leaves_the_old_one_serving_and_healing() {
+    let mut world = settled(|spec| spec["replicas"] = json!(2)).await;
+    let old = revision(&world);
+    world.edit("iris", second_model);
+    let new = revision(&world);
+    world.pass("iris").await.unwrap();
+    world.api.put(
+        &format!("{PODS}/p"),
+        pod(
+            &new,
+            json!({"terminated": {"exitCode": 1, "message": "second.onnx is no ONNX model"}}),
+        ),
+    );
+    world.deployment_says(&format!("{DEPLOYMENTS}/{new}"), Some(0));
+    world.pass("iris").await.unwrap();
+    assert_eq!(world.condition("iris", "Ready").0, "False");
+    assert_eq!(world.condition("iris", "Available").0, "True");
+    let (status, reason, message) = world.condition("iris", "Stalled");
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "LoadFailed"));
+    assert!(
+        message.contains("second.onnx is no ONNX model"),
+        "{message}"
+    );
+
+    // The operator was upgraded meanwhile: the old revision comes back as it was.
+    world.change(|shared| shared.pinned.image = "serin-dataplane:next".into());
+    let deployment = format!("{DEPLOYMENTS}/{old}");
+    world.api.state().objects.remove(&deployment);
+    world.pass("iris").await.unwrap();
+    let object = world.api.get(&deployment).unwrap();
+    assert_eq!(
+        object["spec"]["template"]["spec"]["containers"][0]["image"],
+        "serin-dataplane:test"
+    );
+    assert_eq!(object["spec"]["replicas"], 2);
+    assert_eq!(world.selected("iris"), old);
+
+    // Back to the old spec: the failed revision goes.
+    world.edit("iris", |spec| {
+        spec["model"]["source"]["uri"] = json!("configmap://iris-model/iris.onnx");
+    });
+    world.settle("iris").await;
+    assert_eq!(world.paths(DEPLOYMENTS), [deployment]);
+    assert_eq!(world.condition("iris", "Ready").0, "True");
+}
+
+#[tokio::test]
+async fn an_upgrade_of_the_operator_restarts_no_model() {
+    let mut world = settled(|_| {}).await;
+    world.change(|shared| {
+        shared.pinned.image = "serin-dataplane:next".into();
+        shared.pinned.allowed_networks = vec!["10.0.0.0/8".into()];
+    });
+    world.pass("iris").await.unwrap();
+    assert!(world.api.take_writes().is_empty());
+}
