@@ -78,7 +78,7 @@ pub struct Cli {
 
     /// Which log lines to write: a level, or `target=level` pairs; `serin::access=debug` adds a
     /// line for each answer
-    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
+    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info,ort=warn")]
     pub log: String,
 
     /// How log lines look

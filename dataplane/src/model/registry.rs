@@ -181,7 +181,10 @@ fn jittered(wait: Duration) -> Duration {
 pub async fn load_all(registry: &Registry, options: &LoaderOptions) -> Result<(), LoadError> {
     let outcomes = join_all(registry.slots.iter().map(|slot| async move {
         let outcome = slot.load(options).await;
-        if let Err(error) = &outcome {
+        // Of an only model, the caller says it.
+        if registry.slots.len() > 1
+            && let Err(error) = &outcome
+        {
             tracing::error!(
                 model = slot.config.name,
                 version = slot.config.version,

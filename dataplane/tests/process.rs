@@ -1,0 +1,221 @@
+//! The program itself: how it starts, what it says when it cannot, how it ends.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "failing is what a test does"
+)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Process {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn run(config: &str, flags: &[&str]) -> Process {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("pod.json");
+    fs::write(&path, config).expect("a file");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_serin-dataplane"))
+        .args([
+            "--bind",
+            "127.0.0.1",
+            "--log-format",
+            "json",
+            "--lame-duck",
+            "0s",
+        ])
+        .args(
+            ["--http-port=0", "--grpc-port=0", "--admin-port=0"]
+                .iter()
+                .filter(|free| !flags.iter().any(|flag| free.starts_with(flag))),
+        )
+        .arg("--config")
+        .arg(&path)
+        .arg("--cache-dir")
+        .arg(folder.path())
+        .arg("--termination-log")
+        .arg(folder.path().join("termination"))
+        .args(flags)
+        .env_remove("RUST_LOG")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program");
+    let log = BufReader::new(child.stderr.take().expect("piped"));
+    Process { child, log, folder }
+}
+
+const NO_MODELS: &str = r#"{"service":"a/b","revision":"r","models":[]}"#;
+
+impl Process {
+    /// Reads log lines up to the one with this message.
+    fn line(&mut self, message: &str) -> serde_json::Value {
+        let mut text = String::new();
+        while self.log.read_line(&mut text).expect("a log") > 0 {
+            let line: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            if line["message"] == message {
+                return line;
+            }
+            text.clear();
+        }
+        panic!("the log ended without '{message}'");
+    }
+
+    fn ready(&mut self) {
+        while self.line("phase changed")["phase"] != "Ready" {}
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args(["-s", name, &self.child.id().to_string()])
+            .status()
+            .expect("kill");
+        assert!(sent.success());
+    }
+
+    fn ended(&mut self) -> ExitStatus {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What a failed start left: standard error, and the termination log.
+    fn failure(mut self) -> (String, String) {
+        assert_eq!(self.ended().code(), Some(1));
+        let mut text = String::new();
+        self.log.read_to_string(&mut text).expect("text");
+        let termination = self.folder.path().join("termination");
+        (
+            text,
+            fs::read_to_string(termination).expect("a termination log"),
+        )
+    }
+}
+
+#[test]
+fn it_is_ready_at_once_without_a_model_and_small() {
+    let begun = Instant::now();
+    let mut process = run(NO_MODELS, &[]);
+    process.ready();
+    // The aim is 100 ms on an idle machine, which the benchmark measures; a busy one may need more.
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    let status =
+        fs::read_to_string(format!("/proc/{}/status", process.child.id())).expect("status");
+    let rss = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:"))
+        .expect("VmRSS");
+    let kib: u64 = rss
+        .trim()
+        .trim_end_matches(" kB")
+        .parse()
+        .expect("a number");
+    assert!(kib < 20 * 1024, "{kib} KiB resident");
+}
+
+#[test]
+fn a_signal_ends_it_with_success() {
+    for signal in ["TERM", "INT"] {
+        let mut process = run(NO_MODELS, &[]);
+        process.ready();
+        process.signal(signal);
+        assert_eq!(process.ended().code(), Some(0), "SIG{signal}");
+    }
+}
+
+#[test]
+fn a_second_interrupt_ends_it_while_a_request_is_still_coming() {
+    let mut process = run(NO_MODELS, &[]);
+    let address = process.line("listening")["http"]
+        .as_str()
+        .expect("an address")
+        .to_owned();
+    process.ready();
+    let mut stream = TcpStream::connect(address).expect("open");
+    stream
+        .write_all(b"POST /v2/models/m/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
+        .expect("sent");
+    process.signal("INT");
+    process.line("phase changed");
+    process.signal("INT");
+    assert_eq!(process.ended().code(), Some(0));
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_one_message_with_file_line_and_key() {
+    let config = "{\"service\":\"a/b\",\n\"revision\":\"r\",\n\"modles\":[]}";
+    let (text, termination) = run(config, &[]).failure();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert_eq!(text.trim_end(), format!("serin-dataplane: {termination}"));
+    for part in [
+        "pod.json, line 3",
+        "unknown field `modles`",
+        "expected one of",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+}
+
+#[test]
+fn a_model_that_cannot_load_ends_it_with_one_message_of_its_source() {
+    let missing = |path: &Path| {
+        format!(
+            r#"{{"service":"a/b","revision":"r","models":[{{"name":"m","version":"1","source":{{"uri":"configmap://m/m.onnx","path":"{}"}}}}]}}"#,
+            path.display()
+        )
+    };
+    let not_onnx = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/models/not_onnx.onnx");
+    for (path, reason) in [
+        (PathBuf::from("/nonexistent/m.onnx"), "no such file"),
+        (not_onnx, "not an ONNX model"),
+    ] {
+        let (text, termination) = run(&missing(&path), &[]).failure();
+        let plain: Vec<_> = text.lines().filter(|line| !line.starts_with('{')).collect();
+        assert_eq!(plain, [format!("serin-dataplane: {termination}")], "{text}");
+        assert!(
+            termination.contains("configmap://m/m.onnx"),
+            "{termination}"
+        );
+        assert!(termination.contains(reason), "{termination}");
+        let errors = text
+            .lines()
+            .filter(|line| line.contains("\"level\":\"ERROR\""))
+            .count();
+        assert_eq!(errors, 0, "said twice: {text}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named_with_its_flag() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = taken.local_addr().expect("an address").port().to_string();
+    let (text, _) = run(NO_MODELS, &["--admin-port", &port]).failure();
+    assert!(text.contains(&format!("127.0.0.1:{port}")), "{text}");
+    assert!(text.contains("--admin-port"), "{text}");
+}
+
+#[test]
+fn a_log_filter_that_is_none_is_refused() {
+    let (text, _) = run(NO_MODELS, &["--log", "a=b=c"]).failure();
+    assert!(text.contains("--log 'a=b=c'"), "{text}");
+}
