@@ -1,6 +1,7 @@
 //! What runs a model: a small surface, so that engines can be added and faked.
 
-pub mod fake;
+#[cfg(test)]
+pub(crate) mod fake;
 pub mod onnx;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@ mod check;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::admission::admit;
 use crate::batch::Work;
 use crate::fault::Fault;
 use crate::model::Registry;
@@ -53,7 +54,8 @@ impl Serve for Pipeline {
         check::inputs(&inputs, &description.signature, &description.batching)?;
         let outputs = check::outputs(&outputs, &description.signature)?;
         let left = meta.deadline.saturating_duration_since(Instant::now());
-        model.gate.admit(model.worker.counts().queued, left)?;
+        let load = model.worker.counts();
+        admit(load.queued + load.running, load.per_request, left)?;
         let work = Work {
             inputs,
             outputs,

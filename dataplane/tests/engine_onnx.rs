@@ -1,4 +1,9 @@
 //! The ONNX engine on real models (`tests/models/README.md` says what each is).
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod support;
 

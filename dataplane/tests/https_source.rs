@@ -1,4 +1,9 @@
 //! Fetching models from a store over HTTPS: a local one, made here, with a certificate of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 
 #[path = "support/store.rs"]
 mod store;

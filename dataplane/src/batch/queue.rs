@@ -114,19 +114,19 @@ impl Queue {
         lock(&self.state).entries.len()
     }
 
-    /// Adds a request; gives it back if the queue is full of requests that somebody waits for.
-    pub(super) fn push(&self, entry: Entry) -> Result<(), Entry> {
+    /// Adds a request; `false` if the queue is full of requests that somebody waits for.
+    pub(super) fn push(&self, entry: Entry) -> bool {
         let mut state = lock(&self.state);
         if state.entries.len() >= self.capacity {
             state.entries.retain(|waiting| !waiting.caller.has_left());
         }
         if state.entries.len() >= self.capacity || state.closed {
-            return Err(entry);
+            return false;
         }
         state.entries.push_back(entry);
         drop(state);
         self.arrived.notify_one();
-        Ok(())
+        true
     }
 
     /// Waits for requests and takes those that run next; `None` once the queue is closed and

@@ -28,6 +28,8 @@ pub struct WorkerOptions {
     pub optional_inputs: Vec<String>,
     /// Most waiting requests.
     pub queue: usize,
+    /// First estimate of what one request costs those behind it; measured from then on.
+    pub per_request: Duration,
     /// Where runs and waiting requests are counted.
     pub metrics: Arc<ModelMetrics>,
 }
@@ -65,6 +67,8 @@ pub struct Counts {
     pub executions: u64,
     /// Rows run.
     pub rows: u64,
+    /// What one request costs those behind it, of late: requests that share a run share its time.
+    pub per_request: Duration,
 }
 
 /// One model's engine threads; dropping it lets them end after what is queued.
@@ -80,6 +84,7 @@ struct Shared {
     running: AtomicUsize,
     executions: AtomicU64,
     rows: AtomicU64,
+    per_request_nanos: AtomicU64,
 }
 
 impl Worker {
@@ -94,6 +99,7 @@ impl Worker {
             running: AtomicUsize::new(0),
             executions: AtomicU64::new(0),
             rows: AtomicU64::new(0),
+            per_request_nanos: AtomicU64::new(nanos(options.per_request)),
             options,
         });
         let worker = Self { shared };
@@ -131,10 +137,10 @@ impl Worker {
             caller,
             reply,
         };
-        self.shared.queue.push(entry).map_err(|_| {
+        if !self.shared.queue.push(entry) {
             self.shared.options.metrics.rejected("full");
-            queue_full()
-        })?;
+            return Err(queue_full());
+        }
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(broken("its thread ended")),
@@ -153,6 +159,9 @@ impl Worker {
             running: self.shared.running.load(Ordering::Relaxed),
             executions: self.shared.executions.load(Ordering::Relaxed),
             rows: self.shared.rows.load(Ordering::Relaxed),
+            per_request: Duration::from_nanos(
+                self.shared.per_request_nanos.load(Ordering::Relaxed),
+            ),
         }
     }
 }
@@ -230,11 +239,15 @@ impl Shared {
             Ok(outputs) => outputs,
             Err(_) if entries.len() > 1 && !stop.is_raised() => return (Vec::new(), entries),
             Err(fault) => {
+                if stop.is_raised() {
+                    self.took_at_least(started.elapsed() / count(&entries));
+                }
                 let failed = entries.into_iter().map(|entry| (entry, Err(fault.clone())));
                 return (failed.collect(), Vec::new());
             }
         };
         let compute = started.elapsed();
+        self.took(compute / count(&entries));
         let Some(answers) = scatter(&entries, &wanted, &outputs, rows) else {
             // The proof at load was wrong; be slow rather than wrong.
             tracing::warn!(
@@ -255,6 +268,31 @@ impl Shared {
         });
         (results.collect(), Vec::new())
     }
+}
+
+impl Shared {
+    /// Moves the estimate an eighth of the way to what was measured. Threads of one model may
+    /// overwrite each other's step: it is an estimate.
+    fn took(&self, measured: Duration) {
+        let old = self.per_request_nanos.load(Ordering::Relaxed);
+        let new = old - old / 8 + nanos(measured) / 8;
+        self.per_request_nanos.store(new, Ordering::Relaxed);
+    }
+
+    /// A run that was stopped would have taken longer.
+    fn took_at_least(&self, measured: Duration) {
+        if nanos(measured) > self.per_request_nanos.load(Ordering::Relaxed) {
+            self.took(measured);
+        }
+    }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 2)
+}
+
+fn count(entries: &[Entry]) -> u32 {
+    u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1)
 }
 
 type Attempt = (Vec<(Entry, Result<Answer, Fault>)>, Vec<Entry>);

@@ -344,6 +344,10 @@ fn check_space(place: &Place, needed: u64, shown: &str) -> Result<(), LoadError>
     Ok(())
 }
 
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the shape that map_err takes"
+)]
 fn disk(error: std::io::Error) -> LoadError {
     LoadError::passing(format!(
         "the model cannot be kept in the cache folder: {error}. Check its room and rights (--cache-dir)"

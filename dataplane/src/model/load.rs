@@ -8,7 +8,6 @@ use serin_crds::pod_config::{ModelConfig, SourceConfig};
 
 use super::source::{SourceOptions, locate};
 use super::{LoadError, Located, digest};
-use crate::admission::Gate;
 use crate::batch::{self, Worker, WorkerOptions, prove};
 use crate::engine::Engine;
 use crate::engine::onnx::{Device, ModelFile, OnnxEngine, Runtime, SessionOptions};
@@ -35,8 +34,6 @@ pub struct Loaded {
     pub description: ModelDescription,
     /// Runs requests.
     pub worker: Worker,
-    /// Admits requests.
-    pub gate: Gate,
 }
 
 /// Loads one model: locate, check, open, warm up and prove, start.
@@ -80,13 +77,13 @@ pub(super) async fn load(
                 max_rows: proof.batching.max_rows,
                 optional_inputs: optional_inputs(&signature),
                 queue: QUEUE,
+                per_request: proof.row_time.unwrap_or(Duration::ZERO),
                 metrics: Arc::clone(&metrics),
             },
         )
         .map_err(|error| LoadError::passing(format!("no thread for the model: {error}")))?;
         metrics.loaded(started.elapsed(), PLATFORM, &found);
         Ok(Loaded {
-            gate: Gate::new(proof.row_time.unwrap_or(Duration::ZERO)),
             description: ModelDescription {
                 versions: vec![model.version.clone()],
                 name: model.name,

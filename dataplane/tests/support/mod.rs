@@ -1,4 +1,9 @@
 //! What the tests with the real ONNX Runtime share.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::path::PathBuf;

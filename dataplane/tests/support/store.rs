@@ -1,4 +1,9 @@
 //! An HTTPS server that answers as it is told, with a certificate of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
 use std::io::{Read, Write};

@@ -59,7 +59,7 @@ pub(super) fn string_tensor(shape: &[i64], elements: &[Bytes]) -> ort::Result<Dy
             // SAFETY: as above: `buffer` is valid for `element.len()` bytes until the element is
             // resized again, and belongs to the tensor, so it cannot overlap `element`.
             unsafe {
-                std::ptr::copy_nonoverlapping(element.as_ptr(), buffer.cast::<u8>(), element.len())
+                std::ptr::copy_nonoverlapping(element.as_ptr(), buffer.cast::<u8>(), element.len());
             };
         }
     }

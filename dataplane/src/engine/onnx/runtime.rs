@@ -201,7 +201,7 @@ pub fn cache_path(xdg_cache_home: Option<OsString>, home: Option<OsString>) -> O
 fn log(level: LogLevel, category: &str, _id: &str, _location: &str, message: &str) {
     match level {
         LogLevel::Verbose | LogLevel::Info => {
-            tracing::trace!(target: "onnxruntime", category, "{message}")
+            tracing::trace!(target: "onnxruntime", category, "{message}");
         }
         LogLevel::Warning | LogLevel::Error | LogLevel::Fatal => {
             tracing::debug!(target: "onnxruntime", category, "{message}");

@@ -1,0 +1,126 @@
+//! A pipeline over models of `tests/models`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot go on has failed"
+)]
+#![allow(dead_code, reason = "each test binary uses its own part")]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serin_crds::pod_config::{ModelConfig, SourceConfig};
+use serin_dataplane::batch::Counts;
+use serin_dataplane::fault::Fault;
+use serin_dataplane::model::{LoadError, LoaderOptions, Registry, SourceOptions, load_all};
+use serin_dataplane::pipeline::{ModelDescription, Pipeline, Serve};
+use serin_dataplane::telemetry::Metrics;
+use serin_dataplane::types::{Call, CallMeta, ModelRef, Reply, Tensor};
+
+/// Loaded models.
+pub struct Served {
+    registry: Arc<Registry>,
+    pipeline: Pipeline,
+}
+
+pub fn config(name: &str, uri: &str) -> ModelConfig {
+    ModelConfig {
+        name: name.to_owned(),
+        version: "1".to_owned(),
+        source: SourceConfig {
+            uri: uri.to_owned(),
+            path: None,
+            digest: None,
+            allowed_networks: Vec::new(),
+        },
+        gpu: false,
+    }
+}
+
+pub fn uri(name: &str) -> String {
+    format!(
+        "file://{}/tests/models/{name}.onnx",
+        env!("CARGO_MANIFEST_DIR")
+    )
+}
+
+pub fn options() -> LoaderOptions {
+    LoaderOptions {
+        source: SourceOptions {
+            cache_dir: PathBuf::from("/nonexistent"),
+            max_bytes: 1 << 20,
+            local_mode: true,
+            extra_roots: None,
+        },
+        runtime_library: None,
+        threads: 1,
+    }
+}
+
+pub fn registry(models: Vec<ModelConfig>) -> Arc<Registry> {
+    let names: Vec<_> = models
+        .iter()
+        .map(|model| (model.name.clone(), model.version.clone()))
+        .collect();
+    Arc::new(Registry::new(models, &Metrics::new(names)))
+}
+
+/// The error that loading one model ends with.
+pub async fn refusal(model: ModelConfig) -> LoadError {
+    load_all(&registry(vec![model]), &options())
+        .await
+        .unwrap_err()
+}
+
+/// Loads models by the names of their files.
+pub async fn serve(names: &[&str]) -> Arc<Served> {
+    let registry = registry(names.iter().map(|name| config(name, &uri(name))).collect());
+    load_all(&registry, &options()).await.unwrap();
+    let pipeline = Pipeline::new(Arc::clone(&registry));
+    Arc::new(Served { registry, pipeline })
+}
+
+impl Served {
+    pub async fn serve(&self, call: Call) -> Result<Reply, Fault> {
+        self.pipeline.serve(call).await
+    }
+
+    pub fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
+        self.pipeline.describe(model)
+    }
+
+    pub fn counts(&self, name: &str) -> Counts {
+        let model = ModelRef {
+            name: name.to_owned(),
+            version: None,
+        };
+        self.registry.resolve(&model).unwrap().worker.counts()
+    }
+}
+
+pub fn call(model: &str, inputs: Vec<Tensor>) -> Call {
+    Call {
+        meta: CallMeta {
+            request_id: "r".to_owned(),
+            id: "i".to_owned(),
+            received: Instant::now(),
+            deadline: Instant::now() + Duration::from_secs(60),
+            priority: 0,
+        },
+        model: ModelRef {
+            name: model.to_owned(),
+            version: None,
+        },
+        inputs,
+        outputs: Vec::new(),
+    }
+}
+
+pub async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < Duration::from_secs(30), "{what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
