@@ -4,16 +4,16 @@ use tracing_subscriber::EnvFilter;
 
 use crate::settings::LogFormat;
 
-/// What is logged where SERIN_LOG says nothing. The client's runtime would add a span with the
-/// reason of each pass, which says nothing that our own fields do not.
-const DEFAULT: &str = "info,kube_runtime=warn";
+/// Comes before SERIN_LOG, which may say otherwise. The client's runtime would add a span with
+/// the cause of each pass to every line, which says nothing that our own fields do not.
+const QUIET: &str = "kube_runtime=warn";
 
 /// Starts logging to standard output. A level that cannot be read is named, and `info` holds.
 pub fn start(format: LogFormat) {
-    let wanted = std::env::var("SERIN_LOG").unwrap_or_else(|_| DEFAULT.into());
-    let (filter, wrong) = match EnvFilter::try_new(&wanted) {
+    let wanted = std::env::var("SERIN_LOG").unwrap_or_else(|_| "info".into());
+    let (filter, wrong) = match EnvFilter::try_new(format!("{QUIET},{wanted}")) {
         Ok(filter) => (filter, None),
-        Err(error) => (EnvFilter::new(DEFAULT), Some(error)),
+        Err(error) => (EnvFilter::new(format!("{QUIET},info")), Some(error)),
     };
     let builder = tracing_subscriber::fmt().with_env_filter(filter);
     match format {
