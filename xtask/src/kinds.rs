@@ -1,17 +1,19 @@
 //! The kinds of tests, in the order in which they run: what is quick to fail comes first.
+mod shared;
+
 use std::{process::Command, time::Duration};
 
-use serin_e2e_cluster::{Cluster, DEFAULT_NAME, KUBECONFIG_VARIABLE};
+use serin_e2e_cluster::KUBECONFIG_VARIABLE;
 
 use crate::{
     build::{self, TestProgram},
     docs,
     error::{Error, Result},
     layout, process, quickstart,
-    report::Report,
-    setup::{runtime, venv},
+    setup::venv,
     workspace,
 };
+use shared::{Run, someone_elses_cluster};
 
 /// Limit of a test program that needs nothing but this machine.
 const UNIT: Duration = Duration::from_secs(600);
@@ -19,9 +21,6 @@ const UNIT: Duration = Duration::from_secs(600);
 const CLUSTER: Duration = Duration::from_secs(1500);
 /// Limit of a script that makes models again.
 const SCRIPT: Duration = Duration::from_secs(900);
-
-/// What the release build makes: always all of it, so that nothing is compiled twice.
-const PROGRAMS: [&str; 3] = ["serin", "serin-dataplane", "serin-operator"];
 
 /// A kind of test.
 pub struct Kind {
@@ -34,87 +33,87 @@ pub struct Kind {
 
 /// All kinds, in order.
 pub const KINDS: [Kind; 12] = [
-    Kind {
-        name: "fmt",
-        about: "the source is formatted",
-        needs: "",
-        run: fmt,
-    },
-    Kind {
-        name: "layout",
-        about: "crates use only what they may; no banned or doubled crate, no overlong file",
-        needs: "",
-        run: layout,
-    },
-    Kind {
-        name: "links",
-        about: "links in Markdown lead to a file and a heading",
-        needs: "git",
-        run: links,
-    },
-    Kind {
-        name: "lint",
-        about: "clippy without a warning, over all targets",
-        needs: "",
-        run: lint,
-    },
-    Kind {
-        name: "unit",
-        about: "tests of each crate that need nothing but this machine",
-        needs: "ONNX Runtime (fetched)",
-        run: unit,
-    },
-    Kind {
-        name: "docs",
-        about: "documented commands exist; the crates' documentation builds",
-        needs: "",
-        run: documents,
-    },
-    Kind {
-        name: "models",
-        about: "the models in the tree are what their scripts make",
-        needs: "Python 3",
-        run: models,
-    },
-    Kind {
-        name: "conformance",
-        about: "other projects' clients against the data plane",
-        needs: "Python 3",
-        run: conformance,
-    },
-    Kind {
-        name: "try",
-        about: "the README's first command",
-        needs: "ONNX Runtime (fetched)",
-        run: try_it,
-    },
-    Kind {
-        name: "chart",
-        about: "the Helm chart, rendered and checked by the real helm",
-        needs: "helm, or root and Go",
-        run: chart,
-    },
-    Kind {
-        name: "cluster",
-        about: "Serin on a real Kubernetes",
-        needs: "root and Go, or a cluster in SERIN_E2E_KUBECONFIG",
-        run: cluster,
-    },
-    Kind {
-        name: "teardown",
-        about: "the test cluster leaves nothing behind",
-        needs: "root and Go",
-        run: teardown,
-    },
+    kind("fmt", fmt, "the source is formatted", ""),
+    kind(
+        "layout",
+        layout,
+        "crates use only what they may; no banned or doubled crate, no overlong file",
+        "",
+    ),
+    kind(
+        "links",
+        links,
+        "links in Markdown lead to a file and a heading",
+        "git",
+    ),
+    kind(
+        "lint",
+        lint,
+        "clippy without a warning, over all targets",
+        "",
+    ),
+    kind(
+        "unit",
+        unit,
+        "tests of each crate that need nothing but this machine",
+        "ONNX Runtime (fetched)",
+    ),
+    kind(
+        "docs",
+        documents,
+        "documented commands exist; the crates' documentation builds",
+        "",
+    ),
+    kind(
+        "models",
+        models,
+        "the models in the tree are what their scripts make",
+        "Python 3",
+    ),
+    kind(
+        "conformance",
+        conformance,
+        "other projects' clients against the data plane",
+        "Python 3",
+    ),
+    kind(
+        "try",
+        try_it,
+        "the README's first command",
+        "ONNX Runtime (fetched)",
+    ),
+    kind(
+        "chart",
+        chart,
+        "the Helm chart, rendered and checked by the real helm",
+        "helm, or root and Go",
+    ),
+    kind(
+        "cluster",
+        cluster,
+        "Serin on a real Kubernetes",
+        "root and Go, or a cluster in SERIN_E2E_KUBECONFIG",
+    ),
+    kind(
+        "teardown",
+        teardown,
+        "the test cluster leaves nothing behind",
+        "root and Go",
+    ),
 ];
 
-/// One call of `cargo xtask test`: what was built already, and the report.
-#[derive(Default)]
-struct Run {
-    report: Report,
-    tests: Option<Vec<TestProgram>>,
-    runtime: bool,
-    released: bool,
+const fn kind(
+    name: &'static str,
+    run: fn(&mut Run) -> Result,
+    about: &'static str,
+    needs: &'static str,
+) -> Kind {
+    Kind {
+        name,
+        about,
+        needs,
+        run,
+    }
 }
 
 /// Runs the kinds with these names (all where there is none) and prints the table. Those after a failure run too, unless `fail_fast`.
@@ -310,76 +309,6 @@ fn teardown(run: &mut Run) -> Result {
 
 fn needs_cluster(program: &TestProgram) -> bool {
     program.integration && ["serin-e2e", "serin-e2e-cluster"].contains(&program.package.as_str())
-}
-
-fn someone_elses_cluster() -> bool {
-    std::env::var_os(KUBECONFIG_VARIABLE).is_some_and(|path| !path.is_empty())
-}
-
-impl Run {
-    fn test_programs(&mut self) -> Result<Vec<TestProgram>> {
-        if let Some(programs) = &self.tests {
-            return Ok(programs.clone());
-        }
-        let programs = self.report.step("build all tests", build::tests)?;
-        self.tests = Some(programs.clone());
-        Ok(programs)
-    }
-
-    /// Runs the programs chosen; that there is none is an error.
-    fn each(&mut self, chosen: impl Fn(&TestProgram) -> bool, limit: Duration) -> Result {
-        let mut programs = self.test_programs()?;
-        programs.retain(chosen);
-        if programs.is_empty() {
-            return self.report.step("find the tests", || {
-                Err(Error::Wrong("there is no such test program".into()))
-            });
-        }
-        let mut result = Ok(());
-        for program in &programs {
-            let step = format!("{} {}", program.package, program.target);
-            let ended = self.report.counted(&step, |counts| {
-                program.run(Command::new(&program.path), true, limit, counts)
-            });
-            result = result.and(ended);
-        }
-        result
-    }
-
-    fn install_runtime(&mut self) -> Result {
-        if self.runtime {
-            return Ok(());
-        }
-        self.test_programs()?;
-        self.report.step("install ONNX Runtime", || {
-            runtime::install(&build::debug("serin"))
-        })?;
-        self.runtime = true;
-        Ok(())
-    }
-
-    fn release(&mut self) -> Result {
-        if !self.released {
-            self.report
-                .step("build for release", || build::release(&PROGRAMS))?;
-            self.released = true;
-        }
-        Ok(())
-    }
-
-    fn start_cluster(&mut self) -> Result<Cluster> {
-        self.report
-            .step("start the cluster", || Ok(Cluster::running_or_up()?))
-    }
-
-    fn end_cluster(&mut self) -> Result {
-        if someone_elses_cluster() || Cluster::running(DEFAULT_NAME).is_err() {
-            return Ok(());
-        }
-        self.report.step("end the cluster", || {
-            Ok(serin_e2e_cluster::down(DEFAULT_NAME)?)
-        })
-    }
 }
 
 #[cfg(test)]
