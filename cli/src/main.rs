@@ -12,12 +12,16 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
+use serin_dataplane::engine::onnx::silence_runtime;
 
 use args::{Cli, Command, RuntimeCommand};
 use failure::Failure;
 use terminal::{Tone, on_stderr, write_out};
 
 fn main() -> ExitCode {
+    if let Err(error) = silence_runtime() {
+        eprintln!("serin cannot start itself anew: {error}");
+    }
     let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match perform(cli.command) {

@@ -7,10 +7,14 @@ use std::thread::available_parallelism;
 
 use clap::Parser;
 use serin_dataplane::config::{Cli, read};
+use serin_dataplane::engine::onnx::silence_runtime;
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::{serve, telemetry};
 
 fn main() -> ExitCode {
+    if let Err(error) = silence_runtime() {
+        let _ = writeln!(std::io::stderr(), "serin-dataplane: cannot start itself anew: {error}");
+    }
     let cli = Cli::parse();
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,

@@ -11,8 +11,10 @@ mod raw;
 mod runtime;
 mod session;
 mod signature;
+mod silence;
 mod value;
 
 pub use file::{FileError, ModelFile};
 pub use runtime::{MINIMUM_VERSION, PINNED_VERSION, Runtime, RuntimeError, cache_path};
 pub use session::{Device, OnnxEngine, OpenError, SessionOptions};
+pub use silence::silence_runtime;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
+use super::silence::is_silent;
+
 /// The release that Serin ships and that `serin runtime install` fetches.
 pub const PINNED_VERSION: &str = "1.31.1";
 
@@ -48,6 +50,11 @@ pub enum RuntimeError {
         /// The loader's reason.
         reason: String,
     },
+    /// The process was not started in a way that keeps the library from reporting to its maker.
+    #[error(
+        "ONNX Runtime would report its use to its maker: start this program with ORT_DISABLE_TELEMETRY=1"
+    )]
+    WouldReport,
     /// A library older than [`MINIMUM_VERSION`].
     #[error(
         "ONNX Runtime at {path} is version {version}, at least {MINIMUM_VERSION} is needed: run \
@@ -98,11 +105,13 @@ impl Runtime {
     }
 
     fn load(path: PathBuf) -> Result<Self, RuntimeError> {
+        if !is_silent() {
+            return Err(RuntimeError::WouldReport);
+        }
         let unusable = |reason: String| RuntimeError::Unusable {
             path: path.display().to_string(),
             reason,
         };
-        // Microsoft's builds open a telemetry store under the home folder as they start.
         let builder = ort::init_from(&path).map_err(|error| match error {
             ort::LoadDynamicError::BadVersion { version_str, path } => RuntimeError::TooOld {
                 path: path.display().to_string(),
