@@ -3,6 +3,8 @@
 //! What is queued is taken at once: nothing ever waits for company. Rows of several requests share
 //! a run only where [`prove`] found that they do not influence each other.
 
+mod attempt;
+mod compare;
 mod merge;
 mod policy;
 mod proof;

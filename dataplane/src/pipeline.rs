@@ -55,7 +55,8 @@ impl Serve for Pipeline {
         let outputs = check::outputs(&outputs, &description.signature)?;
         let left = meta.deadline.saturating_duration_since(Instant::now());
         let load = model.worker.counts();
-        admit(load.queued + load.running, load.per_request, left)?;
+        admit(load.queued + load.running, load.per_request, left)
+            .inspect_err(|_| model.metrics.rejected("shed"))?;
         let work = Work {
             inputs,
             outputs,

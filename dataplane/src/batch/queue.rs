@@ -12,6 +12,7 @@ use super::policy::{Candidate, plan};
 use super::worker::{Answer, Work};
 use crate::engine::Stop;
 use crate::fault::{Fault, FaultKind};
+use crate::telemetry::ModelMetrics;
 use crate::telemetry::metrics::Counted;
 
 /// A queued request.
@@ -92,6 +93,7 @@ pub(super) struct Queue {
     state: Mutex<QueueState>,
     arrived: Condvar,
     capacity: usize,
+    metrics: Arc<ModelMetrics>,
 }
 
 #[derive(Default)]
@@ -101,11 +103,12 @@ struct QueueState {
 }
 
 impl Queue {
-    pub(super) fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize, metrics: Arc<ModelMetrics>) -> Self {
         Self {
             state: Mutex::default(),
             arrived: Condvar::new(),
             capacity,
+            metrics,
         }
     }
 
@@ -118,9 +121,10 @@ impl Queue {
     pub(super) fn push(&self, entry: Entry) -> bool {
         let mut state = lock(&self.state);
         if state.entries.len() >= self.capacity {
-            state.entries.retain(|waiting| !waiting.caller.has_left());
+            state.drop_left(&self.metrics);
         }
         if state.entries.len() >= self.capacity || state.closed {
+            self.metrics.rejected("full");
             return false;
         }
         state.entries.push_back(entry);
@@ -143,8 +147,10 @@ impl Queue {
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
             }
+            state.drop_left(&self.metrics);
             let (run, expired) = state.take_next(max_rows, Instant::now());
             for entry in expired {
+                self.metrics.rejected("timeout");
                 let _ = entry.reply.send(Err(expired_in_queue()));
             }
             if !run.is_empty() {
@@ -161,6 +167,21 @@ impl Queue {
 }
 
 impl QueueState {
+    /// Forgets the requests that nobody waits for.
+    fn drop_left(&mut self, metrics: &ModelMetrics) {
+        self.entries.retain(|waiting| {
+            let left = waiting.caller.has_left();
+            if left {
+                metrics.rejected(if waiting.work.deadline <= Instant::now() {
+                    "timeout"
+                } else {
+                    "cancelled"
+                });
+            }
+            !left
+        });
+    }
+
     /// What runs now and what has expired; what was left is gone.
     fn take_next(&mut self, max_rows: usize, now: Instant) -> (Vec<Entry>, Vec<Entry>) {
         let alone = RowClass::default();

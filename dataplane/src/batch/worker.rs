@@ -1,17 +1,16 @@
 //! The engine threads of one model and the way to them.
 
-use std::any::Any;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::merge::{classify, cut, join};
+use super::attempt::{broken, entry_rows, run, scatter, wanted_outputs};
+use super::merge::{classify, join};
 use super::queue::{Caller, Entry, Queue, Run};
-use crate::engine::{Engine, RunError, Stop};
+use crate::engine::{Engine, Stop};
 use crate::fault::{Fault, FaultKind};
 use crate::telemetry::ModelMetrics;
 use crate::types::{Tensor, Timing};
@@ -94,7 +93,7 @@ impl Worker {
     /// When the system gives no thread.
     pub fn start(engines: Vec<Box<dyn Engine>>, options: WorkerOptions) -> io::Result<Self> {
         let shared = Arc::new(Shared {
-            queue: Queue::new(options.queue),
+            queue: Queue::new(options.queue, Arc::clone(&options.metrics)),
             max_rows: AtomicUsize::new(options.max_rows),
             running: AtomicUsize::new(0),
             executions: AtomicU64::new(0),
@@ -138,7 +137,6 @@ impl Worker {
             reply,
         };
         if !self.shared.queue.push(entry) {
-            self.shared.options.metrics.rejected("full");
             return Err(queue_full());
         }
         match tokio::time::timeout_at(deadline.into(), answer).await {
@@ -296,100 +294,6 @@ fn count(entries: &[Entry]) -> u32 {
 }
 
 type Attempt = (Vec<(Entry, Result<Answer, Fault>)>, Vec<Entry>);
-
-/// Rows of a request; one that has none counts as one.
-fn entry_rows(entry: &Entry) -> usize {
-    match &entry.mergeable {
-        Some((_, rows)) => *rows,
-        None => 1,
-    }
-}
-
-/// Every output that somebody wants, ascending.
-fn wanted_outputs(entries: &[Entry]) -> Vec<usize> {
-    let mut wanted: Vec<usize> = entries
-        .iter()
-        .flat_map(|entry| entry.work.outputs.iter().copied())
-        .collect();
-    wanted.sort_unstable();
-    wanted.dedup();
-    wanted
-}
-
-/// Each request's own rows of the outputs it wants, in its order; `None` if an output of several
-/// requests does not have a row for each row.
-fn scatter(
-    entries: &[Entry],
-    wanted: &[usize],
-    outputs: &[Tensor],
-    total: usize,
-) -> Option<Vec<Vec<Tensor>>> {
-    let mut start = 0;
-    entries
-        .iter()
-        .map(|entry| {
-            let rows = entry_rows(entry);
-            let own = entry
-                .work
-                .outputs
-                .iter()
-                .map(|index| {
-                    let output = outputs.get(wanted.binary_search(index).ok()?)?;
-                    if entries.len() == 1 {
-                        Some(output.clone())
-                    } else {
-                        cut(output, total, start, rows)
-                    }
-                })
-                .collect();
-            start += rows;
-            own
-        })
-        .collect()
-}
-
-/// Runs the engine; a panic in it is this run's failure only.
-fn run(
-    engine: &mut dyn Engine,
-    inputs: &[Tensor],
-    outputs: &[usize],
-    stop: &Stop,
-) -> Result<Vec<Tensor>, Fault> {
-    match catch_unwind(AssertUnwindSafe(|| engine.run(inputs, outputs, stop))) {
-        Ok(Ok(produced)) if produced.len() == outputs.len() => Ok(produced),
-        Ok(Ok(_)) => Err(broken("it gave too few outputs")),
-        Ok(Err(RunError::Failed(reason))) => Err(Fault::new(
-            FaultKind::Inference,
-            "inference_error",
-            format!("the model failed on these inputs: {reason}"),
-        )),
-        Ok(Err(RunError::Stopped)) => Err(Fault::new(
-            FaultKind::Cancelled,
-            "cancelled",
-            "the request was given up",
-        )),
-        Err(panic) => {
-            tracing::error!(reason = panic_text(panic.as_ref()), "the engine panicked");
-            Err(broken("it panicked"))
-        }
-    }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("unknown")
-}
-
-fn broken(how: &str) -> Fault {
-    Fault::new(
-        FaultKind::Internal,
-        "internal",
-        format!("the engine broke while running this request: {how}"),
-    )
-}
 
 fn queue_full() -> Fault {
     Fault::new(

@@ -34,6 +34,8 @@ pub struct Loaded {
     pub description: ModelDescription,
     /// Runs requests.
     pub worker: Worker,
+    /// Where they are counted.
+    pub metrics: Arc<ModelMetrics>,
 }
 
 /// Loads one model: locate, check, open, warm up and prove, start.
@@ -84,6 +86,7 @@ pub(super) async fn load(
         .map_err(|error| LoadError::passing(format!("no thread for the model: {error}")))?;
         metrics.loaded(started.elapsed(), PLATFORM, &found);
         Ok(Loaded {
+            metrics,
             description: ModelDescription {
                 versions: vec![model.version.clone()],
                 name: model.name,

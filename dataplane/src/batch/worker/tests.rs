@@ -218,3 +218,47 @@ async fn runs_rows_and_waiting_requests_are_measured() {
         assert!(std::str::from_utf8(&text).unwrap().contains(line), "{line}");
     }
 }
+
+#[tokio::test]
+async fn requests_that_never_run_are_counted_by_why() {
+    let metrics = Metrics::new([("fake".to_owned(), "1".to_owned())]);
+    let options = WorkerOptions {
+        name: "fake".to_owned(),
+        max_rows: 1,
+        optional_inputs: Vec::new(),
+        queue: 2,
+        per_request: Duration::ZERO,
+        metrics: Arc::clone(metrics.model("fake", None)),
+    };
+    let engine = FakeEngine::new(Behaviour::Slow(Duration::from_millis(300)));
+    let worker = Arc::new(Worker::start(vec![Box::new(engine)], options).unwrap());
+    let first = occupy(&worker).await;
+    let left = tokio::spawn({
+        let worker = Arc::clone(&worker);
+        async move { worker.run(work(&[[1, 1]])).await }
+    });
+    let late = tokio::spawn({
+        let worker = Arc::clone(&worker);
+        let mut late = work(&[[2, 2]]);
+        late.deadline = Instant::now() + Duration::from_millis(100);
+        async move { worker.run(late).await }
+    });
+    until("both wait", || worker.counts().queued == 2).await;
+    let fault = worker.run(work(&[[3, 3]])).await.unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Overloaded);
+    left.abort();
+    assert_eq!(late.await.unwrap().unwrap_err().kind, FaultKind::Timeout);
+    first.await.unwrap().unwrap();
+    worker.run(work(&[[4, 4]])).await.unwrap();
+    let (_, text) = Exposition::new(Arc::new(metrics)).render(None);
+    let text = String::from_utf8(text.to_vec()).unwrap();
+    for reason in ["full", "cancelled", "timeout"] {
+        let line = text
+            .lines()
+            .find(|line| line.starts_with("serin_queue_rejected_total") && line.contains(reason));
+        assert!(
+            line.is_some_and(|line| line.ends_with(" 1")),
+            "{reason}: {text}"
+        );
+    }
+}
