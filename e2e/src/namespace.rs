@@ -178,7 +178,7 @@ impl TestNamespace {
                 ended.stderr
             ));
         }
-        text + "--- operator\n" + &self.world.operator_log()
+        text + "--- operator\n" + &self.world.operator_log(Some(&self.name))
     }
 }
 

@@ -80,14 +80,14 @@ impl World {
                 "--timeout",
                 "120s",
             ])
-            .args(["--set", "replicas=2"]);
+            .args(["--set", "replicas=2", "--set", "operator.logFormat=text"]);
         for (name, value) in self.images.chart_values() {
             helm.args(["--set-string", &format!("{name}={value}")]);
         }
         let installed = program::run(helm, "", INSTALL);
         if !installed.success {
             let pods = self.kubectl(&["--namespace", OPERATOR_NAMESPACE, "describe", "pods"]);
-            let logs = self.operator_log();
+            let logs = self.operator_log(None);
             panic!("{}\n{}\n{logs}", installed.stderr, pods.stdout);
         }
         assert!(
@@ -156,19 +156,22 @@ impl World {
         &self.images.dataplane
     }
 
-    /// The last lines of every operator pod.
-    pub fn operator_log(&self) -> String {
-        let selector = "app.kubernetes.io/name=serin-operator";
+    /// What the operators said lately: the last lines, or those that speak of one namespace.
+    pub fn operator_log(&self, namespace: Option<&str>) -> String {
         let arguments = [
             "--namespace",
             OPERATOR_NAMESPACE,
             "logs",
             "--selector",
-            selector,
-            "--prefix",
-            "--tail=60",
+            "app.kubernetes.io/name=serin-operator",
+            "--tail=400",
         ];
-        let log = self.kubectl(&arguments);
-        format!("{}{}", log.stdout, log.stderr)
+        let log = self.kubectl(&arguments).stdout;
+        let mut lines: Vec<_> = log
+            .lines()
+            .filter(|line| namespace.is_none_or(|namespace| line.contains(namespace)))
+            .collect();
+        lines.drain(..lines.len().saturating_sub(40));
+        lines.join("\n")
     }
 }
