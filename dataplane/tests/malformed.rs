@@ -698,3 +698,30 @@ async fn heads_beyond_the_limits_are_refused() {
         );
     }
 }
+
+#[tokio::test]
+async fn odd_request_targets_are_answered_like_any_other() {
+    let server = start(&options()).await;
+    for (line, statuses) in [
+        ("OPTIONS * HTTP/1.1", &[404][..]),
+        ("CONNECT a:1 HTTP/1.1", &[400, 404, 405]),
+        ("GET http://other/v2/health/live HTTP/1.1", &[200]),
+        ("GET /v2/health/live?x=%zz HTTP/1.1", &[200]),
+        ("GET /v2/health/live;x HTTP/1.1", &[404]),
+        ("GET //v2/health/live HTTP/1.1", &[404]),
+        ("GET /v2/../v2/health/live HTTP/1.1", &[404]),
+        ("GET /V2/health/live HTTP/1.1", &[404]),
+        ("GET /v2/models/{name} HTTP/1.1", &[400, 404]),
+        ("GET /v2/models/%2e%2e HTTP/1.1", &[404]),
+        ("GET /v2/models/%00 HTTP/1.1", &[404]),
+    ] {
+        let mut client = server.client().await;
+        client
+            .send(format!("{line}\r\nHost: a\r\nConnection: close\r\n\r\n"))
+            .await;
+        let answer = client.answer(false).await;
+        assert!(statuses.contains(&answer.status), "{line}: {answer:?}");
+    }
+    let mut client = server.client().await;
+    assert_no_defect(&mut client).await;
+}

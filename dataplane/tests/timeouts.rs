@@ -241,3 +241,22 @@ async fn hundreds_of_silent_and_half_sent_connections_leave_the_others_alone() {
     }
     assert_eq!(good.post("/v2/models/echo/infer", &text).await.status, 200);
 }
+
+#[tokio::test]
+async fn beyond_the_most_connections_the_next_waits_for_one_to_end() {
+    let server = server(|limits| limits.connections = 2).await;
+    let mut first = server.client().await;
+    let mut second = server.client().await;
+    assert_eq!(first.get("/v2/health/live").await.status, 200);
+    assert_eq!(second.get("/v2/health/live").await.status, 200);
+    let mut third = server.client().await;
+    third
+        .send("GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n")
+        .await;
+    let waited = tokio::time::timeout(SHORT, third.answer(false)).await;
+    assert!(waited.is_err(), "served beyond the limit");
+    // Probes have a port of their own.
+    assert_eq!(server.admin().await.get("/livez").await.status, 200);
+    drop(first);
+    assert_eq!(third.answer(false).await.status, 200);
+}

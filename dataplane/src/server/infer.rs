@@ -48,6 +48,7 @@ pub(super) async fn infer<S: Serve>(
         metrics,
         exchange: &exchange,
         model: &model,
+        version: model.version.clone().unwrap_or_default(),
         phases: Phases::default(),
         ended: false,
     };
@@ -60,6 +61,7 @@ pub(super) async fn infer<S: Serve>(
     match inference.run(body, &mut measured.phases).await {
         Ok(done) => {
             measured.metrics = app.metrics.model(&model.name, Some(&done.version));
+            measured.version = done.version;
             measured
                 .metrics
                 .body_bytes(done.request_bytes, done.answer.body.len());
@@ -225,6 +227,8 @@ struct Measured<'a> {
     metrics: &'a ModelMetrics,
     exchange: &'a Exchange,
     model: &'a ModelRef,
+    /// The version that was asked for, then the one that ran.
+    version: String,
     phases: Phases,
     ended: bool,
 }
@@ -250,7 +254,7 @@ impl Measured<'_> {
         Record {
             request_id: self.exchange.id(),
             model: &self.model.name,
-            version: self.model.version.as_deref().unwrap_or_default(),
+            version: &self.version,
             finished: &finished,
             error,
         }
