@@ -96,8 +96,6 @@ fn list() -> String {
 }
 
 fn main() -> ExitCode {
-    // From here on a signal ends what we started before it ends us.
-    let _ = process::interrupted();
     match run(Cli::parse().task) {
         Ok(code) => code,
         Err(error) => {
