@@ -77,7 +77,7 @@ pub async fn serve(
     let loader = LoaderOptions::from(&options);
     let mut asked = shutdown.clone();
     let stop = tokio::select! {
-        loaded = load_all(&registry, &loader) => {
+        loaded = load_all(&registry, &loader, &lifecycle) => {
             loaded?;
             lifecycle.advance(Phase::Ready);
             asked.reached(Stop::Gently).await;

@@ -21,7 +21,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("admission", &["telemetry"]),
     (
         "model",
-        &["batch", "engine", "admission", "config", "telemetry"],
+        &[
+            "batch",
+            "engine",
+            "admission",
+            "config",
+            "lifecycle",
+            "telemetry",
+        ],
     ),
     ("pipeline", &["model", "batch", "admission"]),
     // Protocols see the pipeline's trait, never what serves it.

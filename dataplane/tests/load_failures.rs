@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serin_dataplane::fault::FaultKind;
+use serin_dataplane::lifecycle::Lifecycle;
 use serin_dataplane::model::{check, load_all};
 use serin_dataplane::pipeline::{Pipeline, Serve};
 use served::{call, config, options, refusal, registry, until, uri};
@@ -110,7 +111,9 @@ async fn a_process_goes_on_without_a_model_that_cannot_be_loaded() {
         config("good", &uri("linear")),
         config("bad", &uri("not_onnx")),
     ]);
-    load_all(&registry, &options()).await.unwrap();
+    load_all(&registry, &options(), &Lifecycle::new())
+        .await
+        .unwrap();
     let pipeline = Pipeline::new(Arc::clone(&registry));
     let states = pipeline.models();
     assert!(states[0].ready && !states[1].ready);
@@ -146,7 +149,7 @@ async fn a_store_that_is_away_is_asked_again_until_it_is_back() {
     let pipeline = Pipeline::new(Arc::clone(&registry));
     let loading = tokio::spawn({
         let registry = Arc::clone(&registry);
-        async move { load_all(&registry, &options).await }
+        async move { load_all(&registry, &options, &Lifecycle::new()).await }
     });
     until("the first failure is told", || {
         pipeline.models()[0]

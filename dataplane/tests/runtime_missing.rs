@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serin_dataplane::engine::onnx::{Runtime, RuntimeError};
+use serin_dataplane::lifecycle::Lifecycle;
 use serin_dataplane::model::load_all;
 use serin_dataplane::pipeline::{Pipeline, Serve};
 use served::{config, options, registry, uri};
@@ -21,7 +22,9 @@ async fn the_cure_is_named_and_callers_learn_no_path() {
     let mut options = options();
     options.runtime_library = Some(PathBuf::from("/nowhere/libonnxruntime.so.1"));
     let registry = registry(vec![config("m", &uri("linear"))]);
-    let error = load_all(&registry, &options).await.unwrap_err();
+    let error = load_all(&registry, &options, &Lifecycle::new())
+        .await
+        .unwrap_err();
     assert!(error.permanent, "{error}");
     assert!(
         error.message.contains("/nowhere/libonnxruntime.so.1"),

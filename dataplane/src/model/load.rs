@@ -11,6 +11,7 @@ use super::{LoadError, Located, digest};
 use crate::batch::{self, Worker, WorkerOptions, prove};
 use crate::engine::Engine;
 use crate::engine::onnx::{Device, ModelFile, OnnxEngine, Runtime, SessionOptions};
+use crate::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::ModelMetrics;
 use crate::types::{ModelDescription, Signature};
 
@@ -46,13 +47,16 @@ pub(super) async fn load(
     model: &ModelConfig,
     options: &LoaderOptions,
     metrics: &Arc<ModelMetrics>,
+    lifecycle: &Lifecycle,
 ) -> Result<Loaded, LoadError> {
     let started = Instant::now();
     let located = locate(&model.source, &options.source).await?;
     let (model, options, metrics) = (model.clone(), options.clone(), Arc::clone(metrics));
+    let lifecycle = lifecycle.clone();
     tokio::task::spawn_blocking(move || {
         let (file, found) = verified(&located, model.source.digest.as_deref())?;
         let mut engine = open(&file, &located, model.gpu, &options)?;
+        lifecycle.advance(Phase::Warming);
         let proof = prove(&mut engine, batch::Limits::default());
         let signature = engine.signature().clone();
         tracing::info!(

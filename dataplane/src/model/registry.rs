@@ -9,6 +9,7 @@ use serin_crds::pod_config::ModelConfig;
 use super::LoadError;
 use super::load::{Loaded, LoaderOptions, load};
 use crate::fault::{Fault, FaultKind};
+use crate::lifecycle::Lifecycle;
 use crate::telemetry::{Metrics, ModelMetrics};
 use crate::types::{ModelRef, ModelState};
 
@@ -133,10 +134,10 @@ impl Slot {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = Waiting { reason, failed };
     }
 
-    async fn load(&self, options: &LoaderOptions) -> Result<(), LoadError> {
+    async fn load(&self, options: &LoaderOptions, lifecycle: &Lifecycle) -> Result<(), LoadError> {
         let mut wait = FIRST_WAIT;
         loop {
-            match load(&self.config, options, &self.metrics).await {
+            match load(&self.config, options, &self.metrics, lifecycle).await {
                 Ok(loaded) => {
                     self.set_state(None, false);
                     // Only this task sets it.
@@ -173,14 +174,18 @@ fn jittered(wait: Duration) -> Duration {
     wait / 2 + wait.mul_f64(f64::from(noise) / f64::from(u32::MAX) / 2.0)
 }
 
-/// Loads every model. Failures that may pass are retried for ever. A process that can serve other
+/// Loads every model; the phase is `Warming` from when the first one runs. Failures that may pass are retried for ever. A process that can serve other
 /// models goes on without one that cannot be loaded.
 ///
 /// # Errors
 /// The first permanent failure, when no model can be served.
-pub async fn load_all(registry: &Registry, options: &LoaderOptions) -> Result<(), LoadError> {
+pub async fn load_all(
+    registry: &Registry,
+    options: &LoaderOptions,
+    lifecycle: &Lifecycle,
+) -> Result<(), LoadError> {
     let outcomes = join_all(registry.slots.iter().map(|slot| async move {
-        let outcome = slot.load(options).await;
+        let outcome = slot.load(options, lifecycle).await;
         // Of an only model, the caller says it.
         if registry.slots.len() > 1
             && let Err(error) = &outcome

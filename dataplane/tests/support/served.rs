@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serin_crds::pod_config::{ModelConfig, SourceConfig};
 use serin_dataplane::batch::Counts;
 use serin_dataplane::fault::Fault;
+use serin_dataplane::lifecycle::Lifecycle;
 use serin_dataplane::model::{LoadError, LoaderOptions, Registry, SourceOptions, load_all};
 use serin_dataplane::pipeline::{ModelDescription, Pipeline, Serve};
 use serin_dataplane::telemetry::Metrics;
@@ -68,7 +69,7 @@ pub fn registry(models: Vec<ModelConfig>) -> Arc<Registry> {
 
 /// The error that loading one model ends with.
 pub async fn refusal(model: ModelConfig) -> LoadError {
-    load_all(&registry(vec![model]), &options())
+    load_all(&registry(vec![model]), &options(), &Lifecycle::new())
         .await
         .unwrap_err()
 }
@@ -76,7 +77,9 @@ pub async fn refusal(model: ModelConfig) -> LoadError {
 /// Loads models by the names of their files.
 pub async fn serve(names: &[&str]) -> Arc<Served> {
     let registry = registry(names.iter().map(|name| config(name, &uri(name))).collect());
-    load_all(&registry, &options()).await.unwrap();
+    load_all(&registry, &options(), &Lifecycle::new())
+        .await
+        .unwrap();
     let pipeline = Pipeline::new(Arc::clone(&registry));
     Arc::new(Served { registry, pipeline })
 }
