@@ -59,7 +59,7 @@ pub(crate) fn ensure(layout: &Layout) -> Result<PathBuf> {
     .map_err(|error| match error {
         Error::Missing { program, .. } => Error::Missing {
             program,
-            cure: "install Go 1.26 or newer (https://go.dev/dl)".into(),
+            cure: "install Go 1.26.4 or newer (https://go.dev/dl)".into(),
         },
         other => other,
     })?;
@@ -74,6 +74,7 @@ pub(crate) fn ensure(layout: &Layout) -> Result<PathBuf> {
         return Ok(done);
     }
     clear_unfinished(&all)?;
+    forget_old(layout, &all)?;
     let building = all.join(format!("building-{}", process::id()));
     layout::create_dir(&building)?;
     build(source, &building)?;
@@ -119,9 +120,9 @@ fn sources(source: &Path) -> Result<Vec<PathBuf>> {
         for entry in fs::read_dir(&directory).map_err(Error::file("list", &directory))? {
             let path = entry.map_err(Error::file("list", &directory))?.path();
             if path.is_dir() {
-                pending.push(path)
+                pending.push(path);
             } else {
-                files.push(path)
+                files.push(path);
             }
         }
     }
@@ -141,6 +142,24 @@ fn clear_unfinished(all: &Path) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Each change of `go/` or of the compiler makes another 350 MB. Those that a cluster runs, and the latest, stay.
+fn forget_old(layout: &Layout, all: &Path) -> Result<()> {
+    let list = |path: &Path| fs::read_dir(path).into_iter().flatten().flatten();
+    let in_use: Vec<_> = list(&layout.cache().join("run"))
+        .filter_map(|state| fs::read_to_string(state.path().join("complete")).ok())
+        .collect();
+    let mut unused: Vec<_> = list(all)
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir() && !in_use.iter().any(|used| Path::new(used) == path))
+        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
+        .collect();
+    unused.sort();
+    unused.pop();
+    unused
+        .iter()
+        .try_for_each(|(_, path)| layout::remove_dir(path))
 }
 
 fn build(source: &Path, into: &Path) -> Result<()> {

@@ -239,5 +239,11 @@ fn until(
 
 fn announce(cluster: &Cluster) {
     progress::say(&format!("kubeconfig: {}", cluster.kubeconfig().display()));
-    progress::say("next: cargo xtask cluster exec -- kubectl get pods --all-namespaces");
+    let name = match cluster.inside() {
+        Some((layout, _)) if layout.name != DEFAULT_NAME => format!(" --name {}", layout.name),
+        _ => String::new(),
+    };
+    progress::say(&format!(
+        "next: cargo xtask cluster{name} exec -- kubectl get pods --all-namespaces"
+    ));
 }

@@ -63,6 +63,9 @@ pub fn status(name: &str) -> Result<Status> {
     let mut missing: Vec<_> = ended
         .map(|component| format!("{} does not run", component.name))
         .collect();
+    if missing.len() == NAMES.len() {
+        missing = vec!["nothing of it runs".into()];
+    }
     if missing.is_empty() {
         match &cluster {
             Some(cluster) => missing = self::missing(cluster),
