@@ -61,14 +61,14 @@ def test_only_the_field_of_the_datatype_may_be_filled(rpc, datatype):
     for field in EVERY_FIELD:
         if field != FIELDS[datatype]:
             value = b"1" if field == "bytes_contents" else True if field == "bool_contents" else 1
-            refused(lambda: infer(rpc, typed(datatype, [value], field)), INVALID, "'X'")
+            refused(lambda: infer(rpc, typed(datatype, [value], field)), INVALID, "'X'", field, f"send them in {FIELDS[datatype]}")
 
 
 @pytest.mark.parametrize("datatype", ["FP16", "BF16"])
 @pytest.mark.parametrize("field", ["fp32_contents", "uint_contents", "bytes_contents"])
 def test_sixteen_bit_floats_have_no_typed_form(rpc, datatype, field):
     value = b"\0\0" if field == "bytes_contents" else 1
-    refused(lambda: infer(rpc, typed(datatype, [value], field)), INVALID, "'X'", "raw")
+    refused(lambda: infer(rpc, typed(datatype, [value], field)), INVALID, "'X'", "raw_input_contents")
 
 
 @pytest.mark.parametrize("datatype", FIELDS)
@@ -170,6 +170,12 @@ def test_metrics_carry_the_name_of_the_status(server, rpc):
     before = counted()
     refused(lambda: infer(rpc, message("linear", ROW, raw=[RAW_ROW])), INVALID)
     until(lambda: counted() > before, 5, "the refusal is counted")
+
+
+def test_a_message_of_32_mib_passes_both_ways(rpc):
+    data = np.arange(8 << 20, dtype=np.float32).tobytes()
+    answer = infer(rpc, message("identity_fp32", ("X", "FP32", [1, 8 << 20], None), raw=[data]))
+    assert answer.raw_output_contents[0] == data
 
 
 def test_a_message_that_is_no_protobuf_is_refused(channel):

@@ -68,11 +68,6 @@ def test_a_parameter_of_each_type_is_taken(grpc_client):
     same(result.as_numpy("Y"), array)
 
 
-def test_a_message_of_32_mib_passes_both_ways(grpc_client):
-    array = np.arange(8 << 20, dtype=np.float32).reshape(1, -1)
-    same(grpc_client.infer("identity_fp32", [grpc_client.input("X", array, "FP32")]).as_numpy("Y"), array)
-
-
 @pytest.mark.parametrize("datatype", DATATYPES)
 def test_the_http_port_speaks_grpc_too(server, datatype):
     array = sample(datatype, (2, 5))

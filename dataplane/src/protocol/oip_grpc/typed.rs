@@ -153,10 +153,14 @@ fn refuse_other_lists(
         .find(|(_, empty, datatypes)| !empty && !datatypes.contains(&datatype))
     {
         None => Ok(()),
-        Some((list, _, _)) => Err(bad(
-            "unsupported_contents",
-            format!("input '{name}': {datatype} elements do not belong into {list}"),
-        )),
+        Some((list, _, _)) => {
+            let own = lists.iter().find(|(_, _, own)| own.contains(&datatype));
+            let right = own.map_or("raw_input_contents", |(right, _, _)| right);
+            Err(bad(
+                "unsupported_contents",
+                format!("input '{name}': {datatype} elements do not belong into {list}, send them in {right}"),
+            ))
+        }
     }
 }
 
