@@ -173,13 +173,16 @@ async fn requests_that_wait_together_run_together_if_alike() {
             })
         })
         .collect();
+    let before = pipeline.counts("slow").executions;
     for (caller, n) in callers.into_iter().zip(1..) {
         let reply = caller.await.unwrap().unwrap();
         assert_eq!(as_i64(&reply.outputs[0]), [n]);
-        assert!(reply.timing.batch_rows > 1, "{:?}", reply.timing);
         assert!(reply.timing.queue > Duration::ZERO);
     }
     assert_eq!(as_i64(&first.await.unwrap().unwrap().outputs[0]), [500]);
+    // How many fit into one run depends on how fast this machine is at the moment.
+    let runs = pipeline.counts("slow").executions - before;
+    assert!(runs <= 4, "six requests and the first in {runs} runs");
 }
 
 #[tokio::test(flavor = "multi_thread")]
