@@ -33,9 +33,20 @@ where
     K::DynamicType: Default,
 {
     let kind = K::kind(&K::DynamicType::default()).into_owned();
-    let mut before = namespace.of::<K>(service).await;
-    assert_eq!(before.len(), 1, "{kind}: {before:?}");
-    let before = before.remove(0);
+    // What is on its way out already does not count.
+    let living = || async {
+        let mut found = namespace.of::<K>(service).await;
+        found.retain(|object| object.meta().deletion_timestamp.is_none());
+        found
+    };
+    let before = eventually(&format!("there is one {kind}"), seconds(60), || async {
+        let mut found = living().await;
+        match found.len() {
+            1 => Ok(found.remove(0)),
+            count => Err(format!("there are {count}")),
+        }
+    })
+    .await;
     let name = before.meta().name.clone().unwrap();
     namespace
         .api::<K>()
@@ -43,12 +54,10 @@ where
         .await
         .unwrap();
     eventually(&format!("the {kind} is back"), seconds(60), || async {
-        let found = namespace.of::<K>(service).await;
+        let found = living().await;
         found
             .into_iter()
-            .find(|object| {
-                object.meta().uid != before.meta().uid && object.meta().deletion_timestamp.is_none()
-            })
+            .find(|object| object.meta().uid != before.meta().uid)
             .ok_or_else(|| "it is not there".to_owned())
     })
     .await
