@@ -1,24 +1,19 @@
-"""The KServe SDK's clients against the server. Optional: `run.py --kserve`."""
+"""The KServe SDK's clients against the server: `run.py --kserve`."""
 
 import asyncio
 
 import numpy as np
 import pytest
-
-pytestmark = pytest.mark.kserve
+from kserve import InferenceGRPCClient, InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
 
 def request(binary: bool, model: str = "identity_fp32"):
-    from kserve import InferInput, InferRequest
-
     entry = InferInput(name="X", shape=[1, 3], datatype="FP32")
     entry.set_data_from_numpy(np.array([[1.5, -2, 3]], np.float32), binary_data=binary)
     return InferRequest(model_name=model, infer_inputs=[entry], request_id="k-1")
 
 
 async def rest(server, call):
-    from kserve import InferenceRESTClient, RESTConfig
-
     client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=30))
     try:
         return await call(client, f"http://{server.http}")
@@ -40,8 +35,6 @@ def test_inference_over_rest(server, binary):
 
 
 def test_non_finite_values_over_rest(server):
-    from kserve import InferInput, InferRequest
-
     async def call(client, url):
         entry = InferInput(name="X", shape=[1, 3], datatype="FP32", data=["NaN", "-Infinity", 1])
         return await client.infer(url, InferRequest(model_name="identity_fp32", infer_inputs=[entry]), model_name="identity_fp32")
@@ -57,8 +50,6 @@ def test_an_error_keeps_its_text_over_rest(server):
 
 
 def test_everything_over_grpc(server):
-    from kserve import InferenceGRPCClient
-
     async def run():
         client = InferenceGRPCClient(server.grpc)
         try:
