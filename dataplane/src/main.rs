@@ -13,7 +13,10 @@ use serin_dataplane::{serve, telemetry};
 
 fn main() -> ExitCode {
     if let Err(error) = silence_runtime() {
-        let _ = writeln!(std::io::stderr(), "serin-dataplane: cannot start itself anew: {error}");
+        let _ = writeln!(
+            std::io::stderr(),
+            "serin-dataplane: cannot start itself anew: {error}"
+        );
     }
     let cli = Cli::parse();
     match run(&cli) {

@@ -28,6 +28,25 @@ impl Answer {
     }
 }
 
+/// A process of a pod, as its node sees it.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Its number on the node.
+    pub pid: i32,
+    /// The program's name, at most 15 bytes of it.
+    pub name: String,
+    /// The user it runs as.
+    pub user: u32,
+    /// Its effective capabilities, a hexadecimal mask.
+    pub effective_capabilities: String,
+    /// It can never gain privileges.
+    pub no_new_privileges: bool,
+    /// A filter of system calls is in force.
+    pub seccomp_filter: bool,
+    /// Its root file system is mounted read-only.
+    pub root_read_only: bool,
+}
+
 /// What became of a constant load so far.
 #[derive(Serialize, Deserialize, Clone, Debug, Default)]
 pub struct LoadReport {

@@ -96,11 +96,8 @@ fn binary(variable: &str, name: &str) -> PathBuf {
 /// The client of this very build: it lies beside the folder of the test program.
 fn client() -> PathBuf {
     let test = env::current_exe().expect("a running program has a path");
-    let path = test
-        .ancestors()
-        .nth(2)
-        .unwrap_or(&test)
-        .join("serin-e2e-client");
+    let profile = test.ancestors().nth(2).unwrap_or(&test);
+    let path = profile.join("serin-e2e-client");
     assert!(
         path.is_file(),
         "{} is not there: build it with `cargo build -p serin-e2e --bins`",
@@ -130,9 +127,8 @@ fn runtime() -> PathBuf {
     })
 }
 
+/// Where cargo puts what it builds: the test program is `<there>/debug/deps/<name>`.
 fn target_directory() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-        PathBuf::from,
-    )
+    let test = env::current_exe().expect("a running program has a path");
+    test.ancestors().nth(3).unwrap_or(&test).to_owned()
 }

@@ -16,6 +16,7 @@ pub mod client_pod;
 pub mod examples;
 mod images;
 pub mod namespace;
+pub mod node;
 pub mod program;
 pub mod service;
 pub mod wait;

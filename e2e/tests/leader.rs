@@ -9,10 +9,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
 use kube::api::{DeleteParams, ListParams};
-use serde_json::json;
 use serin_e2e::audit::AuditMark;
 use serin_e2e::world::OPERATOR_NAMESPACE;
-use serin_e2e::{TestNamespace, eventually, examples, seconds, world};
+use serin_e2e::{TestNamespace, eventually, examples, node, seconds, world};
 
 /// The longest that nobody may act.
 const TAKEOVER: std::time::Duration = seconds(20);
@@ -33,26 +32,10 @@ async fn holder(leases: &Api<Lease>) -> Result<String, String> {
     }
 }
 
-/// A pod that may kill other pods' processes: it sees the node's.
-fn killer(image: &str, victim: &str) -> serde_json::Value {
-    json!({
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "killer"},
-        "spec": {
-            "hostPID": true,
-            "restartPolicy": "Never",
-            "containers": [{
-                "name": "killer", "image": image, "args": ["kill", victim],
-                "securityContext": {"runAsUser": 0, "privileged": true}
-            }]
-        }
-    })
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn another_takes_over_from_a_killed_leader_and_creates_nothing_twice() {
     let world = world();
     let namespace = TestNamespace::new(world, "leader").await;
-    let privileged = TestNamespace::with_level(world, "killer", "privileged").await;
     let leases: Api<Lease> = Api::namespaced(namespace.client.clone(), OPERATOR_NAMESPACE);
     let operators: Api<Pod> = Api::namespaced(namespace.client.clone(), OPERATOR_NAMESPACE);
     namespace.apply_model("iris");
@@ -81,19 +64,8 @@ async fn another_takes_over_from_a_killed_leader_and_creates_nothing_twice() {
 
     // In the middle of work: the leader dies with objects half made.
     namespace.apply(&service(1));
-    privileged.apply(&killer(
-        world.client_image(),
-        leader.metadata.uid.as_deref().unwrap(),
-    ));
-    let killed = eventually("the leader is killed", seconds(30), || async {
-        let pod = privileged.api::<Pod>().get("killer").await.unwrap();
-        match pod.status.and_then(|status| status.phase).as_deref() {
-            Some("Succeeded") => Ok(Instant::now()),
-            Some("Failed") => panic!("{}", privileged.kubectl(&["logs", "killer"]).stdout),
-            other => Err(format!("the killer is {other:?}")),
-        }
-    })
-    .await;
+    node::kill(&leader).await;
+    let killed = Instant::now();
     // Its container would start again under the same name; another operator is to take over.
     operators
         .delete(

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::{Pod, Service};
 use serde_json::Value;
 use serin_e2e::answers::Answer;
 use serin_e2e::examples::{self, output};
-use serin_e2e::{ClientPod, TestNamespace, eventually, seconds, world};
+use serin_e2e::{ClientPod, TestNamespace, eventually, node, seconds, world};
 
 /// The answer says what the example promises, to the precision of its numbers.
 fn assert_predicts(answer: &Answer, expected: &Value) {
@@ -108,9 +108,22 @@ async fn a_pod_is_restricted_and_its_deployment_gives_no_warning() {
         assert_eq!(context["allowPrivilegeEscalation"], false, "{context}");
     }
     assert_eq!(pod["status"]["containerStatuses"][0]["restartCount"], 0);
-    // Since Kubernetes 1.33 the node says as whom the process really runs.
-    let user = &pod["status"]["containerStatuses"][0]["user"]["linux"]["uid"];
-    assert_ne!(*user, 0, "the process runs as root");
+
+    // What was asked for is what the kernel enforces.
+    let processes = node::processes(&namespace.pods_of("iris").await[0]).await;
+    for process in &processes {
+        assert_eq!(process.user, 65532, "{process:?}");
+        assert_eq!(
+            process.effective_capabilities,
+            "0".repeat(16),
+            "{process:?}"
+        );
+        assert!(
+            process.no_new_privileges && process.seccomp_filter,
+            "{process:?}"
+        );
+        assert!(process.root_read_only, "{process:?}");
+    }
 
     // The API server would warn whoever creates the same again in this namespace.
     let deployments = namespace.deployments_of("iris").await;

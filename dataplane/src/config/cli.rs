@@ -78,7 +78,12 @@ pub struct Cli {
 
     /// Which log lines to write: a level, or `target=level` pairs; `serin::access=debug` adds a
     /// line for each answer
-    #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info,ort=warn")]
+    #[arg(
+        long,
+        value_name = "FILTER",
+        env = "RUST_LOG",
+        default_value = "info,ort=warn"
+    )]
     pub log: String,
 
     /// How log lines look

@@ -41,9 +41,7 @@ pub struct Parts<S> {
 ///
 /// # Errors
 /// When the embedded descriptions cannot be read, which a test rules out.
-pub fn routes<S: Serve>(
-    parts: Parts<S>,
-) -> Result<Routes, tonic_reflection::server::Error> {
+pub fn routes<S: Serve>(parts: Parts<S>) -> Result<Routes, tonic_reflection::server::Error> {
     let message_bytes = parts.limits.body_bytes;
     let health = health::server(parts.lifecycle.clone());
     let inference = proto::grpc_inference_service_server::GrpcInferenceServiceServer::new(

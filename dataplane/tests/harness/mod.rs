@@ -1,5 +1,9 @@
 //! A server over a made-up model set, and a client that says exactly the bytes it is told to.
-#![allow(clippy::expect_used, clippy::panic, reason = "failing is what a test does")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "failing is what a test does"
+)]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use std::sync::Arc;

@@ -158,7 +158,9 @@ fn refuse_other_lists(
             let right = own.map_or("raw_input_contents", |(right, _, _)| right);
             Err(bad(
                 "unsupported_contents",
-                format!("input '{name}': {datatype} elements do not belong into {list}, send them in {right}"),
+                format!(
+                    "input '{name}': {datatype} elements do not belong into {list}, send them in {right}"
+                ),
             ))
         }
     }

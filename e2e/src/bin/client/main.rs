@@ -3,8 +3,8 @@
 #![forbid(unsafe_code)]
 
 mod connection;
-mod kill;
 mod load;
+mod pod;
 mod send;
 
 use std::process::ExitCode;
@@ -27,7 +27,9 @@ enum Command {
     /// Sends requests on keep-alive connections until standard input is closed.
     Load(load::Arguments),
     /// SIGKILLs the processes of a pod of this node. Needs the node's process IDs and root.
-    Kill(kill::Arguments),
+    Kill(pod::Arguments),
+    /// Prints what the processes of a pod of this node may do. Needs the same.
+    Inspect(pod::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -45,7 +47,8 @@ fn main() -> ExitCode {
             Command::Idle => idle().await,
             Command::Send(arguments) => send::run(arguments).await,
             Command::Load(arguments) => load::run(arguments).await,
-            Command::Kill(arguments) => kill::run(&arguments),
+            Command::Kill(arguments) => pod::kill(&arguments),
+            Command::Inspect(arguments) => pod::inspect(&arguments),
         }
     });
     // A thread that waits for standard input must not hold up the end.
