@@ -406,3 +406,14 @@ async fn the_admin_port_says_why_a_pod_is_not_ready() {
     assert_eq!(status["message"], "the server is stopping");
     assert_refused(&admin.get("/v2/models/echo").await, 404, "not_found");
 }
+
+#[tokio::test]
+async fn an_unknown_grpc_method_is_told_by_grpcs_own_status() {
+    let server = start(&options()).await;
+    let mut client = server.client().await;
+    let headers = "Content-Type: application/grpc\r\n";
+    let answer = client.request("POST", "/no.Such/Method", headers, "").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.header("grpc-status"), Some("12"));
+    assert_eq!(answer.header("content-type"), Some("application/grpc"));
+}

@@ -73,12 +73,25 @@ async fn unknown_path<S: Serve>(
     State(app): State<Arc<App<S>>>,
     request: Request,
 ) -> Response<Body> {
+    if is_grpc(&request) {
+        app.metrics.http_request("_unknown", 200);
+        return tonic::Status::unimplemented("no such service or method").into_http();
+    }
     let fault = Fault::new(
         FaultKind::NotFound,
         "not_found",
         format!("no such path: {}", shown(request.uri().path())),
     );
     refuse(&app, "_unknown", &fault, request)
+}
+
+/// gRPC tells unknown methods by its own status, on a port that serves both as well.
+fn is_grpc(request: &Request) -> bool {
+    let content_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .map(HeaderValue::as_bytes);
+    content_type.is_some_and(|value| value.starts_with(b"application/grpc"))
 }
 
 /// OPTIONS on a known path, or a method it does not have. axum adds `Allow`.
