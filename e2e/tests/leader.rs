@@ -3,18 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::time::SystemTime;
 
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::Api;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::ListParams;
 use serin_e2e::audit::AuditMark;
 use serin_e2e::world::OPERATOR_NAMESPACE;
 use serin_e2e::{TestNamespace, eventually, examples, node, seconds, world};
 
 /// The longest that nobody may act.
 const TAKEOVER: std::time::Duration = seconds(20);
+/// Seconds that the killed leader stays down.
+const DOWN: u64 = 25;
 
 async fn holder(leases: &Api<Lease>) -> Result<String, String> {
     let found = leases
@@ -62,28 +64,21 @@ async fn another_takes_over_from_a_killed_leader_and_creates_nothing_twice() {
         })
         .unwrap_or_else(|| panic!("no operator is called {before}"));
 
-    // In the middle of work: the leader dies with objects half made.
+    // In the middle of work the leader dies with objects half made, and is not let up again: its
+    // container would start under the same name, and another operator is to take over.
     namespace.apply(&service(1));
-    node::kill(&leader).await;
-    let killed = Instant::now();
-    // Its container would start again under the same name; another operator is to take over.
-    operators
-        .delete(
-            leader.metadata.name.as_deref().unwrap(),
-            &DeleteParams::default().grace_period(0),
-        )
-        .await
-        .unwrap();
-    namespace.apply(&service(2));
-
-    eventually("another leads", TAKEOVER, || async {
+    let killed = tokio::spawn(async move { node::kill(&leader, DOWN).await });
+    let taken_over = eventually("another leads", seconds(60), || async {
         match holder(&leases).await? {
             same if same == before => Err(format!("still {same}")),
-            other => Ok(other),
+            _ => Ok(SystemTime::now()),
         }
     })
     .await;
-    println!("another led {:?} after the kill", killed.elapsed());
+    namespace.apply(&service(2));
+    let gap = taken_over.duration_since(killed.await.unwrap()).unwrap();
+    println!("another led {gap:?} after the kill");
+    assert!(gap < TAKEOVER, "nobody acted for {gap:?}");
     for name in ["iris-0", "iris-1", "iris-2"] {
         namespace.ready(name, seconds(90)).await;
         let deployments = namespace.deployments_of(name).await;
@@ -106,7 +101,7 @@ async fn another_takes_over_from_a_killed_leader_and_creates_nothing_twice() {
         assert!(created.values().all(|times| *times == 1), "{created:#?}");
     }
     // Both are there again for whoever comes next.
-    eventually("two operators are ready", seconds(60), || async {
+    eventually("two operators are ready", seconds(120), || async {
         let ready = world.kubectl(&[
             "--namespace",
             OPERATOR_NAMESPACE,
