@@ -394,3 +394,15 @@ pub fn fp32(name: &str, values: &[f32]) -> Tensor {
         ),
     }
 }
+
+/// Nothing panicked, nothing was answered by a 5xx but what is not offered at all.
+pub async fn assert_no_defect(client: &mut Client) {
+    let metrics = client.get("/metrics").await;
+    let bad = |line: &&str| {
+        line.starts_with("serin_requests_total")
+            && line.contains("code=\"5")
+            && !line.contains("code=\"501\"")
+    };
+    assert_eq!(metrics.text().lines().find(bad), None);
+    assert!(metrics.text().contains("serin_panics_total 0\n"));
+}
