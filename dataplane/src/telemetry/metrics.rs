@@ -28,7 +28,6 @@ pub const UNKNOWN_MODEL: &str = "_unknown";
 struct BuildLabels {
     version: &'static str,
     commit: &'static str,
-    ort: String,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -42,7 +41,6 @@ pub struct Metrics {
     models: HashMap<String, HashMap<String, Arc<ModelMetrics>>>,
     unknown: Arc<ModelMetrics>,
     http: Family<HttpLabels, Counter>,
-    build: Family<BuildLabels, Gauge>,
     /// Open connections on the serving ports.
     pub connections: Gauge,
     /// Requests that panicked and were answered 500.
@@ -55,14 +53,16 @@ impl Metrics {
     pub fn new(models: impl IntoIterator<Item = (String, String)>) -> Self {
         let mut registry = Registry::default();
         let build = Family::<BuildLabels, Gauge>::default();
+        build
+            .get_or_create(&BuildLabels {
+                version: env!("CARGO_PKG_VERSION"),
+                commit: option_env!("SERIN_COMMIT").unwrap_or("unknown"),
+            })
+            .set(1);
         let http = Family::default();
         let connections = Gauge::default();
         let panics = Counter::default();
-        registry.register(
-            "serin_build_info",
-            "What this binary is; always 1",
-            build.clone(),
-        );
+        registry.register("serin_build_info", "What this binary is; always 1", build);
         registry.register(
             "serin_http_requests",
             "Finished HTTP requests that are no inference",
@@ -99,17 +99,14 @@ impl Metrics {
             let metrics = Arc::new(families.listed(&name, &version));
             by_name.entry(name).or_default().insert(version, metrics);
         }
-        let metrics = Self {
+        Self {
             models: by_name,
             unknown,
             http,
-            build,
             connections,
             panics,
             registry,
-        };
-        metrics.set_build("");
-        metrics
+        }
     }
 
     /// The handles of a configured model; those of `_unknown` otherwise. Without a version, those
@@ -123,18 +120,6 @@ impl Metrics {
                 None => versions.values().next(),
             })
             .unwrap_or(&self.unknown)
-    }
-
-    /// Says which ONNX Runtime is in use, once that is known.
-    pub fn set_build(&self, ort: &str) {
-        self.build.clear();
-        self.build
-            .get_or_create(&BuildLabels {
-                version: env!("CARGO_PKG_VERSION"),
-                commit: option_env!("SERIN_COMMIT").unwrap_or("unknown"),
-                ort: ort.to_owned(),
-            })
-            .set(1);
     }
 
     /// Counts a finished HTTP request that is no inference; `route` is a path template.
