@@ -9,9 +9,13 @@ import zlib
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from serving import REPOSITORY
+
 TIMEOUT_S = 30
-# What must never be in an error body: this machine's folders, Rust's and C++'s source places, stacks.
-LEAKS = re.compile(r"/root|/home|/work|/usr/|/tmp/|\.rs:\d|\.cc:\d|\.cpp:\d|panicked|Traceback|stack backtrace")
+# What must never be in an error body: folders of the machine, places in Rust's and C++'s sources, stacks.
+LEAKS = re.compile(
+    re.escape(str(REPOSITORY)) + r"|/(root|home|usr|tmp|var|etc|opt)/|\.rs:\d|\.cc:\d|\.cpp:\d|panicked|Traceback|stack backtrace"
+)
 COMPRESS = {None: bytes, "gzip": gzip.compress, "deflate": zlib.compress}
 DECOMPRESS = {None: bytes, "gzip": gzip.decompress, "deflate": zlib.decompress}
 
