@@ -1,7 +1,6 @@
 //! What every test finds in the cluster: the images, and the operator installed from the chart.
 
 use std::fs::File;
-use std::path::Path;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -63,26 +62,33 @@ impl World {
         let reached = self.kubectl(&["get", "--raw", "/readyz"]);
         assert!(reached.success, "{}; {CURE}", reached.stderr);
         self.remove_leftovers();
-        let chart = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/serin");
         let manifest = format!(
             "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {OPERATOR_NAMESPACE}\n  labels:\n    \
              pod-security.kubernetes.io/enforce: restricted\n    pod-security.kubernetes.io/warn: restricted\n"
         );
         self.kubectl_with(&["apply", "--filename", "-"], &manifest, CALL)
             .expect_success();
+        self.upgrade(&[]);
+    }
+
+    /// Installs the chart, or changes its values: those of every test, then these.
+    ///
+    /// # Panics
+    /// When the operators do not become ready, or the API server warns.
+    pub fn upgrade(&self, values: &[&str]) {
         let mut helm = self.cluster.command("helm");
         helm.args(["upgrade", "--install", OPERATOR_NAME])
-            .arg(chart)
-            .args([
-                "--namespace",
-                OPERATOR_NAMESPACE,
-                "--wait",
-                "--timeout",
-                "120s",
-            ])
-            .args(["--set", "replicas=2", "--set", "operator.logFormat=text"]);
+            .arg(crate::chart::folder())
+            .args(["--namespace", OPERATOR_NAMESPACE])
+            .args(["--wait", "--timeout", "120s"])
+            .args(["--set", "replicas=2"])
+            .args(["--set", "operator.logFormat=text"]);
         for (name, value) in self.images.chart_values() {
             helm.args(["--set-string", &format!("{name}={value}")]);
+        }
+        for value in values {
+            // The last of one kind wins, and this kind wins over `--set`.
+            helm.args(["--set-string", value]);
         }
         let installed = program::run(helm, "", INSTALL);
         if !installed.success {
@@ -90,11 +96,7 @@ impl World {
             let logs = self.operator_log(None);
             panic!("{}\n{}\n{logs}", installed.stderr, pods.stdout);
         }
-        assert!(
-            !installed.stderr.to_lowercase().contains("warning"),
-            "the API server warns about the chart: {}",
-            installed.stderr
-        );
+        assert_eq!(installed.stderr, "", "helm or the API server warns");
     }
 
     /// Ends what a run that was killed left behind.
