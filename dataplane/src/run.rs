@@ -79,7 +79,11 @@ pub async fn serve(
     let stop = tokio::select! {
         loaded = load_all(&registry, &loader, &lifecycle) => {
             loaded?;
-            lifecycle.advance(Phase::Ready);
+            // One of several models may have failed for good: the others answer, and the process
+            // as a whole is not ready.
+            if registry.states().iter().all(|model| model.ready) {
+                lifecycle.advance(Phase::Ready);
+            }
             asked.reached(Stop::Gently).await;
             asked.current()
         }

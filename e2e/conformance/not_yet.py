@@ -8,7 +8,6 @@ REPOSITORY = "the repository interface is not implemented"
 CLASSIFICATION = "the classification extension is not implemented"
 CODING = "bodies compressed with gzip or deflate are not read, and answers are not compressed"
 GRPC_DEFLATE = "gRPC messages compressed with deflate are not read"
-GRPC_READY = "BUG: beside a model that cannot load, gRPC says ready where REST says not"
 PATH = "BUG: the address of a model file that cannot load is told to callers"
 DESCRIPTION = "the OpenAPI description is not implemented"
 
@@ -60,8 +59,6 @@ NOT_YET = {
     "test_table5.py::test_row_13_the_header_length_counts_uncompressed_bytes[gzip]": CODING,
     "test_table5.py::test_row_13_the_header_length_counts_uncompressed_bytes[deflate]": CODING,
     "test_triton_grpc_infer.py::test_every_datatype_is_echoed[*-deflate-*]": GRPC_DEFLATE,
-    "test_table5.py::test_row_04_readiness_is_real_and_says_why_not": GRPC_READY,
-    "test_grpc_health_reflection.py::test_a_server_whose_models_cannot_load_lives_and_does_not_serve": GRPC_READY,
     "test_error_matrix.py::test_a_model_that_could_not_load_is_503_beside_one_that_serves": PATH,
 }
 
