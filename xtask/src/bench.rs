@@ -46,10 +46,7 @@ pub struct Args {
 pub fn run(args: &Args) -> Result {
     let mut report = Report::default();
     report.begin("bench");
-    report.step("build for release", || {
-        build::release(&["serin", "serin-dataplane", "serin-operator"])
-    })?;
-    report.step("build the bare server", || build::release(&["serin-bench"]))?;
+    report.step("build for release", || build::release(&["serin-bench"]))?;
     report.step("install ONNX Runtime", || {
         runtime::install(&build::released("serin"))
     })?;

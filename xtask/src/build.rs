@@ -31,11 +31,14 @@ fn target() -> PathBuf {
     )
 }
 
-/// Builds the given packages' programs for release.
-pub fn release(packages: &[&str]) -> Result {
+/// What every release build makes. Of a part of it the shared crates would be compiled again, with fewer features.
+const PROGRAMS: [&str; 3] = ["serin", "serin-dataplane", "serin-operator"];
+
+/// Builds Serin's programs for release, and those of the given packages.
+pub fn release(more: &[&str]) -> Result {
     let mut cargo = cargo();
     cargo.args(["build", "--release"]);
-    for package in packages {
+    for package in PROGRAMS.iter().chain(more) {
         cargo.args(["--package", package]);
     }
     process::stream(&mut cargo, BUILD)

@@ -128,7 +128,7 @@ fn run(task: Task) -> Result<ExitCode> {
 fn attempt(args: &TryArgs) -> Result {
     let mut report = report::Report::default();
     report.begin("try");
-    report.step("build serin", || build::release(&["serin"]))?;
+    report.step("build for release", || build::release(&[]))?;
     let serin = build::released("serin");
     report.step("install ONNX Runtime", || setup::runtime::install(&serin))?;
     report.step("serve the iris example", || {
