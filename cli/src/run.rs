@@ -13,7 +13,6 @@ use std::time::Duration;
 use serin_crds::manifest::load;
 use serin_dataplane::config::Options;
 use serin_dataplane::engine::onnx::{Runtime, RuntimeError as EngineError};
-use serin_dataplane::lifecycle::Phase;
 use serin_dataplane::pipeline::Serve;
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::telemetry::logging::{self, LogFormat};
@@ -62,7 +61,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         let shutdown = Shutdown::on_signals().map_err(Failure::Threads)?;
         let config = plan.config.clone();
         let announcing = |running: Running| {
-            tokio::spawn(announce_once_ready(running, plan));
+            tokio::spawn(announce_once_settled(running, plan));
         };
         serve(options, config, shutdown, announcing)
             .await
@@ -109,11 +108,10 @@ fn model_cache() -> Result<PathBuf, Failure> {
     Ok(serin.join("models"))
 }
 
-async fn announce_once_ready(running: Running, plan: Plan) {
-    let mut phase = running.phase.clone();
-    match phase.wait_for(|phase| *phase >= Phase::Ready).await {
-        Ok(phase) if *phase == Phase::Ready => {}
-        _ => return,
+async fn announce_once_settled(mut running: Running, plan: Plan) {
+    // The sender goes when serving ends.
+    if running.settled.wait_for(|settled| *settled).await.is_err() {
+        return;
     }
     let bodies: Vec<Option<Body>> = plan
         .config

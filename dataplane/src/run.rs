@@ -26,6 +26,8 @@ pub struct Running {
     pub admin_addr: SocketAddr,
     /// Where the process stands.
     pub phase: watch::Receiver<Phase>,
+    /// Becomes true once every model either answers or never will.
+    pub settled: watch::Receiver<bool>,
     /// The models.
     pub pipeline: Arc<Pipeline>,
 }
@@ -66,11 +68,13 @@ pub async fn serve(
         lifecycle: lifecycle.clone(),
     };
     let server = Server::start(&options, parts).await?;
+    let (settle, settled) = watch::channel(false);
     started(Running {
         http_addr: server.http_addr,
         grpc_addr: server.grpc_addr,
         admin_addr: server.admin_addr,
         phase: lifecycle.subscribe(),
+        settled,
         pipeline,
     });
     lifecycle.advance(Phase::Loading);
@@ -84,6 +88,7 @@ pub async fn serve(
             if registry.states().iter().all(|model| model.ready) {
                 lifecycle.advance(Phase::Ready);
             }
+            settle.send_replace(true);
             asked.reached(Stop::Gently).await;
             asked.current()
         }
