@@ -8,7 +8,6 @@ REPOSITORY = "the repository interface is not implemented"
 CLASSIFICATION = "the classification extension is not implemented"
 CODING = "bodies compressed with gzip or deflate are not read, and answers are not compressed"
 GRPC_DEFLATE = "gRPC messages compressed with deflate are not read"
-PATH = "BUG: the address of a model file that cannot load is told to callers"
 DESCRIPTION = "the OpenAPI description is not implemented"
 
 # File and test -> why it fails. A test without brackets means all its parameters; in brackets `*` stands for anything.
@@ -59,7 +58,6 @@ NOT_YET = {
     "test_table5.py::test_row_13_the_header_length_counts_uncompressed_bytes[gzip]": CODING,
     "test_table5.py::test_row_13_the_header_length_counts_uncompressed_bytes[deflate]": CODING,
     "test_triton_grpc_infer.py::test_every_datatype_is_echoed[*-deflate-*]": GRPC_DEFLATE,
-    "test_error_matrix.py::test_a_model_that_could_not_load_is_503_beside_one_that_serves": PATH,
 }
 
 

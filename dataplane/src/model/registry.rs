@@ -60,7 +60,13 @@ impl Registry {
         let slot = self.slot(model)?;
         slot.loaded.get().ok_or_else(|| {
             let state = slot.state();
-            let reason = state.reason.unwrap_or_else(|| "loading".to_owned());
+            // Why is for those who run the service, where it stands in status, health and log: a
+            // reason may name places that are no business of callers.
+            let reason = if state.failed {
+                "it could not be loaded"
+            } else {
+                "it is being loaded"
+            };
             let message = format!(
                 "model '{}' version '{}' is not ready: {reason}",
                 slot.config.name, slot.config.version
