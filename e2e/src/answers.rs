@@ -35,6 +35,8 @@ pub struct Process {
     pub pid: i32,
     /// The program's name, at most 15 bytes of it.
     pub name: String,
+    /// Memory it holds, in KiB.
+    pub resident_kib: u64,
     /// The user it runs as.
     pub user: u32,
     /// Its effective capabilities, a hexadecimal mask.
@@ -54,7 +56,7 @@ pub struct LoadReport {
     pub requests: u64,
     /// Those that did not end in a prediction.
     pub failed: u64,
-    /// Why, for the first [`KEPT_FAILURES`].
+    /// Why, for the first few.
     pub failures: Vec<String>,
     /// Connections opened.
     pub connections: u64,

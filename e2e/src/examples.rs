@@ -22,20 +22,47 @@ pub fn text(name: &str) -> String {
 }
 
 /// A request of the iris example and the answer it must get: `setosa` or `three-flowers`.
+///
+/// # Panics
+/// When there is none of that name.
 pub fn iris_request(name: &str) -> (String, Value) {
-    let expected = text(&format!("iris/requests/{name}.expected.json"));
-    let expected = serde_json::from_str(&expected).expect("the expected answer is JSON");
-    (text(&format!("iris/requests/{name}.json")), expected)
+    request("iris", name)
 }
 
-/// An output of an answer, by name.
-pub fn output<'a>(answer: &'a Value, name: &str) -> &'a Value {
-    answer["outputs"]
-        .as_array()
+/// A request of an example and the answer it must get.
+///
+/// # Panics
+/// When there is none of that name.
+pub fn request(example: &str, name: &str) -> (String, Value) {
+    let expected = text(&format!("{example}/requests/{name}.expected.json"));
+    let expected = serde_json::from_str(&expected).expect("the expected answer is JSON");
+    (text(&format!("{example}/requests/{name}.json")), expected)
+}
+
+/// Names of the examples, and of the requests of each.
+///
+/// # Panics
+/// When the folder cannot be read.
+pub fn all() -> Vec<(String, Vec<String>)> {
+    let names = |folder: &Path| -> Vec<String> {
+        let entries = fs::read_dir(folder).expect("a folder that can be read");
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let mut names: Vec<_> = names.collect();
+        names.sort();
+        names
+    };
+    names(&path(""))
         .into_iter()
-        .flatten()
-        .find(|output| output["name"] == name)
-        .unwrap_or(&Value::Null)
+        .filter(|example| path(example).join("inferenceservice.yaml").is_file())
+        .map(|example| {
+            let requests = names(&path(&example).join("requests"))
+                .iter()
+                .filter_map(|file| file.strip_suffix(".expected.json"))
+                .map(str::to_owned)
+                .collect();
+            (example, requests)
+        })
+        .collect()
 }
 
 /// The manifest of the iris example's service as a value, for changes: `iris` or `iris/v2`.

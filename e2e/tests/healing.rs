@@ -9,14 +9,15 @@ use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
-use kube::Resource;
 use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use serin_crds::{ConditionType, Reason};
 use serin_e2e::audit::AuditMark;
 use serin_e2e::service::Wanted;
-use serin_e2e::{ClientPod, TestNamespace, eventually, examples, seconds, world};
+use serin_e2e::world::OPERATOR_NAMESPACE;
+use serin_e2e::{ClientPod, TestNamespace, eventually, examples, node, seconds, world};
 
 async fn iris(theme: &str) -> TestNamespace {
     let namespace = TestNamespace::new(world(), theme).await;
@@ -188,6 +189,58 @@ async fn an_autoscaler_that_is_deleted_or_edited_is_restored() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_deleted_and_created_again_at_once_is_a_new_one() {
+    let namespace = iris("again").await;
+    let before = namespace.service("iris").await.metadata.uid;
+    namespace
+        .kubectl(&["delete", "sis/iris", "--wait=false"])
+        .expect_success();
+    namespace.apply(&examples::iris_service("iris"));
+    let service = namespace.ready("iris", seconds(120)).await;
+    assert_ne!(service.metadata.uid, before);
+
+    // The collector of garbage takes what belonged to the first; what is there in the end is the second's.
+    eventually("everything is the new service's", seconds(90), || async {
+        let mut owners = Vec::new();
+        for meta in [
+            namespace
+                .of::<Deployment>("iris")
+                .await
+                .into_iter()
+                .map(|d| d.metadata)
+                .collect::<Vec<_>>(),
+            namespace
+                .of::<Service>("iris")
+                .await
+                .into_iter()
+                .map(|s| s.metadata)
+                .collect(),
+            namespace
+                .of::<ConfigMap>("iris")
+                .await
+                .into_iter()
+                .map(|c| c.metadata)
+                .collect(),
+        ] {
+            match &meta[..] {
+                [one] => owners.extend(one.owner_references.clone().unwrap_or_default()),
+                _ => return Err(format!("{} of a kind", meta.len())),
+            }
+        }
+        let new = owners.iter().all(|owner| {
+            owner.controller == Some(true) && Some(&owner.uid) == service.metadata.uid.as_ref()
+        });
+        (owners.len() == 3 && new)
+            .then_some(())
+            .ok_or(format!("{owners:?}"))
+    })
+    .await;
+    namespace.ready("iris", seconds(60)).await;
+    let client = ClientPod::start(&namespace);
+    answers(&client, "its second creation").await;
+}
+
 /// Every object of Serin's in the namespace, with its version.
 async fn versions(namespace: &TestNamespace) -> BTreeMap<String, String> {
     async fn of<K>(namespace: &TestNamespace, found: &mut BTreeMap<String, String>)
@@ -260,4 +313,13 @@ async fn an_operator_that_has_converged_writes_nothing_for_a_minute() {
         assert!(writes.is_empty(), "{writes:#?}");
     }
     assert_eq!(versions(&namespace).await, before);
+
+    // Idle it is small, too, whichever of the two leads.
+    let operators: Api<Pod> = Api::namespaced(namespace.client.clone(), OPERATOR_NAMESPACE);
+    for pod in operators.list(&Default::default()).await.unwrap() {
+        for process in node::processes(&pod).await {
+            println!("{} holds {} KiB", process.name, process.resident_kib);
+            assert!(process.resident_kib < 32 * 1024, "{process:?}");
+        }
+    }
 }

@@ -22,6 +22,13 @@ static METRICS_API: RwLock<()> = RwLock::const_new(());
 
 const METRICS_SERVICE: &str = "v1beta1.metrics.k8s.io";
 
+/// Stopped, because the user said so.
+const SUSPENDED: Wanted = Wanted {
+    type_: ConditionType::Ready,
+    status: "False",
+    reason: Some(Reason::Suspended),
+};
+
 async fn iris(theme: &str, fields: Value) -> TestNamespace {
     let namespace = TestNamespace::new(world(), theme).await;
     namespace.apply_model("iris");
@@ -93,6 +100,16 @@ async fn kubectl_scales_suspends_resumes_and_deletes_without_a_trace() {
     let service = namespace.ready("iris", seconds(60)).await;
     assert_eq!(status_of(&service).replicas, Some(3));
 
+    namespace
+        .kubectl(&["scale", "sis/iris", "--replicas=0"])
+        .expect_success();
+    pods(&namespace, 0, seconds(90)).await;
+    namespace.reaches("iris", &SUSPENDED, seconds(30)).await;
+    namespace
+        .kubectl(&["scale", "sis/iris", "--replicas=3"])
+        .expect_success();
+    namespace.ready("iris", seconds(90)).await;
+
     let suspend = |value: bool| {
         let patch = json!({"spec": {"suspend": value}}).to_string();
         namespace
@@ -101,12 +118,7 @@ async fn kubectl_scales_suspends_resumes_and_deletes_without_a_trace() {
     };
     suspend(true);
     pods(&namespace, 0, seconds(90)).await;
-    let wanted = Wanted {
-        type_: ConditionType::Ready,
-        status: "False",
-        reason: Some(Reason::Suspended),
-    };
-    let (service, ready) = namespace.reaches("iris", &wanted, seconds(30)).await;
+    let (service, ready) = namespace.reaches("iris", &SUSPENDED, seconds(30)).await;
     assert!(ready.message.contains("suspend"), "{}", ready.message);
     for (type_, status) in [
         (ConditionType::Available, "False"),
@@ -168,6 +180,24 @@ async fn an_autoscaler_grows_under_load_and_shrinks_after_it() {
     pods(&namespace, 1, seconds(150)).await;
     let service = namespace.ready("iris", seconds(30)).await;
     assert_eq!(status_of(&service).autoscaling.unwrap().current, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_autoscaled_service_can_be_suspended_and_resumed() {
+    let _metrics = METRICS_API.read().await;
+    let mut fields = autoscaled(2, 3, 90, 3600);
+    let namespace = iris("hpa-suspend", fields.clone()).await;
+    namespace.ready("iris", seconds(90)).await;
+
+    fields["suspend"] = true.into();
+    namespace.apply(&examples::iris_with(&fields));
+    pods(&namespace, 0, seconds(90)).await;
+    namespace.reaches("iris", &SUSPENDED, seconds(30)).await;
+
+    fields["suspend"] = false.into();
+    namespace.apply(&examples::iris_with(&fields));
+    pods(&namespace, 2, seconds(90)).await;
+    namespace.ready("iris", seconds(60)).await;
 }
 
 /// The wanted sizes that the Deployments of a namespace had, from the start of the watch on.

@@ -5,49 +5,72 @@
 use k8s_openapi::api::core::v1::{Pod, Service};
 use serde_json::Value;
 use serin_e2e::answers::Answer;
-use serin_e2e::examples::{self, output};
-use serin_e2e::{ClientPod, TestNamespace, eventually, node, seconds, world};
+use serin_e2e::{ClientPod, TestNamespace, eventually, examples, node, seconds, world};
 
 /// The answer says what the example promises, to the precision of its numbers.
 fn assert_predicts(answer: &Answer, expected: &Value) {
     assert_eq!(answer.status, 200, "{}", answer.body);
-    let got = answer.json();
-    for field in ["model_name", "model_version", "id"] {
-        assert_eq!(got[field], expected[field], "{}", answer.body);
+    assert_same(&answer.json(), expected, "the answer");
+}
+
+fn assert_same(got: &Value, wanted: &Value, place: &str) {
+    match (got, wanted) {
+        (Value::Object(got), Value::Object(wanted)) => {
+            for (name, wanted) in wanted {
+                let got = got.get(name).unwrap_or(&Value::Null);
+                assert_same(got, wanted, &format!("{place}.{name}"));
+            }
+        }
+        (Value::Array(got), Value::Array(wanted)) => {
+            assert_eq!(got.len(), wanted.len(), "{place}");
+            for (index, (got, wanted)) in got.iter().zip(wanted).enumerate() {
+                assert_same(got, wanted, &format!("{place}[{index}]"));
+            }
+        }
+        (Value::Number(got), Value::Number(wanted)) => {
+            let (got, wanted) = (got.as_f64().unwrap(), wanted.as_f64().unwrap());
+            assert!(
+                (got - wanted).abs() < 1e-5,
+                "{place} is {got}, not {wanted}"
+            );
+        }
+        _ => assert_eq!(got, wanted, "{place}"),
     }
-    assert_eq!(output(&got, "label"), output(expected, "label"));
-    let probabilities = |answer: &Value| -> Vec<f64> {
-        let data = output(answer, "probabilities")["data"].as_array().unwrap();
-        data.iter().map(|number| number.as_f64().unwrap()).collect()
-    };
-    let (got, wanted) = (probabilities(&got), probabilities(expected));
-    assert_eq!(got.len(), wanted.len());
-    for (got, wanted) in got.iter().zip(&wanted) {
-        assert!((got - wanted).abs() < 1e-5, "{got} is not {wanted}");
-    }
+}
+
+/// `kubectl apply -f examples/NAME` and `kubectl wait`, as the README says.
+fn apply_example(namespace: &TestNamespace, name: &str) {
+    let folder = examples::path(name);
+    let applied = namespace.kubectl(&["apply", "--filename", &folder.to_string_lossy()]);
+    assert_eq!(applied.stderr, "", "kubectl apply gives a warning");
+    applied.expect_success();
+    let service = format!("inferenceservice/{name}");
+    let wait = ["wait", "--for=condition=Ready", &service, "--timeout=90s"];
+    namespace
+        .kubectl_with(&wait, "", seconds(120))
+        .expect_success();
 }
 
 async fn iris(theme: &str) -> TestNamespace {
     let namespace = TestNamespace::new(world(), theme).await;
-    let folder = examples::path("iris");
-    let applied = namespace.kubectl(&["apply", "--filename", &folder.to_string_lossy()]);
-    assert_eq!(
-        applied.stderr, "",
-        "kubectl apply of the example has a warning"
-    );
-    applied.expect_success();
-    let waited = namespace.kubectl_with(
-        &[
-            "wait",
-            "--for=condition=Ready",
-            "inferenceservice/iris",
-            "--timeout=90s",
-        ],
-        "",
-        seconds(120),
-    );
-    waited.expect_success();
+    apply_example(&namespace, "iris");
     namespace
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_example_as_it_stands_gives_the_answers_it_promises() {
+    let namespace = TestNamespace::new(world(), "examples").await;
+    let client = ClientPod::start(&namespace);
+    let examples = examples::all();
+    assert!(examples.len() >= 2, "{examples:?}");
+    for (example, requests) in examples {
+        apply_example(&namespace, &example);
+        assert!(!requests.is_empty(), "{example} has no request");
+        for request in requests {
+            let (body, expected) = examples::request(&example, &request);
+            assert_predicts(&client.infer(&example, &body).unwrap(), &expected);
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,9 +105,6 @@ async fn the_iris_example_as_it_stands_predicts_by_address_and_by_name() {
         assert_eq!(answer.peer, format!("{address}:80"), "{host}");
         assert_predicts(&answer, &expected);
     }
-
-    let (body, expected) = examples::iris_request("three-flowers");
-    assert_predicts(&client.infer("iris", &body).unwrap(), &expected);
 
     let status = namespace.service("iris").await.status.unwrap();
     let url = status.url.expect("a URL in the status");

@@ -60,7 +60,7 @@ impl Fence {
         Self(None)
     }
 
-    /// Stands only after [`Fence::renewed`].
+    /// Stands only after `Fence::renewed`.
     pub fn fallen() -> Self {
         Self(Some(Arc::default()))
     }

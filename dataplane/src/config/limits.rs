@@ -5,39 +5,39 @@ use std::time::Duration;
 /// The bounds of the serving ports. Defaults in brackets.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Limits {
-    /// Bytes of one request body [64 MiB, as Triton].
+    /// Bytes of one request body (64 MiB, as Triton).
     pub body_bytes: usize,
-    /// Bytes of all request bodies held at once [512 MiB]; more is answered 503.
+    /// Bytes of all request bodies held at once (512 MiB); more is answered 503.
     pub body_bytes_in_flight: usize,
-    /// Nesting of JSON, counted from the root [100, as Triton].
+    /// Nesting of JSON, counted from the root (100, as Triton).
     pub json_depth: usize,
-    /// Inputs, and listed outputs, of one request [256].
+    /// Inputs, and listed outputs, of one request (256).
     pub tensors: usize,
-    /// Dimensions of one tensor [16].
+    /// Dimensions of one tensor (16).
     pub dimensions: usize,
-    /// Bytes of one BYTES element [16 MiB].
+    /// Bytes of one BYTES element (16 MiB).
     pub element_bytes: usize,
-    /// Bytes of a request's path and query [8 KiB].
+    /// Bytes of a request's path and query (8 KiB).
     pub uri_bytes: usize,
-    /// Bytes of a request's header block [64 KiB].
+    /// Bytes of a request's header block (64 KiB).
     pub header_bytes: usize,
-    /// Fields of a request's header block [100].
+    /// Fields of a request's header block (100).
     pub header_fields: usize,
-    /// Time a request may take when it sets no `timeout`, and the most it may ask for [60 s].
+    /// Time a request may take when it sets no `timeout`, and the most it may ask for (60 s).
     pub request_timeout: Duration,
-    /// Open connections of the HTTP port [10,000]; more wait in the kernel's queue.
+    /// Open connections of the HTTP port (10,000); more wait in the kernel's queue.
     pub connections: usize,
-    /// Concurrent HTTP/2 streams of one connection [256].
+    /// Concurrent HTTP/2 streams of one connection (256).
     pub http2_streams: u32,
-    /// From accepting a connection to its first byte [5 s].
+    /// From accepting a connection to its first byte (5 s).
     pub first_byte_timeout: Duration,
-    /// From the first byte of a header block to its last [10 s].
+    /// From the first byte of a header block to its last (10 s).
     pub header_timeout: Duration,
-    /// Between requests of a connection [60 s].
+    /// Between requests of a connection (60 s).
     pub idle_timeout: Duration,
-    /// Between two reads of a body, and for a reader that takes nothing of its answer [30 s].
+    /// Between two reads of a body, and for a reader that takes nothing of its answer (30 s).
     pub stall_timeout: Duration,
-    /// How long a body may come at any rate [10 s]; after that it must average 1 KiB/s.
+    /// How long a body may come at any rate (10 s); after that it must average 1 KiB/s.
     pub slow_body_grace: Duration,
 }
 

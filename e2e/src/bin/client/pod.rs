@@ -96,6 +96,7 @@ fn read(pid: i32, path: &std::path::Path) -> Option<Process> {
     Some(Process {
         pid,
         name: field("Name:")?,
+        resident_kib: field("VmRSS:")?.parse().ok()?,
         user: field("Uid:")?.parse().ok()?,
         effective_capabilities: field("CapEff:")?,
         no_new_privileges: field("NoNewPrivs:")? == "1",
