@@ -65,6 +65,12 @@ async fn every_example_as_it_stands_gives_the_answers_it_promises() {
     assert!(examples.len() >= 2, "{examples:?}");
     for (example, requests) in examples {
         apply_example(&namespace, &example);
+        // A node programs a new Service about a second after its pods are ready.
+        let health = format!("http://{example}/v2/health/ready");
+        eventually("the Service is programmed", seconds(15), || async {
+            client.send("GET", &health, "")
+        })
+        .await;
         assert!(!requests.is_empty(), "{example} has no request");
         for request in requests {
             let (body, expected) = examples::request(&example, &request);
