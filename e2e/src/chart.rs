@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use serin_e2e_cluster::{Cluster, DEFAULT_NAME};
+use serin_e2e_cluster::{Cluster, DEFAULT_NAME, NAME_VARIABLE};
 
 use crate::program::{self, Ended};
 
@@ -19,9 +19,18 @@ pub fn folder() -> PathBuf {
 }
 
 /// Runs helm: the one that was built for the test cluster, else the one on the `PATH`.
+///
+/// # Panics
+/// When there is neither.
 pub fn helm(arguments: &[&str]) -> Ended {
-    let mut helm = Cluster::running(DEFAULT_NAME)
+    let name = std::env::var(NAME_VARIABLE).unwrap_or(DEFAULT_NAME.into());
+    let mut helm = Cluster::running(&name)
         .map_or_else(|_| Command::new("helm"), |cluster| cluster.command("helm"));
+    let there = Command::new(helm.get_program()).arg("--help").output();
+    assert!(
+        there.is_ok(),
+        "no helm here: install helm 3, or start the test cluster, which builds one: `cargo xtask cluster up`"
+    );
     helm.args(arguments);
     program::run(helm, "", LIMIT)
 }

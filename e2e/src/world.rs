@@ -1,6 +1,7 @@
 //! What every test finds in the cluster: the images, and the operator installed from the chart.
 
 use std::fs::File;
+use std::net::TcpStream;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -61,6 +62,9 @@ impl World {
     fn install(&self) {
         let reached = self.kubectl(&["get", "--raw", "/readyz"]);
         assert!(reached.success, "{}; {CURE}", reached.stderr);
+        if let Err(error) = self.reachable_from_here() {
+            panic!("this test does not run inside the cluster's network: {error}; {CURE}");
+        }
         self.remove_leftovers();
         let manifest = format!(
             "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {OPERATOR_NAMESPACE}\n  labels:\n    \
@@ -69,6 +73,24 @@ impl World {
         self.kubectl_with(&["apply", "--filename", "-"], &manifest, CALL)
             .expect_success();
         self.upgrade(&[]);
+    }
+
+    /// kubectl enters the cluster's network by itself; this process has to be in it already.
+    fn reachable_from_here(&self) -> Result<(), String> {
+        let kubeconfig =
+            Kubeconfig::read_from(self.cluster.kubeconfig()).map_err(|error| error.to_string())?;
+        let server = kubeconfig
+            .clusters
+            .into_iter()
+            .find_map(|cluster| cluster.cluster?.server)
+            .ok_or("the kubeconfig names no server")?;
+        let uri: http::Uri = server
+            .parse()
+            .map_err(|error| format!("{server}: {error}"))?;
+        let host = uri.host().unwrap_or_default();
+        TcpStream::connect((host.trim_matches(['[', ']']), uri.port_u16().unwrap_or(443)))
+            .map(drop)
+            .map_err(|error| format!("{server}: {error}"))
     }
 
     /// Installs the chart, or changes its values: those of every test, then these.
