@@ -1,7 +1,6 @@
 //! What every test finds in the cluster: the images, and the operator installed from the chart.
 
 use std::fs::File;
-use std::net::TcpStream;
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -21,6 +20,8 @@ pub const TEST_LABEL: &str = "serin.dev/e2e";
 
 /// Limit of a single kubectl or helm call that waits for nothing.
 const CALL: Duration = Duration::from_secs(30);
+/// Limit of the first answer of the API server.
+const REACH: Duration = Duration::from_secs(10);
 /// Limit of the installation, the pull of no image included.
 const INSTALL: Duration = Duration::from_secs(150);
 
@@ -77,20 +78,22 @@ impl World {
 
     /// kubectl enters the cluster's network by itself; this process has to be in it already.
     fn reachable_from_here(&self) -> Result<(), String> {
-        let kubeconfig =
-            Kubeconfig::read_from(self.cluster.kubeconfig()).map_err(|error| error.to_string())?;
-        let server = kubeconfig
-            .clusters
-            .into_iter()
-            .find_map(|cluster| cluster.cluster?.server)
-            .ok_or("the kubeconfig names no server")?;
-        let uri: http::Uri = server
-            .parse()
-            .map_err(|error| format!("{server}: {error}"))?;
-        let host = uri.host().unwrap_or_default();
-        TcpStream::connect((host.trim_matches(['[', ']']), uri.port_u16().unwrap_or(443)))
-            .map(drop)
-            .map_err(|error| format!("{server}: {error}"))
+        let ask = || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| error.to_string())?;
+            runtime.block_on(async {
+                let client = self.client().await;
+                match tokio::time::timeout(REACH, client.apiserver_version()).await {
+                    Ok(answer) => answer.map(drop).map_err(|error| error.to_string()),
+                    Err(_) => Err(format!("no answer in {REACH:?}")),
+                }
+            })
+        };
+        // In a thread of its own: the caller is inside a runtime.
+        std::thread::scope(|scope| scope.spawn(ask).join())
+            .unwrap_or_else(|_| Err("the client panicked".to_owned()))
     }
 
     /// Installs the chart, or changes its values: those of every test, then these.
