@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::merge::RowClass;
@@ -25,6 +26,8 @@ pub(super) struct Entry {
     pub(super) waiting: Option<Counted>,
     pub(super) caller: Arc<Caller>,
     pub(super) reply: oneshot::Sender<Result<Answer, Fault>>,
+    /// Where the caller waits.
+    pub(super) runtime: Handle,
 }
 
 /// Whether a request's caller still waits, and for which run.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use super::attempt::{broken, entry_rows, run, scatter, wanted_outputs};
@@ -135,6 +136,7 @@ impl Worker {
             work,
             caller,
             reply,
+            runtime: Handle::current(),
         };
         if !self.shared.queue.push(entry) {
             return Err(queue_full());
@@ -196,12 +198,9 @@ impl Shared {
         };
         self.running.fetch_add(entries.len(), Ordering::Relaxed);
         let (results, rest) = self.attempt(engine, entries, &run.stop);
-        for (entry, result) in results {
-            self.running.fetch_sub(1, Ordering::Relaxed);
-            // A caller that has left meanwhile wants no answer.
-            let _ = entry.reply.send(result);
-        }
-        self.running.fetch_sub(rest.len(), Ordering::Relaxed);
+        self.running
+            .fetch_sub(results.len() + rest.len(), Ordering::Relaxed);
+        deliver(results);
         for entry in rest {
             if entry.work.deadline > Instant::now() {
                 self.execute(engine, vec![entry]);
@@ -282,6 +281,24 @@ impl Shared {
         if nanos(measured) > self.per_request_nanos.load(Ordering::Relaxed) {
             self.took(measured);
         }
+    }
+}
+
+/// Answers the callers of a run. Those of a shared run are answered from their own runtime: from
+/// here each answer would wake it, a system call and on a shared core a change of thread each.
+fn deliver(results: Vec<(Entry, Result<Answer, Fault>)>) {
+    let send = |results: Vec<(Entry, Result<Answer, Fault>)>| {
+        for (entry, result) in results {
+            // A caller that has left meanwhile wants no answer.
+            let _ = entry.reply.send(result);
+        }
+    };
+    match results.as_slice() {
+        [(first, _), _, ..] => {
+            let runtime = first.runtime.clone();
+            runtime.spawn(async move { send(results) });
+        }
+        _ => send(results),
     }
 }
 
