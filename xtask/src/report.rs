@@ -57,7 +57,7 @@ pub struct Record {
     pub kind: String,
     pub step: String,
     pub took: Duration,
-    /// Single tests; a step without any counts as one.
+    /// Single tests; a step that is one check counts as one.
     pub counts: Counts,
     pub error: Option<String>,
 }
@@ -68,8 +68,6 @@ impl Record {
         if self.error.is_some() {
             // A program that dies before its summary has failed once at least.
             counts.failed = counts.failed.max(1);
-        } else if counts == Counts::default() {
-            counts.passed = 1;
         }
         counts
     }
@@ -81,7 +79,8 @@ impl Record {
             (Some(_), passed) => {
                 format!("FAILED ({} of {})", counts.failed, passed + counts.failed)
             }
-            (None, _) if self.counts == Counts::default() => "ok".into(),
+            (None, 0) => "holds no test".into(),
+            (None, 1) => "ok".into(),
             (None, passed) => format!("{passed} passed"),
         }
     }
@@ -102,7 +101,11 @@ impl Report {
 
     /// Runs a step that is one check.
     pub fn step<T>(&mut self, name: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.counted(name, |_| run())
+        self.counted(name, |counts| {
+            let value = run()?;
+            counts.passed = 1;
+            Ok(value)
+        })
     }
 
     /// Runs a step that counts tests of its own.
