@@ -23,7 +23,7 @@ use crate::protocol::oip_rest::metadata::SERVER;
 use crate::protocol::request_id;
 use crate::telemetry::access_log::Record;
 use crate::telemetry::metrics::{Finished, Metrics, Phases};
-use crate::types::{Call, CallMeta, ModelRef, Reply, TensorSpec};
+use crate::types::{Call, CallMeta, ModelRef, TensorSpec, Timing};
 
 /// Answers the methods of `inference.GRPCInferenceService`.
 pub(super) struct Inference<S> {
@@ -45,11 +45,9 @@ struct Story<'a> {
 }
 
 impl Story<'_> {
-    fn tell(&mut self, outcome: Result<&Reply, &Fault>) {
+    fn tell(&mut self, outcome: Result<(&str, Timing), &Fault>) {
         self.told = true;
-        let version = outcome.map_or(self.model.version.as_deref(), |reply| {
-            Some(reply.model_version.as_str())
-        });
+        let version = outcome.map_or(self.model.version.as_deref(), |(version, _)| Some(version));
         let finished = Finished {
             protocol: "grpc",
             operation: "infer",
@@ -58,7 +56,7 @@ impl Story<'_> {
             duration: self.started.elapsed(),
             phases: Phases {
                 decode: self.decode,
-                timing: outcome.ok().map(|reply| reply.timing),
+                timing: outcome.ok().map(|(_, timing)| timing),
                 encode: Duration::ZERO,
             },
         };
@@ -112,7 +110,7 @@ impl<S: Serve> Inference<S> {
         &self,
         request: Request<ModelInferRequest>,
         story: &mut Story<'_>,
-    ) -> Result<(ModelInferResponse, Reply), Fault> {
+    ) -> Result<(ModelInferResponse, Timing), Fault> {
         let asked = request
             .metadata()
             .get("grpc-timeout")
@@ -148,13 +146,9 @@ impl<S: Serve> Inference<S> {
             outputs,
         };
         story.decode = story.started.elapsed();
-        let mut reply = self.serve.serve(call).await?;
-        let outputs = std::mem::take(&mut reply.outputs);
-        let answer = Reply {
-            outputs,
-            ..reply.clone()
-        };
-        Ok((response::encode(answer, id, typed_answer), reply))
+        let reply = self.serve.serve(call).await?;
+        let timing = reply.timing;
+        Ok((response::encode(reply, id, typed_answer), timing))
     }
 
     fn is_ready(&self) -> bool {
@@ -246,7 +240,11 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
             .model(&story.model.name, story.model.version.as_deref())
             .enter();
         let outcome = self.infer(request, &mut story).await;
-        story.tell(outcome.as_ref().map(|(_, reply)| reply));
+        story.tell(
+            outcome
+                .as_ref()
+                .map(|(response, timing)| (response.model_version.as_str(), *timing)),
+        );
         let mut answer = match outcome {
             Ok((response, _)) => Ok(Response::new(response)),
             Err(fault) => Err(response::status(&fault)),
