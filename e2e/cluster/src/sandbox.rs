@@ -6,7 +6,7 @@
 //! write down before acting, and nothing is forgotten when `up` is killed, at whatever moment.
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -154,13 +154,14 @@ impl Sandbox {
     }
 }
 
-/// Ends a cluster's processes, also one whose start was cut short. None is fine.
+/// Ends a cluster's processes, also one whose start was cut short, and the programs that somebody runs in its network. None is
+/// fine.
 pub(crate) fn end(layout: &Layout) -> Result<()> {
-    let holder = layout.holder();
+    let cluster = Remains::of(layout);
     let deadline = Instant::now() + END_LIMIT;
     loop {
         let ours: Vec<_> = processes()
-            .filter(|process| role(&process.arguments, &holder).is_some())
+            .filter(|process| cluster.include(process))
             .collect();
         if ours.is_empty() {
             return Ok(());
@@ -172,23 +173,68 @@ pub(crate) fn end(layout: &Layout) -> Result<()> {
                 detail: format!("{ours:?}"),
             });
         }
-        ours.iter().for_each(|process| kill(process, &holder));
+        ours.iter().for_each(|process| cluster.kill(process));
         thread::sleep(POLL);
     }
 }
 
-/// Kills exactly this process: the handle is taken first and what it is looked at again, so that a reused number hits nobody.
-fn kill(process: &Process, holder: &Path) {
-    let Some(pid) = Pid::from_raw(process.pid) else {
-        return;
-    };
-    let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
-        return;
-    };
-    if arguments(process.pid).is_some_and(|now| role(&now, holder).is_some()) {
-        // It may have ended since, which is what is wanted; `end` looks again.
-        let _ = pidfd_send_signal(&handle, Signal::KILL);
+/// What tells a cluster's processes from the machine's others.
+struct Remains {
+    holder: PathBuf,
+    /// The holder as nsenter is told it, and its network: a program that `up` had just started there when it was killed has
+    /// left the process namespace out, so that it outlives the holder.
+    entered: Option<(String, PathBuf)>,
+}
+
+impl Remains {
+    fn of(layout: &Layout) -> Self {
+        let network = |sandbox: Sandbox| {
+            let network = network_namespace(sandbox.pid)?;
+            Some((sandbox.pid.to_string(), network))
+        };
+        Self {
+            holder: layout.holder(),
+            entered: Sandbox::find(layout).and_then(network),
+        }
     }
+
+    fn include(&self, process: &Process) -> bool {
+        if role(&process.arguments, &self.holder).is_some() {
+            return true;
+        }
+        let Some((holder, network)) = &self.entered else {
+            return false;
+        };
+        if i64::from(process.pid) == i64::from(std::process::id()) {
+            return false;
+        }
+        is_entering(&process.arguments, holder)
+            || network_namespace(process.pid).as_ref() == Some(network)
+    }
+
+    /// Kills exactly this process: the handle is taken first and what it is looked at again, so that a reused number hits
+    /// nobody.
+    fn kill(&self, process: &Process) {
+        let Some(pid) = Pid::from_raw(process.pid) else {
+            return;
+        };
+        let Ok(handle) = pidfd_open(pid, PidfdFlags::empty()) else {
+            return;
+        };
+        let now = arguments(process.pid).map(|arguments| Process {
+            pid: process.pid,
+            arguments,
+        });
+        if now.is_some_and(|now| self.include(&now)) {
+            // It may have ended since, which is what is wanted; `end` looks again.
+            let _ = pidfd_send_signal(&handle, Signal::KILL);
+        }
+    }
+}
+
+/// Whether this is nsenter on its way into the holder's namespaces.
+fn is_entering(arguments: &[String], holder: &str) -> bool {
+    matches!(arguments, [program, target, pid, ..] if program == "nsenter" && target == "--target" && pid == holder)
 }
 
 const STARTERS: [&str; 3] = ["sh", "setsid", "unshare"];
@@ -235,8 +281,12 @@ fn arguments(pid: i32) -> Option<Vec<String>> {
     })
 }
 
-fn pid_namespace(pid: i32) -> Option<std::path::PathBuf> {
+fn pid_namespace(pid: i32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{pid}/ns/pid")).ok()
+}
+
+fn network_namespace(pid: i32) -> Option<PathBuf> {
+    fs::read_link(format!("/proc/{pid}/ns/net")).ok()
 }
 
 /// Run once inside: empty directories where components write to fixed places, the settings, and the network.
@@ -307,6 +357,14 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn whoever_enters_the_holders_namespaces_is_ours() {
+        let entering = |line: &str| is_entering(&words(line), "12");
+        assert!(entering("nsenter --target 12 --net -- kubectl apply"));
+        assert!(!entering("nsenter --target 123 --net -- kubectl apply"));
+        assert!(!entering("kubectl apply"));
     }
 
     #[test]

@@ -196,6 +196,17 @@ fn a_start_killed_at_any_moment_leaves_nothing_after_down() {
 }
 
 #[test]
+fn a_program_in_the_clusters_network_ends_with_the_cluster() {
+    let _alone = alone();
+    let cluster = up(NAME).unwrap();
+    let mut program = cluster.command("sleep").arg(SLEEP).spawn().unwrap();
+    assert!(program.try_wait().unwrap().is_none(), "it runs");
+    down(NAME).unwrap();
+    assert!(!program.wait().unwrap().success(), "it was killed");
+    assert_eq!(leftovers(), Vec::<String>::new());
+}
+
+#[test]
 fn a_cluster_with_pods_leaves_nothing_after_down_and_down_again_is_fine() {
     let _alone = alone();
     down(NAME).unwrap();
