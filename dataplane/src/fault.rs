@@ -148,6 +148,34 @@ impl FaultKind {
         }
     }
 
+    /// The `type` of an error under `/v1`, as OpenAI's clients know them.
+    pub const fn openai_type(self) -> &'static str {
+        match self {
+            Self::Malformed
+            | Self::BadTensor
+            | Self::Unsupported
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::SlowBody
+            | Self::TooLarge
+            | Self::UnsupportedEncoding
+            | Self::NotImplemented
+            | Self::Cancelled => "invalid_request_error",
+            Self::Forbidden => "permission_error",
+            Self::Overloaded
+            | Self::NotReady
+            | Self::Timeout
+            | Self::Inference
+            | Self::Internal => "server_error",
+        }
+    }
+
+    /// Whether an error under `/v1` has its code there. What cannot be read at all has none, as at
+    /// OpenAI: `param` names the member.
+    pub const fn has_openai_code(self) -> bool {
+        !matches!(self, Self::Malformed)
+    }
+
     /// The `outcome` label of `serin_requests_total`.
     pub const fn outcome(self) -> &'static str {
         match self {

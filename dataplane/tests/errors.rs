@@ -31,7 +31,7 @@ fn table(heading: &str) -> Vec<Vec<String>> {
 fn every_kind_is_documented_with_its_statuses() {
     let documented: Vec<_> = table("Kinds")
         .into_iter()
-        .map(|row| row[..4].to_vec())
+        .map(|row| row[..6].to_vec())
         .collect();
     let names = [
         "",
@@ -59,6 +59,13 @@ fn every_kind_is_documented_with_its_statuses() {
                 kind.http_status().to_string(),
                 format!("{grpc} {}", names[usize::try_from(grpc).expect("positive")]),
                 kind.outcome().to_owned(),
+                kind.openai_type().to_owned(),
+                if kind.has_openai_code() {
+                    "its code"
+                } else {
+                    "null"
+                }
+                .to_owned(),
             ]
         })
         .collect();

@@ -50,31 +50,44 @@ struct Problem<'a> {
     instance: &'a str,
 }
 
-/// The answer for a fault under `/v2` and wherever no other protocol rules.
+/// The body that OpenAI's clients read: of any other form they take neither code nor message.
+#[derive(Serialize)]
+struct OpenAiBody<'a> {
+    error: OpenAiError<'a>,
+}
+
+#[derive(Serialize)]
+struct OpenAiError<'a> {
+    message: &'a str,
+    r#type: &'static str,
+    param: Option<&'a str>,
+    code: Option<&'static str>,
+}
+
+/// Whether a path belongs to OpenAI's interface, so that all of its errors have that form.
+fn is_openai(path: &str) -> bool {
+    ["/v1", "/openai/v1"].iter().any(|prefix| {
+        path.strip_prefix(prefix)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// The answer for a fault, in the form of the protocol that the path belongs to: OpenAI's, and
+/// elsewhere the Open Inference Protocol's.
 pub fn response(fault: &Fault, context: ErrorContext<'_>) -> Response<Bytes> {
-    let status = status_of(fault.kind);
-    let body = Body {
-        error: &fault.message,
-        code: fault.code,
-        request_id: context.request_id,
-        param: fault.param.as_deref(),
-        problem: context.problem_json.then(|| Problem {
-            r#type: problem_type(fault.kind),
-            title: status.canonical_reason().unwrap_or("error"),
-            status: status.as_u16(),
-            detail: &fault.message,
-            instance: context.path,
-        }),
-    };
-    // Strings and numbers only: serialising cannot fail.
-    let body = serde_json::to_vec(&body).unwrap_or_default();
-    let mut response = Response::new(Bytes::from(body));
-    *response.status_mut() = status;
-    let content_type = if context.problem_json {
+    let openai = is_openai(context.path);
+    let content_type = if context.problem_json && !openai {
         PROBLEM_JSON
     } else {
         "application/json"
     };
+    let body = if openai {
+        openai_body(fault)
+    } else {
+        oip_body(fault, context)
+    };
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status_of(fault.kind);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Some(delay) = retry_after(fault) {
@@ -91,6 +104,38 @@ pub fn response(fault: &Fault, context: ErrorContext<'_>) -> Response<Bytes> {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
     response
+}
+
+fn openai_body(fault: &Fault) -> Vec<u8> {
+    let body = OpenAiBody {
+        error: OpenAiError {
+            message: &fault.message,
+            r#type: fault.kind.openai_type(),
+            param: fault.param.as_deref(),
+            code: fault.kind.has_openai_code().then_some(fault.code),
+        },
+    };
+    // Strings only: serialising cannot fail.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+fn oip_body(fault: &Fault, context: ErrorContext<'_>) -> Vec<u8> {
+    let status = status_of(fault.kind);
+    let body = Body {
+        error: &fault.message,
+        code: fault.code,
+        request_id: context.request_id,
+        param: fault.param.as_deref(),
+        problem: context.problem_json.then(|| Problem {
+            r#type: problem_type(fault.kind),
+            title: status.canonical_reason().unwrap_or("error"),
+            status: status.as_u16(),
+            detail: &fault.message,
+            instance: context.path,
+        }),
+    };
+    // Strings and numbers only: serialising cannot fail.
+    serde_json::to_vec(&body).unwrap_or_default()
 }
 
 /// The HTTP status of a kind.
@@ -141,6 +186,44 @@ mod tests {
             &response.body()[..],
             br#"{"error":"input 'x': expected 4 elements, got 3","code":"shape_mismatch","request_id":"r-1"}"#
         );
+    }
+
+    #[test]
+    fn openai_paths_have_their_own_form_whatever_is_accepted() {
+        let fault = Fault::new(
+            FaultKind::NotFound,
+            "model_not_found",
+            "model 'zz' not found",
+        )
+        .with_param("model");
+        for path in ["/v1", "/v1/models/zz", "/openai/v1/nothing"] {
+            let context = ErrorContext {
+                path,
+                problem_json: true,
+                ..CONTEXT
+            };
+            let response = response(&fault, context);
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+            assert_eq!(
+                &response.body()[..],
+                br#"{"error":{"message":"model 'zz' not found","type":"invalid_request_error","param":"model","code":"model_not_found"}}"#
+            );
+        }
+        assert!(!is_openai("/v1beta") && !is_openai("/openai") && !is_openai("/v2/v1"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_has_a_param_and_no_code() {
+        let fault = Fault::new(FaultKind::Malformed, "missing_field", "'input' is missing")
+            .with_param("input");
+        let context = ErrorContext {
+            path: "/v1/embeddings",
+            ..CONTEXT
+        };
+        let body: serde_json::Value =
+            serde_json::from_slice(response(&fault, context).body()).unwrap();
+        assert_eq!(body["error"]["param"], "input");
+        assert!(body["error"]["code"].is_null());
     }
 
     #[test]
