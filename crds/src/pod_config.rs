@@ -24,6 +24,98 @@ pub struct PodConfig {
     pub revision: String,
     /// The models to load at start.
     pub models: Vec<ModelConfig>,
+    /// What the protocols offer, where that is a choice.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub api: ApiConfig,
+    /// What is told to monitoring besides our own metrics.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub telemetry: TelemetryConfig,
+}
+
+/// A member that is not written where it says nothing: services that do not set it keep their
+/// revision's name.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// What the protocols offer, where that is a choice.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// Callers may load and unload models; off by default.
+    pub repository_control: bool,
+    /// How a float that JSON has no number for is written.
+    pub non_finite: NonFinite,
+    /// What keeps an idle event stream open.
+    pub stream_keep_alive: StreamKeepAlive,
+}
+
+/// How NaN and the infinities are written in JSON.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NonFinite {
+    /// As the strings `"NaN"`, `"Infinity"`, `"-Infinity"`, which Triton's and KServe's clients
+    /// read without loss.
+    #[default]
+    String,
+    /// As `null`, which loses which of them it was.
+    Null,
+    /// Not at all: the request fails.
+    Error,
+}
+
+/// What an event stream sends after 15 s without bytes.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StreamKeepAlive {
+    /// A comment, which event stream readers skip.
+    #[default]
+    Comment,
+    /// Nothing, for readers that choke on comments.
+    Off,
+}
+
+/// What is told to monitoring besides our own metrics.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct TelemetryConfig {
+    /// Other servers' metric names to offer as well.
+    pub compat_metrics: Vec<CompatMetrics>,
+    /// Where traces go; nowhere by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<TracesConfig>,
+}
+
+impl Default for TelemetryConfig {
+    fn default() -> Self {
+        Self {
+            // Gateways that pick endpoints by load read these names.
+            compat_metrics: vec![CompatMetrics::Vllm],
+            traces: None,
+        }
+    }
+}
+
+/// A server whose metric names are offered as well.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompatMetrics {
+    /// `vllm:...`, read by the Gateway API inference extension.
+    #[serde(rename = "VLLM")]
+    Vllm,
+    /// `nv_inference_...`.
+    Triton,
+    /// `request_predict_seconds` and its like.
+    KServe,
+}
+
+/// Where traces go.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TracesConfig {
+    /// Base URL of an OpenTelemetry collector that takes OTLP over HTTP, such as
+    /// `http://collector:4318`.
+    pub endpoint: String,
+    /// Of requests whose caller made no decision, how many in a hundred are traced.
+    #[serde(default)]
+    pub sample_percent: u8,
 }
 
 /// One model to load.
@@ -63,6 +155,15 @@ pub struct SourceConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_set_is_not_written() {
+        let text = r#"{"service":"a/b","revision":"b-1","models":[]}"#;
+        let config: PodConfig = serde_json::from_str(text).unwrap();
+        assert_eq!(config.api.non_finite, NonFinite::String);
+        assert_eq!(config.telemetry.compat_metrics, [CompatMetrics::Vllm]);
+        assert_eq!(serde_json::to_string(&config).unwrap(), text);
+    }
 
     #[test]
     fn an_unknown_key_is_refused_by_name() {

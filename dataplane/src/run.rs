@@ -66,6 +66,7 @@ pub async fn serve(
         service: Arc::clone(&pipeline),
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
+        api: config.api,
     };
     let server = Server::start(&options, parts).await?;
     let (settle, settled) = watch::channel(false);

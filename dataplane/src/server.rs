@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
+use serin_crds::pod_config::ApiConfig;
 use tokio::task::JoinHandle;
 
 use self::app::App;
@@ -71,6 +72,8 @@ pub struct Parts<S> {
     pub metrics: Arc<Metrics>,
     /// Where the process stands.
     pub lifecycle: Lifecycle,
+    /// What the protocols offer, where that is a choice.
+    pub api: ApiConfig,
 }
 
 impl Server {
@@ -96,6 +99,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             lifecycle: lifecycle.clone(),
             limits: limits.clone(),
+            api: parts.api.clone(),
         })?
         .prepare()
         .into_axum_router();

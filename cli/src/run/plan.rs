@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serin_crds::manifest::{Manifest, Problem, Problems, Service};
-use serin_crds::pod_config::{ModelConfig, PodConfig, SourceConfig};
+use serin_crds::pod_config::{ApiConfig, ModelConfig, PodConfig, SourceConfig, TelemetryConfig};
 use serin_crds::revision::{Revision, revision_of};
 
 use crate::source::{self, Found, URI};
@@ -105,6 +105,8 @@ pub fn plan(manifest: &Manifest, scratch: &Path) -> Result<Plan, Problems> {
             service: names(&|origin| origin.file.clone()),
             revision: names(&|origin| origin.revision.name.clone()),
             models,
+            api: ApiConfig::default(),
+            telemetry: TelemetryConfig::default(),
         },
         models: origins,
         notes,

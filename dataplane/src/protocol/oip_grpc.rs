@@ -9,6 +9,7 @@ mod typed;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serin_crds::pod_config::ApiConfig;
 use tonic::service::Routes;
 
 use crate::config::Limits;
@@ -35,6 +36,8 @@ pub struct Parts<S> {
     pub lifecycle: Lifecycle,
     /// Bounds on messages and time.
     pub limits: Limits,
+    /// What is offered, where that is a choice.
+    pub api: ApiConfig,
 }
 
 /// Every gRPC service: inference, health (`grpc.health.v1`) and reflection (v1 and v1alpha).

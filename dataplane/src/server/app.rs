@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use serin_crds::pod_config::ApiConfig;
 use tokio::sync::Semaphore;
 
 use super::Parts;
@@ -22,6 +23,11 @@ pub(super) struct App<S> {
     pub(super) metrics: Arc<Metrics>,
     pub(super) exposition: Exposition,
     pub(super) lifecycle: Lifecycle,
+    #[expect(
+        dead_code,
+        reason = "the first handler that reads it removes this line"
+    )]
+    pub(super) api: ApiConfig,
     pub(super) bodies: Arc<Budget>,
     /// Bounds the large bodies that are read or written at once, off the network's threads.
     pub(super) heavy: Semaphore,
@@ -34,6 +40,7 @@ impl<S> App<S> {
             exposition: Exposition::new(Arc::clone(&parts.metrics)),
             metrics: parts.metrics,
             lifecycle: parts.lifecycle,
+            api: parts.api,
             bodies: Budget::new(limits.body_bytes_in_flight),
             limits: Arc::new(limits),
             heavy: Semaphore::new(available_parallelism().map_or(1, usize::from)),

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serin_crds::pod_config::ApiConfig;
 use serin_dataplane::config::Options;
 use serin_dataplane::fault::{Fault, FaultKind};
 use serin_dataplane::lifecycle::{Lifecycle, Phase};
@@ -192,6 +193,7 @@ pub async fn start(options: &Options) -> Running {
         service: Arc::clone(&models),
         metrics: Arc::new(Metrics::new(names)),
         lifecycle: lifecycle.clone(),
+        api: ApiConfig::default(),
     };
     let server = Server::start(options, parts).await.expect("free ports");
     lifecycle.advance(Phase::Ready);

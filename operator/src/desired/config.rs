@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Serialize;
-use serin_crds::pod_config::{ModelConfig, PodConfig, SOURCE_MOUNT_PATH, SourceConfig};
+use serin_crds::pod_config::{
+    ApiConfig, ModelConfig, PodConfig, SOURCE_MOUNT_PATH, SourceConfig, TelemetryConfig,
+};
 
 use crate::child::{Child, Kind};
 use crate::desired::blueprint::{Blueprint, SNAPSHOT_KEY};
@@ -64,6 +66,8 @@ fn pod_config(service: &ValidatedService, blueprint: &Blueprint) -> PodConfig {
             },
             gpu: blueprint.spec.gpu.is_some(),
         }],
+        api: ApiConfig::default(),
+        telemetry: TelemetryConfig::default(),
     }
 }
 

@@ -96,6 +96,7 @@ impl<S: Serve> Inference<S> {
             metrics,
             lifecycle,
             limits,
+            api: _,
         } = parts;
         Self {
             serve,
