@@ -5,6 +5,8 @@ pub mod exposition;
 pub mod logging;
 pub mod metrics;
 mod process;
+pub mod story;
 
 pub use exposition::Exposition;
 pub use metrics::{Metrics, ModelMetrics};
+pub use story::{About, Story};

@@ -1,5 +1,6 @@
 //! One request and its answer, whatever the route: id, panics, and what every answer carries.
 
+use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,6 +22,8 @@ use super::connection::{Connections, InFlight, Stage};
 use crate::fault::{Fault, FaultKind};
 use crate::protocol::errors::{self, ErrorContext, PROBLEM_JSON};
 use crate::protocol::request_id;
+use crate::telemetry::About;
+use crate::types::ModelRef;
 
 /// What a handler may ask of the exchange that it is part of.
 #[derive(Clone)]
@@ -57,6 +60,22 @@ impl Exchange {
     /// The id as text.
     pub(super) fn id(&self) -> &str {
         self.id.to_str().unwrap_or_default()
+    }
+
+    /// What is told of an inference that this exchange is.
+    pub(super) fn about<'a>(
+        &'a self,
+        protocol: &'static str,
+        operation: &'static str,
+        model: &'a ModelRef,
+    ) -> About<'a> {
+        About {
+            protocol,
+            operation,
+            request_id: Cow::Borrowed(self.id()),
+            model: Cow::Borrowed(model),
+            received: self.received,
+        }
     }
 }
 

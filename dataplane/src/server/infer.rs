@@ -1,7 +1,7 @@
 //! `POST …/infer`: from a body to a call, from a reply to a body, measured.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -17,9 +17,7 @@ use super::routes::model_of;
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
 use crate::protocol::oip_rest::{self, Answer, InferRequest, JSON_LENGTH_HEADER};
-use crate::telemetry::ModelMetrics;
-use crate::telemetry::access_log::Record;
-use crate::telemetry::metrics::{Finished, Phases};
+use crate::telemetry::Story;
 use crate::types::{Call, CallMeta, ModelRef, Reply};
 
 /// Bodies above this many bytes are read and written off the network's threads: parsing one takes
@@ -42,34 +40,20 @@ pub(super) async fn infer<S: Serve>(
             return refusal(&fault, &parts, &exchange);
         }
     };
-    let metrics = app.metrics.model(&model.name, model.version.as_deref());
-    let _in_flight = metrics.enter();
-    let mut measured = Measured {
-        metrics,
-        exchange: &exchange,
-        model: &model,
-        version: model.version.clone().unwrap_or_default(),
-        phases: Phases::default(),
-        ended: false,
-    };
     let inference = Inference {
         app: &app,
         parts: &parts,
         exchange: &exchange,
         model: &model,
     };
-    match inference.run(body, &mut measured.phases).await {
-        Ok(done) => {
-            measured.metrics = app.metrics.model(&model.name, Some(&done.version));
-            measured.version = done.version;
-            measured
-                .metrics
-                .body_bytes(done.request_bytes, done.answer.body.len());
-            measured.end("ok", 200, None);
-            respond(done.answer)
+    let mut story = Story::begin(&app.metrics, exchange.about("rest", "infer", &model));
+    match inference.run(body, &mut story).await {
+        Ok((answer, request_bytes)) => {
+            story.answered(request_bytes, answer.body.len());
+            respond(answer)
         }
         Err(fault) => {
-            measured.fail(&fault);
+            story.failed(&fault);
             refusal(&fault, &parts, &exchange)
         }
     }
@@ -83,22 +67,16 @@ struct Inference<'a, S> {
     model: &'a ModelRef,
 }
 
-/// An inference that went well.
-struct Done {
-    answer: Answer,
-    version: String,
-    request_bytes: usize,
-}
-
 impl<S: Serve> Inference<'_, S> {
-    async fn run(&self, body: Body, phases: &mut Phases) -> Result<Done, Fault> {
+    /// The answer, and how many bytes were asked with.
+    async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<(Answer, usize), Fault> {
         let app = self.app;
         let Received { bytes, held } =
             body::read(body, &self.parts.headers, &app.limits, &app.bodies).await?;
         let request_bytes = bytes.len();
         let begun = Instant::now();
         let request = self.decode(bytes).await?;
-        phases.decode = begun.elapsed();
+        story.phases.decode = begun.elapsed();
 
         let id = request.id.unwrap_or_else(|| self.exchange.id().to_owned());
         let limit = app.limits.request_timeout;
@@ -117,16 +95,12 @@ impl<S: Serve> Inference<'_, S> {
         let reply = app.service.serve(call).await?;
         drop(held);
 
-        phases.timing = Some(reply.timing);
-        let version = reply.model_version.clone();
+        story.phases.timing = Some(reply.timing);
+        story.ran(&reply.model_version);
         let begun = Instant::now();
         let answer = self.encode(reply, id, request.forms).await?;
-        phases.encode = begun.elapsed();
-        Ok(Done {
-            answer,
-            version,
-            request_bytes,
-        })
+        story.phases.encode = begun.elapsed();
+        Ok((answer, request_bytes))
     }
 
     async fn decode(&self, body: Bytes) -> Result<InferRequest, Fault> {
@@ -219,61 +193,6 @@ fn respond(answer: Answer) -> Response<Body> {
     let content_type = HeaderValue::from_static(content_type);
     response.headers_mut().insert(CONTENT_TYPE, content_type);
     response
-}
-
-/// Counts and logs the request, also one whose caller leaves: then nobody polls the handler any
-/// more and it is dropped.
-struct Measured<'a> {
-    metrics: &'a ModelMetrics,
-    exchange: &'a Exchange,
-    model: &'a ModelRef,
-    /// The version that was asked for, then the one that ran.
-    version: String,
-    phases: Phases,
-    ended: bool,
-}
-
-impl Measured<'_> {
-    fn fail(&mut self, fault: &Fault) {
-        let error = Some((fault.code, fault.message.as_str()));
-        self.end(fault.kind.outcome(), fault.kind.http_status(), error);
-    }
-
-    fn end(&mut self, outcome: &'static str, code: u16, error: Option<(&'static str, &str)>) {
-        self.ended = true;
-        let duration: Duration = self.exchange.received.elapsed();
-        let finished = Finished {
-            protocol: "rest",
-            operation: "infer",
-            outcome,
-            code,
-            duration,
-            phases: self.phases,
-        };
-        self.metrics.finished(&finished);
-        Record {
-            request_id: self.exchange.id(),
-            model: &self.model.name,
-            version: &self.version,
-            finished: &finished,
-            error,
-        }
-        .log();
-    }
-}
-
-impl Drop for Measured<'_> {
-    fn drop(&mut self) {
-        if !self.ended {
-            // A panicking request is answered and counted as an internal error.
-            let kind = if std::thread::panicking() {
-                FaultKind::Internal
-            } else {
-                FaultKind::Cancelled
-            };
-            self.end(kind.outcome(), kind.http_status(), None);
-        }
-    }
 }
 
 #[cfg(test)]

@@ -95,6 +95,7 @@ mod tests {
             code: 200,
             duration: Duration::from_millis(3),
             phases: Phases::default(),
+            body_bytes: None,
         });
         Exposition::new(Arc::new(metrics))
     }
@@ -154,6 +155,7 @@ mod tests {
                 code: 404,
                 duration: Duration::ZERO,
                 phases: Phases::default(),
+                body_bytes: None,
             });
         }
         let (_, text) = Exposition::new(metrics).render(None);

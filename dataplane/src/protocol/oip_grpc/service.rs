@@ -1,8 +1,10 @@
 //! The inference service.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use prost::Message;
 use tonic::{Request, Response, Status};
 
 use super::proto::grpc_inference_service_server::GrpcInferenceService;
@@ -16,14 +18,14 @@ use super::request::{self, Decoded};
 use super::response;
 use super::{Parts, timeout_header};
 use crate::config::Limits;
-use crate::fault::{Fault, FaultKind};
+use crate::fault::Fault;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::pipeline::Serve;
 use crate::protocol::oip_rest::metadata::SERVER;
 use crate::protocol::request_id;
-use crate::telemetry::access_log::Record;
-use crate::telemetry::metrics::{Finished, Metrics, Phases};
-use crate::types::{Call, CallMeta, ModelRef, TensorSpec, Timing};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::{About, Story};
+use crate::types::{Call, CallMeta, ModelRef, TensorSpec};
 
 /// Answers the methods of `inference.GRPCInferenceService`.
 pub(super) struct Inference<S> {
@@ -31,62 +33,6 @@ pub(super) struct Inference<S> {
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
     limits: Limits,
-}
-
-/// What is to be told of a request once it is over, also if its caller leaves: then nobody polls
-/// it any more and it is dropped.
-struct Story<'a> {
-    metrics: &'a Metrics,
-    request_id: String,
-    model: ModelRef,
-    started: Instant,
-    decode: Duration,
-    told: bool,
-}
-
-impl Story<'_> {
-    fn tell(&mut self, outcome: Result<(&str, Timing), &Fault>) {
-        self.told = true;
-        let version = outcome.map_or(self.model.version.as_deref(), |(version, _)| Some(version));
-        let finished = Finished {
-            protocol: "grpc",
-            operation: "infer",
-            outcome: outcome.map_or_else(|fault| fault.kind.outcome(), |_| "ok"),
-            code: outcome.map_or_else(|fault| fault.kind.http_status(), |_| 200),
-            duration: self.started.elapsed(),
-            phases: Phases {
-                decode: self.decode,
-                timing: outcome.ok().map(|(_, timing)| timing),
-                encode: Duration::ZERO,
-            },
-        };
-        self.metrics
-            .model(&self.model.name, version)
-            .finished(&finished);
-        Record {
-            request_id: &self.request_id,
-            model: &self.model.name,
-            version: version.unwrap_or_default(),
-            finished: &finished,
-            error: outcome
-                .err()
-                .map(|fault| (fault.code, fault.message.as_str())),
-        }
-        .log();
-    }
-}
-
-impl Drop for Story<'_> {
-    fn drop(&mut self) {
-        if !self.told {
-            let kind = if std::thread::panicking() {
-                FaultKind::Internal
-            } else {
-                FaultKind::Cancelled
-            };
-            self.tell(Err(&Fault::new(kind, "cancelled", "the caller left")));
-        }
-    }
 }
 
 impl<S: Serve> Inference<S> {
@@ -111,7 +57,7 @@ impl<S: Serve> Inference<S> {
         &self,
         request: Request<ModelInferRequest>,
         story: &mut Story<'_>,
-    ) -> Result<(ModelInferResponse, Timing), Fault> {
+    ) -> Result<ModelInferResponse, Fault> {
         let asked = request
             .metadata()
             .get("grpc-timeout")
@@ -129,27 +75,33 @@ impl<S: Serve> Inference<S> {
             .into_iter()
             .flatten()
             .fold(self.limits.request_timeout, Duration::min);
+        let About {
+            request_id,
+            received,
+            ..
+        } = story.about();
         let id = if id.is_empty() {
-            story.request_id.clone()
+            request_id.to_string()
         } else {
             id
         };
         let call = Call {
             meta: CallMeta {
-                request_id: story.request_id.clone(),
+                request_id: request_id.to_string(),
                 id: id.clone(),
-                received: story.started,
-                deadline: story.started + budget,
+                received: *received,
+                deadline: *received + budget,
                 priority: parameters.priority,
             },
             model,
             inputs,
             outputs,
         };
-        story.decode = story.started.elapsed();
+        story.phases.decode = received.elapsed();
         let reply = self.serve.serve(call).await?;
-        let timing = reply.timing;
-        Ok((response::encode(reply, id, typed_answer), timing))
+        story.phases.timing = Some(reply.timing);
+        story.ran(&reply.model_version);
+        Ok(response::encode(reply, id, typed_answer))
     }
 
     fn is_ready(&self) -> bool {
@@ -219,42 +171,43 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         &self,
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let mut story = Story {
-            metrics: &self.metrics,
-            request_id: request_id::of(
-                request
-                    .metadata()
-                    .get(request_id::HEADER)
-                    .map(tonic::metadata::MetadataValue::as_bytes),
-            ),
-            model: ModelRef {
-                name: request.get_ref().model_name.clone(),
-                version: Some(request.get_ref().model_version.clone())
-                    .filter(|version| !version.is_empty()),
-            },
-            started: Instant::now(),
-            decode: Duration::ZERO,
-            told: false,
-        };
-        let _in_flight = self
-            .metrics
-            .model(&story.model.name, story.model.version.as_deref())
-            .enter();
-        let outcome = self.infer(request, &mut story).await;
-        story.tell(
-            outcome
-                .as_ref()
-                .map(|(response, timing)| (response.model_version.as_str(), *timing)),
+        let received = Instant::now();
+        let request_id = request_id::of(
+            request
+                .metadata()
+                .get(request_id::HEADER)
+                .map(tonic::metadata::MetadataValue::as_bytes),
         );
+        let asked = request.get_ref();
+        let model = ModelRef {
+            name: asked.model_name.clone(),
+            version: Some(asked.model_version.clone()).filter(|version| !version.is_empty()),
+        };
+        let request_bytes = asked.encoded_len();
+        let about = About {
+            protocol: "grpc",
+            operation: "infer",
+            request_id: Cow::Borrowed(&request_id),
+            model: Cow::Owned(model),
+            received,
+        };
+        let mut story = Story::begin(&self.metrics, about);
+        let outcome = self.infer(request, &mut story).await;
         let mut answer = match outcome {
-            Ok((response, _)) => Ok(Response::new(response)),
-            Err(fault) => Err(response::status(&fault)),
+            Ok(response) => {
+                story.answered(request_bytes, response.encoded_len());
+                Ok(Response::new(response))
+            }
+            Err(fault) => {
+                story.failed(&fault);
+                Err(response::status(&fault))
+            }
         };
         let metadata = match &mut answer {
             Ok(response) => response.metadata_mut(),
             Err(status) => status.metadata_mut(),
         };
-        if let Ok(value) = story.request_id.parse() {
+        if let Ok(value) = request_id.parse() {
             metadata.insert(request_id::HEADER, value);
         }
         answer

@@ -1,0 +1,375 @@
+//! The names, labels and buckets of what is measured per model.
+
+use std::borrow::Cow;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+use super::{Bodies, Ended, Finished, ModelMetrics, Phases};
+
+/// Seconds.
+const LATENCY_BUCKETS: [f64; 16] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
+];
+
+/// Rows of one run.
+const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+
+/// Bytes: 256 times the powers of four.
+const SIZE_BUCKETS: [f64; 10] = [
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262_144.0,
+    1_048_576.0,
+    4_194_304.0,
+    16_777_216.0,
+    67_108_864.0,
+];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub(super) struct ModelLabels {
+    pub(super) model: String,
+    pub(super) version: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RequestLabels {
+    model: String,
+    version: String,
+    protocol: &'static str,
+    operation: &'static str,
+    outcome: &'static str,
+    code: Cow<'static, str>,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DurationLabels {
+    model: String,
+    version: String,
+    protocol: &'static str,
+    operation: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PhaseLabels {
+    model: String,
+    version: String,
+    phase: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ProtocolLabels {
+    model: String,
+    version: String,
+    protocol: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct RejectLabels {
+    model: String,
+    version: String,
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct InfoLabels {
+    model: String,
+    version: String,
+    platform: String,
+    digest: String,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Buckets(&'static [f64]);
+
+impl MetricConstructor<Histogram> for Buckets {
+    fn new_metric(&self) -> Histogram {
+        Histogram::new(self.0.iter().copied())
+    }
+}
+
+type Histograms<L> = Family<L, Histogram, Buckets>;
+
+/// The families from which a model's handles are resolved.
+#[derive(Clone)]
+pub(in super::super) struct ModelFamilies {
+    requests: Family<RequestLabels, Counter>,
+    duration: Histograms<DurationLabels>,
+    phase: Histograms<PhaseLabels>,
+    rejected: Family<RejectLabels, Counter>,
+    info: Family<InfoLabels, Gauge>,
+    in_flight: Family<ModelLabels, Gauge>,
+    queue_depth: Family<ModelLabels, Gauge>,
+    batch_size: Histograms<ModelLabels>,
+    inferences: Family<ModelLabels, Counter>,
+    executions: Family<ModelLabels, Counter>,
+    request_bytes: Histograms<ProtocolLabels>,
+    response_bytes: Histograms<ProtocolLabels>,
+    ready: Family<ModelLabels, Gauge>,
+    load_seconds: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+}
+
+impl ModelFamilies {
+    pub(in super::super) fn register(registry: &mut Registry) -> Self {
+        let latency = Buckets(&LATENCY_BUCKETS);
+        let sizes = Buckets(&SIZE_BUCKETS);
+        let families = Self {
+            requests: Family::default(),
+            duration: Family::new_with_constructor(latency),
+            phase: Family::new_with_constructor(latency),
+            rejected: Family::default(),
+            info: Family::default(),
+            in_flight: Family::default(),
+            queue_depth: Family::default(),
+            batch_size: Family::new_with_constructor(Buckets(&BATCH_BUCKETS)),
+            inferences: Family::default(),
+            executions: Family::default(),
+            request_bytes: Family::new_with_constructor(sizes),
+            response_bytes: Family::new_with_constructor(sizes),
+            ready: Family::default(),
+            load_seconds: Family::default(),
+        };
+        // Counters are registered without `_total`: the encoder appends it.
+        let f = families.clone();
+        registry.register("serin_requests", "Finished inference requests", f.requests);
+        registry.register(
+            "serin_request_duration_seconds",
+            "From receiving a request to its last byte",
+            f.duration,
+        );
+        registry.register(
+            "serin_request_phase_seconds",
+            "Where the time of a request went",
+            f.phase,
+        );
+        registry.register(
+            "serin_queue_rejected",
+            "Requests that left the queue without running",
+            f.rejected,
+        );
+        registry.register("serin_model_info", "What a model is; always 1", f.info);
+        registry.register(
+            "serin_requests_in_flight",
+            "Requests being served, queued and running ones included",
+            f.in_flight,
+        );
+        registry.register(
+            "serin_queue_depth",
+            "Requests waiting for the engine",
+            f.queue_depth,
+        );
+        registry.register("serin_batch_size", "Rows of one run", f.batch_size);
+        registry.register("serin_inferences", "Rows run", f.inferences);
+        registry.register("serin_executions", "Runs of the model", f.executions);
+        registry.register(
+            "serin_request_body_bytes",
+            "Size of inference request bodies",
+            f.request_bytes,
+        );
+        registry.register(
+            "serin_response_body_bytes",
+            "Size of inference response bodies",
+            f.response_bytes,
+        );
+        registry.register("serin_model_ready", "Whether the model answers", f.ready);
+        registry.register(
+            "serin_model_load_seconds",
+            "How long fetching, loading and warming up took",
+            f.load_seconds,
+        );
+        families
+    }
+
+    /// Handles of a configured model; its gauges, and the counts of plain inference, show from now
+    /// on.
+    pub(in super::super) fn listed(&self, model: &str, version: &str) -> ModelMetrics {
+        let labels = ModelLabels {
+            model: model.to_owned(),
+            version: version.to_owned(),
+        };
+        let metrics = ModelMetrics {
+            in_flight: self.in_flight.get_or_create_owned(&labels),
+            queue_depth: self.queue_depth.get_or_create_owned(&labels),
+            ready: self.ready.get_or_create_owned(&labels),
+            load_seconds: self.load_seconds.get_or_create_owned(&labels),
+            batch_size: self.batch_size.get_or_create_owned(&labels),
+            inferences: self.inferences.get_or_create_owned(&labels),
+            executions: self.executions.get_or_create_owned(&labels),
+            ..self.unlisted_labelled(labels)
+        };
+        for protocol in ["rest", "grpc"] {
+            metrics.hot(&Finished {
+                protocol,
+                operation: "infer",
+                outcome: "ok",
+                code: 200,
+                duration: Duration::ZERO,
+                phases: Phases::default(),
+                body_bytes: None,
+            });
+        }
+        metrics
+    }
+
+    /// Handles for requests to models that are not configured. They only count requests: a gauge
+    /// of a model that does not exist would look like one that is down.
+    pub(in super::super) fn unlisted(&self, label: &str) -> ModelMetrics {
+        self.unlisted_labelled(ModelLabels {
+            model: label.to_owned(),
+            version: label.to_owned(),
+        })
+    }
+
+    fn unlisted_labelled(&self, labels: ModelLabels) -> ModelMetrics {
+        ModelMetrics {
+            in_flight: Gauge::default(),
+            queue_depth: Gauge::default(),
+            ready: Gauge::default(),
+            load_seconds: Gauge::default(),
+            batch_size: Buckets(&BATCH_BUCKETS).new_metric(),
+            inferences: Counter::default(),
+            executions: Counter::default(),
+            queue: self.phase(&labels, "queue"),
+            compute: self.phase(&labels, "compute"),
+            decode: self.phase(&labels, "decode"),
+            encode: self.phase(&labels, "encode"),
+            hot: Default::default(),
+            families: self.clone(),
+            labels,
+        }
+    }
+
+    fn phase(&self, labels: &ModelLabels, phase: &'static str) -> Histogram {
+        self.phase.get_or_create_owned(&PhaseLabels {
+            model: labels.model.clone(),
+            version: labels.version.clone(),
+            phase,
+        })
+    }
+
+    /// What a request writes at its end.
+    pub(super) fn ended(
+        &self,
+        ModelLabels { model, version }: &ModelLabels,
+        &Finished {
+            protocol,
+            operation,
+            outcome,
+            code,
+            ..
+        }: &Finished,
+    ) -> Ended {
+        Ended {
+            requests: self.requests.get_or_create_owned(&RequestLabels {
+                model: model.clone(),
+                version: version.clone(),
+                protocol,
+                operation,
+                outcome,
+                code: code_label(protocol, code),
+            }),
+            duration: self.duration.get_or_create_owned(&DurationLabels {
+                model: model.clone(),
+                version: version.clone(),
+                protocol,
+                operation,
+                outcome,
+            }),
+        }
+    }
+
+    /// The sizes of bodies by one protocol.
+    pub(super) fn bodies(&self, labels: &ModelLabels, protocol: &'static str) -> Bodies {
+        let labels = ProtocolLabels {
+            model: labels.model.clone(),
+            version: labels.version.clone(),
+            protocol,
+        };
+        Bodies {
+            request: self.request_bytes.get_or_create_owned(&labels),
+            response: self.response_bytes.get_or_create_owned(&labels),
+        }
+    }
+
+    /// Counts of requests that did not run, by reason.
+    pub(super) fn rejected(&self, labels: &ModelLabels, reason: &'static str) -> Counter {
+        self.rejected.get_or_create_owned(&RejectLabels {
+            model: labels.model.clone(),
+            version: labels.version.clone(),
+            reason,
+        })
+    }
+
+    /// What a loaded model is.
+    pub(super) fn info(&self, labels: &ModelLabels, platform: &str, digest: &str) -> Gauge {
+        self.info.get_or_create_owned(&InfoLabels {
+            model: labels.model.clone(),
+            version: labels.version.clone(),
+            platform: platform.to_owned(),
+            digest: digest.to_owned(),
+        })
+    }
+}
+
+/// The HTTP status, or the canonical name of the gRPC status that stands for the same.
+fn code_label(protocol: &str, code: u16) -> Cow<'static, str> {
+    if protocol != "grpc" {
+        return Cow::Owned(code.to_string());
+    }
+    Cow::Borrowed(match code {
+        200 => "OK",
+        499 => "CANCELLED",
+        400 => "INVALID_ARGUMENT",
+        408 | 504 => "DEADLINE_EXCEEDED",
+        404 => "NOT_FOUND",
+        403 => "PERMISSION_DENIED",
+        413 => "RESOURCE_EXHAUSTED",
+        405 | 415 | 501 => "UNIMPLEMENTED",
+        503 => "UNAVAILABLE",
+        _ => "INTERNAL",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::FaultKind;
+
+    #[test]
+    fn every_fault_has_the_label_of_its_grpc_status() {
+        let names = [
+            "OK",
+            "CANCELLED",
+            "UNKNOWN",
+            "INVALID_ARGUMENT",
+            "DEADLINE_EXCEEDED",
+            "NOT_FOUND",
+            "ALREADY_EXISTS",
+            "PERMISSION_DENIED",
+            "RESOURCE_EXHAUSTED",
+            "FAILED_PRECONDITION",
+            "ABORTED",
+            "OUT_OF_RANGE",
+            "UNIMPLEMENTED",
+            "INTERNAL",
+            "UNAVAILABLE",
+        ];
+        for kind in FaultKind::ALL {
+            let expected = names[usize::try_from(kind.grpc_code()).unwrap()];
+            assert_eq!(code_label("grpc", kind.http_status()), expected, "{kind:?}");
+            let status = kind.http_status().to_string();
+            assert_eq!(code_label("rest", kind.http_status()), status);
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The story of one inference request, whatever its protocol: measured while it runs, then counted
+//! and logged once.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::access_log::Record;
+use super::metrics::{Counted, Finished, Metrics, ModelMetrics, Phases};
+use crate::fault::{Fault, FaultKind};
+use crate::types::ModelRef;
+
+/// Who asks what; all but `received` become labels or members of the log line.
+pub struct About<'a> {
+    /// `rest`, `grpc`, `openai`...
+    pub protocol: &'static str,
+    /// `infer`, `stream`, `embedding`...
+    pub operation: &'static str,
+    /// The `x-request-id` of the answer.
+    pub request_id: Cow<'a, str>,
+    /// The model as asked for; names that are not configured are counted under `_unknown`.
+    pub model: Cow<'a, ModelRef>,
+    /// When the request's header had been read.
+    pub received: Instant,
+}
+
+/// One request from its header to the end of its answer. It is in flight until it is told:
+/// answered, failed or, if it is dropped before that, cancelled, as nobody polls a handler whose
+/// caller has left.
+///
+/// A handler that outlives its function, such as a stream's body, owns a `Story<'static>` (made
+/// with [`Cow::Owned`]) and is counted once, at its end.
+pub struct Story<'a> {
+    /// Where the time goes; to be filled while the request runs.
+    pub phases: Phases,
+    about: About<'a>,
+    metrics: Arc<Metrics>,
+    /// The model that ran.
+    ran: Option<Arc<ModelMetrics>>,
+    told: bool,
+    _in_flight: Counted,
+}
+
+impl<'a> Story<'a> {
+    /// A request has come in.
+    pub fn begin(metrics: &Arc<Metrics>, about: About<'a>) -> Self {
+        let in_flight = metrics
+            .model(&about.model.name, about.model.version.as_deref())
+            .enter();
+        Self {
+            phases: Phases::default(),
+            about,
+            metrics: Arc::clone(metrics),
+            ran: None,
+            told: false,
+            _in_flight: in_flight,
+        }
+    }
+
+    /// What it is about.
+    pub fn about(&self) -> &About<'a> {
+        &self.about
+    }
+
+    /// Which version of the model ran: it is counted under this one from here on.
+    pub fn ran(&mut self, version: &str) {
+        let ran = self.metrics.model(&self.about.model.name, Some(version));
+        self.ran = Some(Arc::clone(ran));
+    }
+
+    /// It was answered; bytes of the request's body and of the answer's.
+    pub fn answered(mut self, request_bytes: usize, response_bytes: usize) {
+        self.tell("ok", 200, Some((request_bytes, response_bytes)), None);
+    }
+
+    /// It was refused, or failed before or after its first byte.
+    pub fn failed(mut self, fault: &Fault) {
+        let error = Some((fault.code, fault.message.as_str()));
+        self.tell(fault.kind.outcome(), fault.kind.http_status(), None, error);
+    }
+
+    fn tell(
+        &mut self,
+        outcome: &'static str,
+        code: u16,
+        body_bytes: Option<(usize, usize)>,
+        error: Option<(&'static str, &str)>,
+    ) {
+        self.told = true;
+        let About {
+            protocol,
+            operation,
+            request_id,
+            model,
+            received,
+        } = &self.about;
+        let asked = model.version.as_deref();
+        let metrics = match &self.ran {
+            Some(ran) => ran,
+            None => self.metrics.model(&model.name, asked),
+        };
+        let finished = Finished {
+            protocol,
+            operation,
+            outcome,
+            code,
+            duration: received.elapsed(),
+            phases: self.phases,
+            body_bytes,
+        };
+        metrics.finished(&finished);
+        let ran = self.ran.as_ref().map(|ran| ran.version());
+        Record {
+            request_id,
+            model: &model.name,
+            version: ran.or(asked).unwrap_or_default(),
+            finished: &finished,
+            error,
+        }
+        .log();
+    }
+}
+
+impl Drop for Story<'_> {
+    fn drop(&mut self) {
+        if !self.told {
+            // A panicking request is answered and counted as an internal error.
+            let kind = if std::thread::panicking() {
+                FaultKind::Internal
+            } else {
+                FaultKind::Cancelled
+            };
+            self.tell(kind.outcome(), kind.http_status(), None, None);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Exposition;
+    use super::*;
+
+    fn metrics() -> Arc<Metrics> {
+        let models = ["1", "2"].map(|version| ("iris".to_owned(), version.to_owned()));
+        Arc::new(Metrics::new(models))
+    }
+
+    fn about(operation: &'static str) -> About<'static> {
+        About {
+            protocol: "rest",
+            operation,
+            request_id: "r-1".into(),
+            model: Cow::Owned(ModelRef {
+                name: "iris".to_owned(),
+                version: Some("1".to_owned()),
+            }),
+            received: Instant::now(),
+        }
+    }
+
+    fn page(metrics: &Arc<Metrics>) -> String {
+        let (_, text) = Exposition::new(Arc::clone(metrics)).render(None);
+        String::from_utf8(text.to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_request_is_in_flight_until_it_is_told() {
+        let metrics = metrics();
+        let series = "serin_requests_in_flight{model=\"iris\",version=\"1\"}";
+        let story = Story::begin(&metrics, about("infer"));
+        assert!(page(&metrics).contains(&format!("{series} 1\n")));
+        story.answered(10, 20);
+        assert!(page(&metrics).contains(&format!("{series} 0\n")));
+    }
+
+    #[test]
+    fn an_answer_is_counted_once_under_the_version_that_ran_with_its_bytes() {
+        let metrics = metrics();
+        let mut story = Story::begin(&metrics, about("infer"));
+        story.ran("2");
+        story.answered(10, 20);
+        let page = page(&metrics);
+        let of = "protocol=\"rest\",operation=\"infer\",outcome=\"ok\",code=\"200\"";
+        for (version, count) in [("1", 0), ("2", 1)] {
+            let line = format!(
+                "serin_requests_total{{model=\"iris\",version=\"{version}\",{of}}} {count}\n"
+            );
+            assert!(page.contains(&line), "{line} not in {page}");
+        }
+        assert!(page.contains(
+            "serin_response_body_bytes_sum{model=\"iris\",version=\"2\",protocol=\"rest\"} 20"
+        ));
+    }
+
+    #[test]
+    fn a_story_that_nobody_ends_was_cancelled() {
+        let metrics = metrics();
+        drop(Story::begin(&metrics, about("stream")));
+        let of = "operation=\"stream\",outcome=\"cancelled\",code=\"499\"} 1\n";
+        assert!(page(&metrics).contains(of), "{}", page(&metrics));
+    }
+
+    #[test]
+    fn a_story_that_a_panic_ends_is_an_error_of_the_server() {
+        let metrics = metrics();
+        let story = Story::begin(&metrics, about("infer"));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _story = story;
+            panic!("on purpose");
+        }));
+        assert!(panicked.is_err());
+        assert!(page(&metrics).contains("outcome=\"error\",code=\"500\"} 1\n"));
+    }
+
+    #[test]
+    fn a_fault_is_counted_by_its_outcome() {
+        let metrics = metrics();
+        let fault = Fault::new(FaultKind::NotFound, "model_not_found", "no such model");
+        Story::begin(&metrics, about("infer")).failed(&fault);
+        let of = "outcome=\"client_error\",code=\"404\"} 1\n";
+        assert!(page(&metrics).contains(of), "{}", page(&metrics));
+    }
+}
