@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Runs the conformance suite: other people's clients against a real serin-dataplane.
 
-    python3 e2e/conformance/run.py                  # everything but the KServe SDK
+    python3 e2e/conformance/run.py                  # everything that needs no KServe
     python3 e2e/conformance/run.py --kserve         # the KServe SDK's clients instead (450 MB, once)
+    python3 e2e/conformance/run.py --peers          # the same requests to KServe's server and to ours
     python3 e2e/conformance/run.py -- -k golden -x  # what follows -- goes to pytest
 
 SERIN_DATAPLANE names the binary to test; without it target/debug/serin-dataplane is taken. The clients are installed once, pinned, into
@@ -42,11 +43,14 @@ def environment(name: str, requirements: Path) -> Path:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kserve", action="store_true", help="run the KServe SDK's clients instead of the others")
+    parser.add_argument("--peers", action="store_true", help="compare with KServe's own server, case by case")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     arguments = parser.parse_args()
-    folder = HERE / "kserve_sdk" if arguments.kserve else HERE
-    name = "venv-conformance-kserve" if arguments.kserve else "venv-conformance"
-    python = environment(name, folder / "requirements.txt")
+    if arguments.kserve or arguments.peers:
+        python = environment("venv-conformance-kserve", HERE / "kserve_sdk/requirements.txt")
+    else:
+        python = environment("venv-conformance", HERE / "requirements.txt")
+    folder = HERE / ("kserve_sdk" if arguments.kserve else "peers" if arguments.peers else "")
     return subprocess.run([python, "-m", "pytest", "--tb=short", "-q", *arguments.pytest], cwd=folder).returncode
 
 

@@ -232,19 +232,32 @@ fn models(run: &mut Run) -> Result {
     result
 }
 
+/// What each part of the suite is called, and the flag that chooses it.
+const CONFORMANCE: [(&str, &[&str]); 3] = [
+    ("clients of other projects", &[]),
+    ("the KServe SDK's clients", &["--kserve"]),
+    ("answers beside KServe's server", &["--peers"]),
+];
+
 fn conformance(run: &mut Run) -> Result {
     run.install_runtime()?;
-    run.report.counted("clients of other projects", |counts| {
-        let mut python = Command::new("python3");
-        python
-            .current_dir(workspace::root())
-            .env("SERIN_DATAPLANE", build::debug("serin-dataplane"))
-            .arg("e2e/conformance/run.py");
-        process::stream_lines(&mut python, CLUSTER, |line| {
-            counts.add_line(line);
-            true
-        })
-    })
+    let mut result = Ok(());
+    for (part, flags) in CONFORMANCE {
+        let ended = run.report.counted(part, |counts| {
+            let mut python = Command::new("python3");
+            python
+                .current_dir(workspace::root())
+                .env("SERIN_DATAPLANE", build::debug("serin-dataplane"))
+                .arg("e2e/conformance/run.py")
+                .args(flags);
+            process::stream_lines(&mut python, CLUSTER, |line| {
+                counts.add_line(line);
+                true
+            })
+        });
+        result = result.and(ended);
+    }
+    result
 }
 
 fn try_it(run: &mut Run) -> Result {
