@@ -22,6 +22,7 @@ pub mod protocol;
 mod run;
 pub mod server;
 pub mod telemetry;
+pub mod text;
 pub mod types;
 
 pub use run::{Running, ServeError, serve};

@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use crate::admission::admit;
 use crate::batch::Work;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::model::Registry;
+use crate::text::Embedder;
 use crate::types::{Call, ModelRef, Reply};
 
 pub use crate::types::{Batching, ModelDescription, ModelState};
@@ -27,6 +28,20 @@ pub trait Serve: Send + Sync + 'static {
 
     /// Every configured model, loaded or not, in configuration order.
     fn models(&self) -> Vec<ModelState>;
+
+    /// What makes texts a model's inputs, and its outputs vectors.
+    ///
+    /// # Errors
+    /// As [`describe`](Self::describe), and `Unsupported` for a model that is no embedder.
+    fn embedder(&self, model: &ModelRef) -> Result<Arc<Embedder>, Fault> {
+        let name = self.describe(model)?.name;
+        Err(not_an_embedder(&name, "it is none"))
+    }
+}
+
+fn not_an_embedder(model: &str, reason: &str) -> Fault {
+    let message = format!("model '{model}' gives no embeddings: {reason}");
+    Fault::new(FaultKind::Unsupported, "not_an_embedder", message).with_param("model")
 }
 
 /// Serves from the registry's models.
@@ -80,5 +95,13 @@ impl Serve for Pipeline {
 
     fn models(&self) -> Vec<ModelState> {
         self.registry.states()
+    }
+
+    fn embedder(&self, model: &ModelRef) -> Result<Arc<Embedder>, Fault> {
+        let loaded = self.registry.resolve(model)?;
+        loaded
+            .embedder
+            .clone()
+            .map_err(|reason| not_an_embedder(&loaded.description.name, &reason))
     }
 }

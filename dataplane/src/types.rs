@@ -10,6 +10,6 @@ mod tensor;
 pub use batching::Batching;
 pub use call::{Call, CallMeta, Cost, ModelRef, Reply, RequestedOutput, Timing};
 pub use datatype::Datatype;
-pub use model::{ModelDescription, ModelState};
+pub use model::{Embedding, ModelDescription, ModelState};
 pub use signature::{Dimension, Signature, TensorSpec};
 pub use tensor::{Tensor, TensorData};

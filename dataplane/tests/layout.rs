@@ -16,6 +16,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &[]),
     // For the format of log lines, which is a flag.
     ("config", &["telemetry"]),
+    // Pure: texts to ids, states to vectors.
+    ("text", &[]),
     ("engine", &[]),
     ("batch", &["engine", "telemetry"]),
     ("admission", &["telemetry"]),
@@ -28,13 +30,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "config",
             "lifecycle",
             "telemetry",
+            "text",
         ],
     ),
-    ("pipeline", &["model", "batch", "admission"]),
+    ("pipeline", &["model", "batch", "admission", "text"]),
     // Protocols see the pipeline's trait, never what serves it.
     (
         "protocol",
-        &["pipeline", "config", "lifecycle", "telemetry"],
+        &["pipeline", "config", "lifecycle", "telemetry", "text"],
     ),
     (
         "server",
@@ -63,6 +66,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tonic", &["protocol/oip_grpc", "server"]),
     ("http", &["protocol", "server"]),
     ("reqwest", &["model"]),
+    ("tokenizers", &["text"]),
     ("clap", &["config", "telemetry/logging", "main"]),
     ("prometheus_client", &["telemetry", "server"]),
     ("kube", &[]),

@@ -13,6 +13,7 @@ use crate::engine::Engine;
 use crate::engine::onnx::{Device, ModelFile, OnnxEngine, Runtime, SessionOptions};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::ModelMetrics;
+use crate::text::Embedder;
 use crate::types::{ModelDescription, Signature};
 
 /// Requests that may wait for one model (as `protocols.md` of the design has it: 256).
@@ -37,6 +38,8 @@ pub struct Loaded {
     pub worker: Worker,
     /// Where they are counted.
     pub metrics: Arc<ModelMetrics>,
+    /// What makes texts its inputs and its outputs vectors, or why it is no embedder.
+    pub embedder: Result<Arc<Embedder>, String>,
 }
 
 /// Loads one model: locate, check, open, warm up and prove, start.
@@ -59,6 +62,7 @@ pub(super) async fn load(
         lifecycle.advance(Phase::Warming);
         let proof = prove(&mut engine, batch::Limits::default());
         let signature = engine.signature().clone();
+        let embedder = embedder(&located, &signature, &model);
         tracing::info!(
             model = model.name,
             version = model.version,
@@ -92,6 +96,7 @@ pub(super) async fn load(
         Ok(Loaded {
             metrics,
             description: ModelDescription {
+                embedding: embedder.as_ref().ok().map(|embedder| embedder.describe()),
                 versions: vec![model.version.clone()],
                 name: model.name,
                 version: model.version,
@@ -100,6 +105,7 @@ pub(super) async fn load(
                 batching: proof.batching,
             },
             worker,
+            embedder,
         })
     })
     .await
@@ -108,6 +114,37 @@ pub(super) async fn load(
             "loading the model failed: {error}"
         )))
     })
+}
+
+/// What stands beside the model to embed texts by. Most models are no embedders, so nothing fails
+/// for that; of a folder with a tokenizer, its owner wants to know.
+fn embedder(
+    located: &Located,
+    signature: &Signature,
+    model: &ModelConfig,
+) -> Result<Arc<Embedder>, String> {
+    let embedder = Embedder::load(&located.path, signature);
+    match &embedder {
+        Ok(embedder) => {
+            let described = embedder.describe();
+            tracing::info!(
+                model = model.name,
+                version = model.version,
+                max_tokens = described.max_tokens,
+                pooling = described.pooling,
+                normalised = described.normalised,
+                "the model embeds texts"
+            );
+        }
+        Err(reason) if located.path.join("tokenizer.json").exists() => tracing::warn!(
+            model = model.name,
+            version = model.version,
+            reason,
+            "the model's folder has a tokenizer, and yet it embeds no texts"
+        ),
+        Err(_) => {}
+    }
+    embedder.map(Arc::new)
 }
 
 /// Triton's name for models of ONNX Runtime.

@@ -19,6 +19,20 @@ pub struct ModelDescription {
     pub signature: Arc<Signature>,
     /// Whether rows of several requests may run together, and why (not).
     pub batching: Batching,
+    /// How it embeds texts, if it does.
+    pub embedding: Option<Embedding>,
+}
+
+/// How a model embeds texts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Embedding {
+    /// The most tokens of one text.
+    pub max_tokens: usize,
+    /// How the states of tokens become a vector: `mean`, `cls`, `last-token`, `max`, or `model`
+    /// where the model does it itself.
+    pub pooling: &'static str,
+    /// Whether vectors are scaled to length 1 after that.
+    pub normalised: bool,
 }
 
 /// A configured model.

@@ -139,6 +139,7 @@ impl Serve for FakeModels {
                 unserved_outputs: Vec::new(),
                 producer: None,
             }),
+            embedding: None,
             batching: Batching {
                 max_rows: 1,
                 reason: "made up".to_owned(),
