@@ -1,6 +1,7 @@
 //! Where the process stands, as one value that readiness, logs and the drain read.
 
 use std::fmt;
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -45,6 +46,8 @@ impl fmt::Display for Phase {
 #[derive(Clone, Debug)]
 pub struct Lifecycle {
     phase: watch::Sender<Phase>,
+    /// When streams have to end, once the process has closed its ports.
+    finish: watch::Sender<Option<Instant>>,
 }
 
 impl Lifecycle {
@@ -52,6 +55,7 @@ impl Lifecycle {
     pub fn new() -> Self {
         Self {
             phase: watch::Sender::new(Phase::Starting),
+            finish: watch::Sender::new(None),
         }
     }
 
@@ -78,6 +82,19 @@ impl Lifecycle {
         if changed {
             tracing::info!(phase = %next, "phase changed");
         }
+    }
+
+    /// The ports are closed: streams, which may have no end of their own, end by then.
+    pub fn finish_by(&self, end: Instant) {
+        self.finish.send_replace(Some(end));
+    }
+
+    /// Returns once the ports are closed: the time by which streams have to end.
+    pub async fn finishing(&self) -> Instant {
+        let mut finish = self.finish.subscribe();
+        // The sender lives in `self`, so waiting cannot fail.
+        let end = finish.wait_for(Option::is_some).await;
+        end.ok().and_then(|end| *end).unwrap_or_else(Instant::now)
     }
 
     /// Returns once the process drains or has stopped.

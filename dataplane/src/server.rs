@@ -14,7 +14,7 @@ pub mod shutdown;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 use serin_crds::pod_config::ApiConfig;
@@ -37,6 +37,9 @@ const ADMIN_CONNECTIONS: usize = 256;
 
 /// Longest wait, at the end, for connections that the kernel had accepted and nobody had read.
 const ACCEPT_QUIET: Duration = Duration::from_millis(250);
+
+/// Before requests are cut off, streams are ended with an error that says so.
+const STREAM_FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why the ports cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -141,6 +144,9 @@ impl Server {
                 () = shutdown.reached(Stop::Finish) => {}
             }
         }
+        let margin = STREAM_FAREWELL.min(self.drain_timeout / 4);
+        self.lifecycle
+            .finish_by(Instant::now() + self.drain_timeout - margin);
         let finish = async {
             tokio::join!(self.http.finish(quiet), self.grpc.finish(quiet));
             // Last: probes and the operator ask it how the rest is doing.
