@@ -2,14 +2,11 @@
 //! [`Reply`](crate::types::Reply) or [`Fault`](crate::fault::Fault) into bytes.
 
 mod bounds;
-pub(crate) mod deadline;
 pub mod errors;
 pub(crate) mod in_order;
 mod json;
-pub(crate) mod ndjson;
 pub mod oip_grpc;
 pub(crate) mod oip_rest;
 mod parameters;
 mod raw_tensor;
 pub(crate) mod request_id;
-pub(crate) mod sse;

@@ -2,7 +2,6 @@
 
 import re
 
-STREAM = "ModelStreamInfer is not implemented"
 ROWS = "infer_stream is not implemented"
 REPOSITORY = "the repository interface is not implemented"
 CLASSIFICATION = "the classification extension is not implemented"
@@ -12,16 +11,6 @@ DESCRIPTION = "the OpenAPI description is not implemented"
 
 # File and test -> why it fails. A test without brackets means all its parameters; in brackets `*` stands for anything.
 NOT_YET = {
-    "test_stream.py::test_answers_come_in_the_order_of_requests": STREAM,
-    "test_stream.py::test_several_models_share_a_stream": STREAM,
-    "test_stream.py::test_an_error_is_a_message_and_later_requests_are_answered": STREAM,
-    "test_stream.py::test_an_error_names_its_request": STREAM,
-    "test_stream.py::test_the_triton_grpc_error_header_ends_the_stream_with_the_status": STREAM,
-    "test_stream.py::test_the_empty_final_response_may_be_asked_for": STREAM,
-    "test_stream.py::test_the_asyncio_client_streams": STREAM,
-    "test_stream.py::test_a_stream_may_be_cancelled": STREAM,
-    "test_golden_vectors.py::test_vector_10_a_bad_request_does_not_end_a_stream": STREAM,
-    "test_table5.py::test_row_16_stream_answers_are_in_tritons_wrapper": STREAM,
     "test_stream.py::test_infer_stream_answers_as_events": ROWS,
     "test_stream.py::test_infer_stream_refuses_before_it_commits[/v2/models/linear/infer_stream-400]": ROWS,
     "test_table5.py::test_row_27_events_have_no_id": ROWS,

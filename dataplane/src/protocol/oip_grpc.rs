@@ -1,9 +1,11 @@
 //! The Open Inference Protocol over gRPC: messages to a call, a reply to messages.
 
 mod health;
+mod infer;
 mod request;
 mod response;
 mod service;
+mod stream;
 mod typed;
 
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 mod model;
 
-pub use model::{Counted, Finished, ModelMetrics, Phases};
+pub use model::{Counted, Finished, ModelMetrics, Phases, StreamMetrics};
 
 use self::model::ModelFamilies;
 use super::process::ProcessCollector;

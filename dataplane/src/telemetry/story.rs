@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::access_log::Record;
-use super::metrics::{Counted, Finished, Metrics, ModelMetrics, Phases};
+use super::metrics::{Counted, Finished, Metrics, ModelMetrics, Phases, StreamMetrics};
 use crate::fault::{Fault, FaultKind};
 use crate::types::ModelRef;
 
@@ -38,22 +38,40 @@ pub struct Story<'a> {
     /// The model that ran.
     ran: Option<Arc<ModelMetrics>>,
     told: bool,
-    _in_flight: Counted,
+    open: Open,
+}
+
+/// What lasts as long as a story.
+enum Open {
+    Request { _in_flight: Counted },
+    Stream(StreamMetrics),
 }
 
 impl<'a> Story<'a> {
     /// A request has come in.
     pub fn begin(metrics: &Arc<Metrics>, about: About<'a>) -> Self {
-        let in_flight = metrics
-            .model(&about.model.name, about.model.version.as_deref())
-            .enter();
+        let model = metrics.model(&about.model.name, about.model.version.as_deref());
+        let open = Open::Request {
+            _in_flight: model.enter(),
+        };
+        Self::of(metrics, about, open)
+    }
+
+    /// A stream has come in. Its requests are in flight, not it itself: it may be idle.
+    pub fn begin_stream(metrics: &Arc<Metrics>, about: About<'a>) -> Self {
+        let model = metrics.model(&about.model.name, about.model.version.as_deref());
+        let open = Open::Stream(model.stream(about.protocol));
+        Self::of(metrics, about, open)
+    }
+
+    fn of(metrics: &Arc<Metrics>, about: About<'a>, open: Open) -> Self {
         Self {
             phases: Phases::default(),
             about,
             metrics: Arc::clone(metrics),
             ran: None,
             told: false,
-            _in_flight: in_flight,
+            open,
         }
     }
 
@@ -66,6 +84,18 @@ impl<'a> Story<'a> {
     pub fn ran(&mut self, version: &str) {
         let ran = self.metrics.model(&self.about.model.name, Some(version));
         self.ran = Some(Arc::clone(ran));
+    }
+
+    /// Answers were sent on a stream.
+    pub fn sent(&self, answers: usize) {
+        if let Open::Stream(stream) = &self.open {
+            stream.sent(answers);
+        }
+    }
+
+    /// A stream came to its end.
+    pub fn ended(mut self) {
+        self.tell("ok", 200, None, None);
     }
 
     /// It was answered; bytes of the request's body and of the answer's.
@@ -109,6 +139,9 @@ impl<'a> Story<'a> {
             body_bytes,
         };
         metrics.finished(&finished);
+        if let (Open::Stream(stream), "cancelled") = (&self.open, outcome) {
+            stream.cancelled();
+        }
         let ran = self.ran.as_ref().map(|ran| ran.version());
         Record {
             request_id,
@@ -198,6 +231,29 @@ mod tests {
         drop(Story::begin(&metrics, about("stream")));
         let of = "operation=\"stream\",outcome=\"cancelled\",code=\"499\"} 1\n";
         assert!(page(&metrics).contains(of), "{}", page(&metrics));
+    }
+
+    #[test]
+    fn a_stream_is_open_until_its_end_and_its_answers_are_counted() {
+        let metrics = metrics();
+        let series = |name: &str| {
+            format!("serin_stream_{name}{{model=\"iris\",version=\"1\",protocol=\"rest\"}}")
+        };
+        assert!(page(&metrics).contains(&format!("{} 0\n", series("open"))));
+        let story = Story::begin_stream(&metrics, about("stream"));
+        story.sent(3);
+        assert!(page(&metrics).contains(&format!("{} 1\n", series("open"))));
+        assert!(
+            page(&metrics).contains("serin_requests_in_flight{model=\"iris\",version=\"1\"} 0\n")
+        );
+        drop(story);
+        let page = page(&metrics);
+        for (name, value) in [("open", 0), ("events_total", 3), ("cancelled_total", 1)] {
+            assert!(
+                page.contains(&format!("{} {value}\n", series(name))),
+                "{page}"
+            );
+        }
     }
 
     #[test]

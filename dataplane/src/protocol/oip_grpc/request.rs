@@ -60,6 +60,10 @@ pub(super) fn decode(request: ModelInferRequest, limits: &Limits) -> Result<Deco
     let model = model_ref(&request.model_name, &request.model_version)?;
     let mut parameters = RequestParameters::default();
     for (name, value) in &request.parameters {
+        if name == EMPTY_FINAL_RESPONSE {
+            empty_final_response(value)?;
+            continue;
+        }
         parameters.set(name, parameter(value))?;
     }
     let outputs = request
@@ -165,6 +169,22 @@ fn tensor(input: InferInputTensor, raw: Option<Bytes>, limits: &Limits) -> Resul
     })
 }
 
+/// Asks for one more answer, without outputs, after those of a model that gives several. The last
+/// answer of every model here is known to be the last, and says so itself.
+const EMPTY_FINAL_RESPONSE: &str = "triton_enable_empty_final_response";
+
+fn empty_final_response(value: &InferParameter) -> Result<(), Fault> {
+    match parameter(value) {
+        Parameter::Bool(_) => Ok(()),
+        _ => Err(Fault::new(
+            FaultKind::Malformed,
+            "invalid_parameter",
+            format!("parameter '{EMPTY_FINAL_RESPONSE}' must be true or false"),
+        )
+        .with_param(EMPTY_FINAL_RESPONSE)),
+    }
+}
+
 fn parameter(value: &InferParameter) -> Parameter<'_> {
     match &value.parameter_choice {
         Some(ParameterChoice::BoolParam(value)) => Parameter::Bool(*value),
@@ -233,6 +253,21 @@ mod tests {
         };
         typed.parameters.insert("binary_data_output".into(), binary);
         assert!(!read(typed).unwrap().typed_answer);
+    }
+
+    #[test]
+    fn an_empty_final_response_may_be_asked_for_by_true_or_false() {
+        let ask = |choice| {
+            let mut asking = request(vec![], &[]);
+            let value = InferParameter {
+                parameter_choice: Some(choice),
+            };
+            asking.parameters.insert(EMPTY_FINAL_RESPONSE.into(), value);
+            read(asking)
+        };
+        assert!(ask(ParameterChoice::BoolParam(true)).is_ok());
+        let fault = ask(ParameterChoice::Int64Param(1)).unwrap_err();
+        assert_eq!(fault.code, "invalid_parameter");
     }
 
     #[test]

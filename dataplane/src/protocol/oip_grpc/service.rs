@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prost::Message;
-use tonic::{Request, Response, Status};
+use tonic::metadata::MetadataMap;
+use tonic::{Request, Response, Status, Streaming};
 
+use super::infer::{self, Asked, Infer};
 use super::proto::grpc_inference_service_server::GrpcInferenceService;
 use super::proto::model_metadata_response::TensorMetadata;
 use super::proto::{
@@ -14,25 +16,24 @@ use super::proto::{
     ModelReadyRequest, ModelReadyResponse, ServerLiveRequest, ServerLiveResponse,
     ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
 };
-use super::request::{self, Decoded};
+use super::request;
 use super::response;
+use super::stream::{Answers, StreamParts};
 use super::{Parts, timeout_header};
-use crate::config::Limits;
-use crate::fault::Fault;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::pipeline::Serve;
 use crate::protocol::oip_rest::metadata::SERVER;
 use crate::protocol::request_id;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{About, Story};
-use crate::types::{Call, CallMeta, ModelRef, TensorSpec};
+use crate::types::TensorSpec;
 
 /// Answers the methods of `inference.GRPCInferenceService`.
 pub(super) struct Inference<S> {
     serve: Arc<S>,
+    infer: Infer<S>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
-    limits: Limits,
 }
 
 impl<S: Serve> Inference<S> {
@@ -44,64 +45,16 @@ impl<S: Serve> Inference<S> {
             limits,
             api: _,
         } = parts;
+        let infer = Infer {
+            serve: Arc::clone(&serve),
+            limits: Arc::new(limits),
+        };
         Self {
             serve,
+            infer,
             metrics,
             lifecycle,
-            limits,
         }
-    }
-
-    /// One inference, top to bottom.
-    async fn infer(
-        &self,
-        request: Request<ModelInferRequest>,
-        story: &mut Story<'_>,
-    ) -> Result<ModelInferResponse, Fault> {
-        let asked = request
-            .metadata()
-            .get("grpc-timeout")
-            .and_then(|value| value.to_str().ok())
-            .and_then(timeout_header);
-        let Decoded {
-            model,
-            id,
-            inputs,
-            outputs,
-            parameters,
-            typed_answer,
-        } = request::decode(request.into_inner(), &self.limits)?;
-        let budget = [asked, parameters.timeout]
-            .into_iter()
-            .flatten()
-            .fold(self.limits.request_timeout, Duration::min);
-        let About {
-            request_id,
-            received,
-            ..
-        } = story.about();
-        let id = if id.is_empty() {
-            request_id.to_string()
-        } else {
-            id
-        };
-        let call = Call {
-            meta: CallMeta {
-                request_id: request_id.to_string(),
-                id: id.clone(),
-                received: *received,
-                deadline: *received + budget,
-                priority: parameters.priority,
-            },
-            model,
-            inputs,
-            outputs,
-        };
-        story.phases.decode = received.elapsed();
-        let reply = self.serve.serve(call).await?;
-        story.phases.timing = Some(reply.timing);
-        story.ran(&reply.model_version);
-        Ok(response::encode(reply, id, typed_answer))
     }
 
     fn is_ready(&self) -> bool {
@@ -172,29 +125,27 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         request: Request<ModelInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let received = Instant::now();
-        let request_id = request_id::of(
-            request
-                .metadata()
-                .get(request_id::HEADER)
-                .map(tonic::metadata::MetadataValue::as_bytes),
-        );
-        let asked = request.get_ref();
-        let model = ModelRef {
-            name: asked.model_name.clone(),
-            version: Some(asked.model_version.clone()).filter(|version| !version.is_empty()),
-        };
-        let request_bytes = asked.encoded_len();
+        let request_id = id_of(request.metadata());
+        let until = infer::until(received, budget_of(request.metadata()));
+        let message = request.into_inner();
+        let request_bytes = message.encoded_len();
         let about = About {
             protocol: "grpc",
             operation: "infer",
             request_id: Cow::Borrowed(&request_id),
-            model: Cow::Owned(model),
+            model: Cow::Owned(infer::named(&message)),
             received,
         };
         let mut story = Story::begin(&self.metrics, about);
-        let outcome = self.infer(request, &mut story).await;
+        let asked = Asked {
+            request_id: &request_id,
+            received,
+            until,
+        };
+        let outcome = self.infer.run(message, asked, &mut story.phases).await;
         let mut answer = match outcome {
             Ok(response) => {
+                story.ran(&response.model_version);
                 story.answered(request_bytes, response.encoded_len());
                 Ok(Response::new(response))
             }
@@ -212,6 +163,50 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         }
         answer
     }
+
+    type ModelStreamInferStream = Answers;
+
+    async fn model_stream_infer(
+        &self,
+        request: Request<Streaming<ModelInferRequest>>,
+    ) -> Result<Response<Answers>, Status> {
+        let received = Instant::now();
+        let metadata = request.metadata();
+        let request_id = id_of(metadata);
+        let header = request_id.parse();
+        let parts = StreamParts {
+            infer: self.infer.clone(),
+            metrics: Arc::clone(&self.metrics),
+            lifecycle: self.lifecycle.clone(),
+            request_id,
+            received,
+            until: infer::until(received, budget_of(metadata)),
+            errors_end_it: metadata
+                .get(ERRORS_END_IT)
+                .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")),
+        };
+        let mut response = Response::new(parts.start(request.into_inner()));
+        if let Ok(value) = header {
+            response.metadata_mut().insert(request_id::HEADER, value);
+        }
+        Ok(response)
+    }
+}
+
+/// Metadata by which the first failure on a stream ends it with its status.
+const ERRORS_END_IT: &str = "triton_grpc_error";
+
+fn id_of(metadata: &MetadataMap) -> String {
+    let given = metadata.get(request_id::HEADER);
+    request_id::of(given.map(tonic::metadata::MetadataValue::as_bytes))
+}
+
+/// How long a caller waits for its call, if it says so.
+fn budget_of(metadata: &MetadataMap) -> Option<Duration> {
+    metadata
+        .get("grpc-timeout")
+        .and_then(|value| value.to_str().ok())
+        .and_then(timeout_header)
 }
 
 fn tensors(specs: &[TensorSpec]) -> Vec<TensorMetadata> {

@@ -1,6 +1,7 @@
 //! What is measured per model.
 
 mod families;
+mod streams;
 
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
@@ -14,6 +15,7 @@ use crate::types::Timing;
 
 pub(super) use self::families::ModelFamilies;
 use self::families::ModelLabels;
+pub use self::streams::StreamMetrics;
 
 /// The handles of one model; cheap to use, shared by everything that serves it.
 pub struct ModelMetrics {
@@ -118,6 +120,11 @@ impl ModelMetrics {
         Counted::new(&self.in_flight)
     }
 
+    /// Counts a stream as open until the handles are dropped.
+    pub fn stream(&self, protocol: &'static str) -> StreamMetrics {
+        self.families.streams.enter(&self.labels, protocol)
+    }
+
     /// Counts a request as waiting for the engine until the guard is dropped.
     pub fn wait(&self) -> Counted {
         Counted::new(&self.queue_depth)
@@ -164,6 +171,16 @@ impl ModelMetrics {
         }))
     }
 
+    /// Where the time of a request went that ran.
+    pub fn phases(&self, phases: &Phases) {
+        if let Some(timing) = &phases.timing {
+            self.decode.observe(phases.decode.as_secs_f64());
+            self.queue.observe(timing.queue.as_secs_f64());
+            self.compute.observe(timing.compute.as_secs_f64());
+            self.encode.observe(phases.encode.as_secs_f64());
+        }
+    }
+
     /// Counts a finished request.
     pub fn finished(&self, request: &Finished) {
         if let Some(hot) = self.hot(request) {
@@ -179,11 +196,6 @@ impl ModelMetrics {
                 bodies.observe(bytes);
             }
         }
-        if let Some(timing) = &request.phases.timing {
-            self.decode.observe(request.phases.decode.as_secs_f64());
-            self.queue.observe(timing.queue.as_secs_f64());
-            self.compute.observe(timing.compute.as_secs_f64());
-            self.encode.observe(request.phases.encode.as_secs_f64());
-        }
+        self.phases(&request.phases);
     }
 }

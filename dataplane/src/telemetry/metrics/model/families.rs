@@ -11,6 +11,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::streams::StreamFamilies;
 use super::{Bodies, Ended, Finished, ModelMetrics, Phases};
 
 /// Seconds.
@@ -118,6 +119,7 @@ pub(in super::super) struct ModelFamilies {
     response_bytes: Histograms<ProtocolLabels>,
     ready: Family<ModelLabels, Gauge>,
     load_seconds: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    pub(super) streams: StreamFamilies,
 }
 
 impl ModelFamilies {
@@ -139,7 +141,9 @@ impl ModelFamilies {
             response_bytes: Family::new_with_constructor(sizes),
             ready: Family::default(),
             load_seconds: Family::default(),
+            streams: StreamFamilies::default(),
         };
+        families.streams.register(registry);
         // Counters are registered without `_total`: the encoder appends it.
         let f = families.clone();
         registry.register("serin_requests", "Finished inference requests", f.requests);
@@ -208,6 +212,7 @@ impl ModelFamilies {
             executions: self.executions.get_or_create_owned(&labels),
             ..self.unlisted_labelled(labels)
         };
+        self.streams.list(&metrics.labels);
         for protocol in ["rest", "grpc"] {
             metrics.hot(&Finished {
                 protocol,
