@@ -1,19 +1,23 @@
 //! `InferenceService`: one model, served.
 
+pub mod api;
 pub mod gpu;
 pub mod model;
 pub mod pod_template;
 pub mod resources;
 pub mod scaling;
+pub mod telemetry;
 
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
+pub use api::Api;
 pub use gpu::Gpu;
 pub use model::{Model, ModelSource};
 pub use pod_template::PodTemplate;
 pub use resources::{ResourceAmounts, Resources};
 pub use scaling::{Autoscaling, ScalingEngine, ScalingMetric, ScalingMetricType};
+pub use telemetry::Telemetry;
 
 use crate::status::InferenceServiceStatus;
 
@@ -80,6 +84,14 @@ pub struct InferenceServiceSpec {
     /// not become ready and says why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
+
+    /// What the protocols offer, where that is a choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
+
+    /// What monitoring is told besides Serin's own metrics.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<Telemetry>,
 
     /// Additions to the pods that Serin makes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

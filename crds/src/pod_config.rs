@@ -5,6 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::inference_service::api::{NonFinite, StreamKeepAlive};
+pub use crate::inference_service::telemetry::CompatMetrics;
+
+use crate::inference_service::api::RepositoryControl;
+use crate::inference_service::telemetry::DEFAULT_SAMPLE_PERCENT;
+use crate::inference_service::{Api, Telemetry};
+
 /// Where the operator mounts the file.
 pub const MOUNT_PATH: &str = "/etc/serin/config.json";
 
@@ -50,27 +57,19 @@ pub struct ApiConfig {
     pub stream_keep_alive: StreamKeepAlive,
 }
 
-/// How NaN and the infinities are written in JSON.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum NonFinite {
-    /// As the strings `"NaN"`, `"Infinity"`, `"-Infinity"`, which Triton's and KServe's clients
-    /// read without loss.
-    #[default]
-    String,
-    /// As `null`, which loses which of them it was.
-    Null,
-    /// Not at all: the request fails.
-    Error,
-}
-
-/// What an event stream sends after 15 s without bytes.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum StreamKeepAlive {
-    /// A comment, which event stream readers skip.
-    #[default]
-    Comment,
-    /// Nothing, for readers that choke on comments.
-    Off,
+impl From<Option<&Api>> for ApiConfig {
+    /// What the user asks for, every default applied.
+    fn from(api: Option<&Api>) -> Self {
+        let Some(api) = api else {
+            return Self::default();
+        };
+        let control = api.repository_control.unwrap_or_default();
+        Self {
+            repository_control: control == RepositoryControl::Enabled,
+            non_finite: api.non_finite.unwrap_or_default(),
+            stream_keep_alive: api.stream_keep_alive.unwrap_or_default(),
+        }
+    }
 }
 
 /// What is told to monitoring besides our own metrics.
@@ -94,16 +93,24 @@ impl Default for TelemetryConfig {
     }
 }
 
-/// A server whose metric names are offered as well.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CompatMetrics {
-    /// `vllm:...`, read by the Gateway API inference extension.
-    #[serde(rename = "VLLM")]
-    Vllm,
-    /// `nv_inference_...`.
-    Triton,
-    /// `request_predict_seconds` and its like.
-    KServe,
+impl From<Option<&Telemetry>> for TelemetryConfig {
+    /// What the user asks for, every default applied.
+    fn from(telemetry: Option<&Telemetry>) -> Self {
+        let Some(telemetry) = telemetry else {
+            return Self::default();
+        };
+        let traces = telemetry.traces.as_ref().map(|traces| TracesConfig {
+            endpoint: traces.endpoint.clone(),
+            sample_percent: traces.sample_percent.unwrap_or(DEFAULT_SAMPLE_PERCENT),
+        });
+        Self {
+            compat_metrics: telemetry
+                .compat_metrics
+                .clone()
+                .unwrap_or_else(|| Self::default().compat_metrics),
+            traces,
+        }
+    }
 }
 
 /// Where traces go.
@@ -113,9 +120,8 @@ pub struct TracesConfig {
     /// Base URL of an OpenTelemetry collector that takes OTLP over HTTP, such as
     /// `http://collector:4318`.
     pub endpoint: String,
-    /// Of requests whose caller made no decision, how many in a hundred are traced.
-    #[serde(default)]
-    pub sample_percent: u8,
+    /// Of a hundred requests whose caller made no decision, how many are traced.
+    pub sample_percent: i32,
 }
 
 /// One model to load.

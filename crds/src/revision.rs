@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::inference_service::{Gpu, InferenceService, ModelSource, PodTemplate, Resources};
+use crate::inference_service::{
+    Api, Gpu, InferenceService, ModelSource, PodTemplate, Resources, Telemetry,
+};
 
 /// Hexadecimal digits of the hash in a revision's name. With 40 bits, two of a service's
 /// revisions share a name once in 10^9 pairs of edits. A service's name of 52 characters, `-`
@@ -40,6 +42,12 @@ pub struct RevisionSpec {
     /// GPUs of each pod, as the user wrote them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
+    /// What the protocols offer, as the user wrote it: pods read it at start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api: Option<Api>,
+    /// What monitoring is told, as the user wrote it: pods read it at start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<Telemetry>,
     /// Additions to the pods, as the user wrote them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
@@ -71,6 +79,8 @@ impl RevisionSpec {
             },
             resources: stated(spec.resources.as_ref()),
             gpu: spec.gpu.clone(),
+            api: stated(spec.api.as_ref()),
+            telemetry: stated(spec.telemetry.as_ref()),
             pod_template: stated(spec.pod_template.as_ref()),
         }
     }
@@ -184,6 +194,8 @@ mod tests {
         service.spec.suspend = Some(true);
         service.spec.resources = Some(Resources::default());
         service.spec.pod_template = Some(PodTemplate::default());
+        service.spec.api = Some(Api::default());
+        service.spec.telemetry = Some(Telemetry::default());
         service.spec.model.name = Some("iris".into());
         assert_eq!(revision_of(&service), plain);
     }
@@ -207,7 +219,12 @@ mod tests {
             resource: None,
             products: Vec::new(),
         });
-        for changed in [more_memory, other_file, on_gpu] {
+        let mut no_foreign_names = iris();
+        no_foreign_names.spec.telemetry = Some(Telemetry {
+            compat_metrics: Some(Vec::new()),
+            traces: None,
+        });
+        for changed in [more_memory, other_file, on_gpu, no_foreign_names] {
             assert_ne!(revision_of(&changed).hash, plain, "{changed:?}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use serin_crds::inference_service::InferenceServiceSpec;
 use serin_crds::manifest::{Manifest, Problem, Problems, Service};
 use serin_crds::pod_config::{ApiConfig, ModelConfig, PodConfig, SourceConfig, TelemetryConfig};
 use serin_crds::revision::{Revision, revision_of};
@@ -89,9 +90,18 @@ pub fn plan(manifest: &Manifest, scratch: &Path) -> Result<Plan, Problems> {
             Err(problem) => problems.push(problem),
         }
     }
-    if !problems.is_empty() {
-        return Err(Problems(problems));
-    }
+    let served = |service: &&Service| !service.service.is_suspended();
+    let served: Vec<&Service> = manifest.services.iter().filter(served).collect();
+    let api = agreed(&served, "spec.api", |spec| spec.api.as_ref());
+    let telemetry = agreed(&served, "spec.telemetry", |spec| spec.telemetry.as_ref());
+    let (api, telemetry) = match (api, telemetry) {
+        (Ok(api), Ok(telemetry)) if problems.is_empty() => (api, telemetry),
+        (api, telemetry) => {
+            problems.extend(api.err());
+            problems.extend(telemetry.err());
+            return Err(Problems(problems));
+        }
+    };
     for other in &manifest.others {
         notes.push(format!(
             "{} {} ({}:{}) has no effect on this machine",
@@ -105,12 +115,43 @@ pub fn plan(manifest: &Manifest, scratch: &Path) -> Result<Plan, Problems> {
             service: names(&|origin| origin.file.clone()),
             revision: names(&|origin| origin.revision.name.clone()),
             models,
-            api: ApiConfig::default(),
-            telemetry: TelemetryConfig::default(),
+            api: ApiConfig::from(api),
+            telemetry: TelemetryConfig::from(telemetry),
         },
         models: origins,
         notes,
     })
+}
+
+/// What `services` say in a field that acts on the whole process: those that say anything must say
+/// the same, as one process serves all of them.
+fn agreed<'a, T: PartialEq>(
+    services: &[&'a Service],
+    field: &str,
+    said: impl Fn(&'a InferenceServiceSpec) -> Option<&'a T>,
+) -> Result<Option<&'a T>, Problem> {
+    let mut agreed: Option<(&Service, &T)> = None;
+    for service in services {
+        let Some(own) = said(&service.service.spec) else {
+            continue;
+        };
+        match agreed {
+            None => agreed = Some((service, own)),
+            Some((_, first)) if first == own => {}
+            Some((other, _)) => {
+                return Err(service.problem(
+                    field,
+                    format!(
+                        "{} ({}) asks for something else, and one process serves both",
+                        other.name(),
+                        other.file()
+                    ),
+                    "say the same in both, or serve one of them elsewhere",
+                ));
+            }
+        }
+    }
+    Ok(agreed.map(|(_, value)| value))
 }
 
 fn is_alone(service: &Service, manifest: &Manifest) -> bool {
@@ -197,6 +238,23 @@ mod tests {
         assert_eq!(plan.config.revision, of_cluster.name);
         assert_eq!(plan.config.models[0].version, of_cluster.hash);
         assert_eq!(plan.config.models[0].name, "a");
+    }
+
+    #[test]
+    fn what_acts_on_the_whole_process_is_the_same_in_all_services_that_say_it() {
+        let traced = |port: u16| {
+            format!("telemetry: {{traces: {{endpoint: 'http://localhost:{port}'}}}}, {REMOTE}")
+        };
+        let text = service("a", &traced(4318)) + &service("b", &traced(4318));
+        let plan = planned(&(text.clone() + &service("c", REMOTE))).unwrap();
+        let traces = plan.config.telemetry.traces.unwrap();
+        assert_eq!(traces.endpoint, "http://localhost:4318");
+        assert_eq!(traces.sample_percent, 100);
+
+        let refused = planned(&(text + &service("d", &traced(4319)))).unwrap_err();
+        for part in ["spec.telemetry", "a (m.yaml) asks for something else"] {
+            assert!(refused.contains(part), "{refused}");
+        }
     }
 
     #[test]

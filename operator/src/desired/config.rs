@@ -66,8 +66,8 @@ fn pod_config(service: &ValidatedService, blueprint: &Blueprint) -> PodConfig {
             },
             gpu: blueprint.spec.gpu.is_some(),
         }],
-        api: ApiConfig::default(),
-        telemetry: TelemetryConfig::default(),
+        api: ApiConfig::from(blueprint.spec.api.as_ref()),
+        telemetry: TelemetryConfig::from(blueprint.spec.telemetry.as_ref()),
     }
 }
 
