@@ -2,6 +2,7 @@
 //! [`Reply`](crate::types::Reply) or [`Fault`](crate::fault::Fault) into bytes.
 
 mod bounds;
+pub(crate) mod content_coding;
 pub mod errors;
 pub(crate) mod in_order;
 mod json;

@@ -3,9 +3,11 @@
 mod admin;
 mod app;
 mod body;
+mod compress;
 mod connection;
 mod exchange;
 mod health;
+mod heavy;
 mod infer;
 mod listener;
 mod models;
@@ -22,6 +24,7 @@ use tokio::task::JoinHandle;
 
 use self::app::App;
 use self::connection::{Connections, Stage};
+use self::heavy::Heavy;
 use self::listener::{Listener, ListenerHandle};
 use self::shutdown::{Shutdown, Stop};
 use crate::config::{Limits, Options};
@@ -96,7 +99,9 @@ impl Server {
         let lifecycle = parts.lifecycle.clone();
         let metrics = Arc::clone(&parts.metrics);
         let gauge = metrics.connections.clone();
-        let connections = |limits: Limits, gauge| Connections::new(limits, gauge, &metrics);
+        let heavy = Heavy::new();
+        let connections =
+            |limits: Limits, gauge| Connections::new(limits, gauge, &metrics, heavy.clone());
         let grpc_routes = oip_grpc::routes(oip_grpc::Parts {
             serve: Arc::clone(&parts.service),
             metrics: Arc::clone(&metrics),
@@ -106,7 +111,7 @@ impl Server {
         })?
         .prepare()
         .into_axum_router();
-        let app = Arc::new(App::new(parts, limits.clone()));
+        let app = Arc::new(App::new(parts, limits.clone(), heavy.clone()));
         // Each has an answer of its own for unknown paths; on the common port REST's is given.
         let all = routes::router(Arc::clone(&app)).merge(grpc_routes.clone().reset_fallback());
         let admin_limits = Limits {

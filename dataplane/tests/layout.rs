@@ -65,6 +65,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("hyper_util", &["server"]),
     ("tonic", &["protocol/oip_grpc", "server"]),
     ("http", &["protocol", "server"]),
+    ("flate2", &["protocol/content_coding"]),
     ("reqwest", &["model"]),
     ("tokenizers", &["text"]),
     ("clap", &["config", "telemetry/logging", "main"]),

@@ -5,7 +5,6 @@ import re
 ROWS = "infer_stream is not implemented"
 REPOSITORY = "the repository interface is not implemented"
 CLASSIFICATION = "the classification extension is not implemented"
-CODING = "bodies compressed with gzip or deflate are not read, and answers are not compressed"
 GRPC_DEFLATE = "gRPC messages compressed with deflate are not read"
 DESCRIPTION = "the OpenAPI description is not implemented"
 
@@ -29,23 +28,6 @@ NOT_YET = {
     "test_control.py::test_shared_memory_is_not_offered[http*]": "the paths of shared memory are answered 404, not 501",
     "test_control.py::test_classes_are_sorted_and_named_by_place": CLASSIFICATION,
     "test_control.py::test_classes_of_words_and_short_floats_are_refused": CLASSIFICATION,
-    "test_triton_http_infer.py::test_every_form_of_a_request_is_echoed[*-gzip-*listed*]": CODING,
-    "test_triton_http_infer.py::test_every_form_of_a_request_is_echoed[*-deflate-*listed*]": CODING,
-    "test_triton_http_infer.py::test_json_and_binary_inputs_and_outputs_mix[*-gzip]": CODING,
-    "test_triton_http_infer.py::test_json_and_binary_inputs_and_outputs_mix[*-deflate]": CODING,
-    "test_http_rules.py::test_request_codings_are_read_in_any_case[*-gzip]": CODING,
-    "test_http_rules.py::test_request_codings_are_read_in_any_case[*-deflate]": CODING,
-    "test_http_rules.py::test_all_members_of_a_gzip_body_are_read": CODING,
-    "test_http_rules.py::test_a_damaged_body_is_refused": CODING,
-    "test_http_rules.py::test_answers_are_compressed_as_asked": CODING,
-    "test_http_rules.py::test_the_header_length_of_a_compressed_answer_counts_plain_bytes": CODING,
-    "test_error_matrix.py::test_the_decompressed_size_is_what_counts": CODING,
-    "test_error_matrix.py::test_an_unknown_coding_is_415_and_says_which_are_known": CODING,
-    "test_golden_vectors.py::test_vector_02_json_and_binary_inputs_in_one_compressed_request": CODING,
-    "test_golden_vectors.py::test_vector_02_as_captured_asks_for_a_sequence": CODING,
-    "test_golden_vectors.py::test_vector_04_a_mixed_answer_that_tritonclient_decodes[gzip]": CODING,
-    "test_table5.py::test_row_13_the_header_length_counts_uncompressed_bytes[gzip]": CODING,
-    "test_table5.py::test_row_13_the_header_length_counts_uncompressed_bytes[deflate]": CODING,
     "test_triton_grpc_infer.py::test_every_datatype_is_echoed[*-deflate-*]": GRPC_DEFLATE,
 }
 

@@ -7,6 +7,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 use crate::fault::{Fault, FaultKind};
+use crate::protocol::content_coding;
 
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
@@ -101,7 +102,7 @@ pub fn response(fault: &Fault, context: ErrorContext<'_>) -> Response<Bytes> {
         headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
     }
     if fault.kind == FaultKind::UnsupportedEncoding {
-        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        headers.insert(ACCEPT_ENCODING, content_coding::UNDERSTOOD);
     }
     response
 }

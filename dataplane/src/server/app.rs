@@ -1,7 +1,6 @@
 //! What every handler shares.
 
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -9,10 +8,10 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serin_crds::pod_config::ApiConfig;
-use tokio::sync::Semaphore;
 
 use super::Parts;
 use super::body::Budget;
+use super::heavy::Heavy;
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
 use crate::telemetry::{Exposition, Metrics};
@@ -29,12 +28,12 @@ pub(super) struct App<S> {
     )]
     pub(super) api: ApiConfig,
     pub(super) bodies: Arc<Budget>,
-    /// Bounds the large bodies that are read or written at once, off the network's threads.
-    pub(super) heavy: Semaphore,
+    /// Where large bodies are read and written.
+    pub(super) heavy: Heavy,
 }
 
 impl<S> App<S> {
-    pub(super) fn new(parts: Parts<S>, limits: Limits) -> Self {
+    pub(super) fn new(parts: Parts<S>, limits: Limits, heavy: Heavy) -> Self {
         Self {
             service: parts.service,
             exposition: Exposition::new(Arc::clone(&parts.metrics)),
@@ -43,7 +42,7 @@ impl<S> App<S> {
             api: parts.api,
             bodies: Budget::new(limits.body_bytes_in_flight),
             limits: Arc::new(limits),
-            heavy: Semaphore::new(available_parallelism().map_or(1, usize::from)),
+            heavy,
         }
     }
 

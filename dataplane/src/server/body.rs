@@ -1,19 +1,25 @@
-//! Reading a request's body: bounded in size, in time, and in memory over all requests.
+//! Reading a request's body, in whatever coding it comes: bounded in size, in time, and in memory over
+//! all requests.
+
+mod budget;
+mod inflated;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
-use http::header::CONTENT_ENCODING;
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::heavy::Heavy;
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
+use crate::protocol::content_coding;
+
+pub(super) use budget::{Budget, Held};
 
 /// Bytes a second that a body must average after its grace.
 const SLOWEST: f64 = 1024.0;
@@ -25,77 +31,25 @@ const DISCARD_TIME: Duration = Duration::from_secs(2);
 /// Most that is allocated on a caller's mere announcement.
 const TRUSTED_LENGTH: usize = 1 << 20;
 
-/// Bytes of request bodies held at once.
-#[derive(Debug)]
-pub(super) struct Budget {
-    used: AtomicUsize,
-    limit: usize,
-}
-
-impl Budget {
-    pub(super) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self {
-            used: AtomicUsize::new(0),
-            limit,
-        })
-    }
-
-    fn hold(self: &Arc<Self>) -> Held {
-        Held {
-            budget: Arc::clone(self),
-            bytes: 0,
-        }
-    }
-}
-
-/// Bytes taken from the budget until dropped.
-#[derive(Debug)]
-pub(super) struct Held {
-    budget: Arc<Budget>,
-    bytes: usize,
-}
-
-impl Held {
-    /// Holds `bytes` in all.
-    fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
-        let more = bytes.saturating_sub(self.bytes);
-        let before = self.budget.used.fetch_add(more, Ordering::Relaxed);
-        self.bytes += more;
-        if before + more <= self.budget.limit {
-            return Ok(());
-        }
-        Err(Fault::new(
-            FaultKind::Overloaded,
-            "overloaded",
-            "too many request bodies are being read at once; try again shortly",
-        ))
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
-/// A body, and its share of the budget.
+/// A body's plain bytes, and their share of the budget.
 pub(super) struct Received {
     pub(super) bytes: Bytes,
     pub(super) held: Held,
 }
 
-/// Reads a whole body.
+/// Reads a whole body; what it holds when inflated is what the limit and the budget count.
 ///
 /// # Errors
 /// `UnsupportedEncoding`, `TooLarge`, `SlowBody`, `Overloaded`, `Malformed` for framing that breaks
-/// off, `Cancelled` when the caller left.
+/// off and for a coding that is not what the header says, `Cancelled` when the caller left.
 pub(super) async fn read(
     mut body: Body,
     headers: &HeaderMap,
     limits: &Limits,
     budget: &Arc<Budget>,
+    heavy: &Heavy,
 ) -> Result<Received, Fault> {
-    refuse_encodings(headers)?;
+    let coding = content_coding::of_request(headers)?;
     let mut held = budget.hold();
     let announced = body.size_hint().exact().unwrap_or(0);
     let announced = usize::try_from(announced).unwrap_or(usize::MAX);
@@ -108,7 +62,10 @@ pub(super) async fn read(
         }
     };
     match result {
-        Ok(bytes) => Ok(Received { bytes, held }),
+        Ok(bytes) => match coding {
+            None => Ok(Received { bytes, held }),
+            Some(coding) => inflated::inflate(coding, bytes, held, limits.body_bytes, heavy).await,
+        },
         Err(fault) => {
             if matches!(fault.kind, FaultKind::TooLarge | FaultKind::Overloaded) {
                 tokio::spawn(discard(body));
@@ -167,23 +124,6 @@ async fn collect(
 fn next_bytes_by(begun: Instant, now: Instant, received: usize, limits: &Limits) -> Instant {
     let at_pace = Duration::from_secs_f64(received as f64 / SLOWEST);
     (now + limits.stall_timeout).min(begun + limits.slow_body_grace + at_pace)
-}
-
-/// Only `identity` is understood so far; what is understood must be all there is.
-fn refuse_encodings(headers: &HeaderMap) -> Result<(), Fault> {
-    for value in headers.get_all(CONTENT_ENCODING) {
-        let coding = value.to_str().unwrap_or("?").trim();
-        if !coding.eq_ignore_ascii_case("identity") {
-            let coding: String = coding.chars().take(40).collect();
-            return Err(Fault::new(
-                FaultKind::UnsupportedEncoding,
-                "unsupported_encoding",
-                format!("content encoding '{coding}' is not offered; send the body as it is"),
-            )
-            .with_param(CONTENT_ENCODING.as_str()));
-        }
-    }
-    Ok(())
 }
 
 /// Reads on for a moment: closing on unread bytes would reset the connection, and the caller would
@@ -255,30 +195,5 @@ mod tests {
         assert_eq!(by(0, 0), Duration::from_secs(10));
         assert_eq!(by(9, 5 * 1024), Duration::from_secs(15));
         assert_eq!(by(9, 1 << 20), Duration::from_secs(39));
-    }
-
-    #[test]
-    fn the_budget_is_given_back() {
-        let budget = Budget::new(100);
-        let mut first = budget.hold();
-        assert!(first.grow(60).is_ok());
-        let mut second = budget.hold();
-        assert_eq!(second.grow(60).unwrap_err().kind, FaultKind::Overloaded);
-        drop(second);
-        assert!(first.grow(100).is_ok());
-        drop(first);
-        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn stacked_and_unknown_codings_are_refused() {
-        let mut headers = HeaderMap::new();
-        headers.insert(CONTENT_ENCODING, "Identity".parse().unwrap());
-        assert!(refuse_encodings(&headers).is_ok());
-        headers.insert(CONTENT_ENCODING, "gzip, br".parse().unwrap());
-        assert_eq!(
-            refuse_encodings(&headers).unwrap_err().kind,
-            FaultKind::UnsupportedEncoding
-        );
     }
 }

@@ -31,6 +31,7 @@ use self::activity::{Activity, Silence};
 use self::io::Watched;
 use self::sniff::{Spoken, sniff};
 use super::exchange;
+use super::heavy::Heavy;
 use crate::config::Limits;
 use crate::telemetry::Metrics;
 
@@ -62,6 +63,8 @@ pub(super) enum Stage {
 pub(super) struct Connections {
     pub(super) limits: Limits,
     pub(super) metrics: Arc<Metrics>,
+    /// Where large answers are compressed.
+    pub(super) heavy: Heavy,
     stage: AtomicU8,
     open: Mutex<Vec<Weak<Activity>>>,
     tasks: TaskTracker,
@@ -69,9 +72,15 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    pub(super) fn new(limits: Limits, gauge: Gauge, metrics: &Arc<Metrics>) -> Arc<Self> {
+    pub(super) fn new(
+        limits: Limits,
+        gauge: Gauge,
+        metrics: &Arc<Metrics>,
+        heavy: Heavy,
+    ) -> Arc<Self> {
         Arc::new(Self {
             limits,
+            heavy,
             metrics: Arc::clone(metrics),
             stage: AtomicU8::new(Stage::Open as u8),
             open: Mutex::default(),

@@ -18,8 +18,10 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::Service;
 
+use super::compress::compress;
 use super::connection::{Connections, InFlight, Stage};
 use crate::fault::{Fault, FaultKind};
+use crate::protocol::content_coding::{self, Accepted};
 use crate::protocol::errors::{self, ErrorContext, PROBLEM_JSON};
 use crate::protocol::request_id;
 use crate::telemetry::About;
@@ -89,6 +91,11 @@ pub(super) async fn serve(
     let exchange = Exchange::begin(request.headers());
     let id = exchange.id.clone();
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+    let accepted = match is_head {
+        false => content_coding::accepted(request.headers()),
+        // Whose body is not sent need not be compressed.
+        true => Accepted::Plain,
+    };
     let mut request = request.map(Body::new);
     let mut response = if request.uri().path().len() > connections.limits.uri_bytes
         || request
@@ -111,9 +118,14 @@ pub(super) async fn serve(
         // half-changed is dropped with the request.
         let context = PanicContext::of(&request, &exchange);
         request.extensions_mut().insert(exchange);
-        match AssertUnwindSafe(router.call(request)).catch_unwind().await {
-            Ok(Ok(response)) => response,
-            Ok(Err(never)) => match never {},
+        let answer = async {
+            match router.call(request).await {
+                Ok(response) => compress(response, accepted, &connections.heavy).await,
+                Err(never) => match never {},
+            }
+        };
+        match AssertUnwindSafe(answer).catch_unwind().await {
+            Ok(response) => response,
             Err(_) => {
                 connections.metrics.panics.inc();
                 context.answer()

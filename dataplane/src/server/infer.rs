@@ -13,16 +13,13 @@ use http::{HeaderName, HeaderValue, Response};
 use super::app::App;
 use super::body::{self, Received};
 use super::exchange::{Exchange, refusal};
+use super::heavy::HEAVY_BYTES;
 use super::routes::model_of;
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
 use crate::protocol::oip_rest::{self, Answer, InferRequest, JSON_LENGTH_HEADER};
 use crate::telemetry::Story;
 use crate::types::{Call, CallMeta, ModelRef, Reply};
-
-/// Bodies above this many bytes are read and written off the network's threads: parsing one takes
-/// longer than the 500 µs that a request may hold such a thread.
-const HEAVY_BYTES: usize = 64 << 10;
 
 const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
 
@@ -71,8 +68,14 @@ impl<S: Serve> Inference<'_, S> {
     /// The answer, and how many bytes were asked with.
     async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<(Answer, usize), Fault> {
         let app = self.app;
-        let Received { bytes, held } =
-            body::read(body, &self.parts.headers, &app.limits, &app.bodies).await?;
+        let Received { bytes, held } = body::read(
+            body,
+            &self.parts.headers,
+            &app.limits,
+            &app.bodies,
+            &app.heavy,
+        )
+        .await?;
         let request_bytes = bytes.len();
         let begun = Instant::now();
         let request = self.decode(bytes).await?;
@@ -114,8 +117,8 @@ impl<S: Serve> Inference<'_, S> {
             return oip_rest::parse(&body, json_length, &self.app.limits);
         }
         let limits = Arc::clone(&self.app.limits);
-        self.heavy(move || oip_rest::parse(&body, json_length, &limits))
-            .await?
+        let parse = move || oip_rest::parse(&body, json_length, &limits);
+        self.app.heavy.run(parse).await?
     }
 
     async fn encode(
@@ -132,29 +135,8 @@ impl<S: Serve> Inference<'_, S> {
         if size <= HEAVY_BYTES {
             return Ok(oip_rest::render(&reply, &id, &forms));
         }
-        self.heavy(move || oip_rest::render(&reply, &id, &forms))
-            .await
-    }
-
-    /// Runs long work on a thread that may block, as many at once as there are cores.
-    async fn heavy<T: Send + 'static>(
-        &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Fault> {
-        // The semaphore is never closed; a panic of `work` is raised again here, where it is
-        // counted and answered.
-        let _turn = self.app.heavy.acquire().await;
-        match tokio::task::spawn_blocking(work).await {
-            Ok(done) => Ok(done),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(Fault::new(
-                    FaultKind::NotReady,
-                    "model_not_ready",
-                    "the server is stopping",
-                )),
-            },
-        }
+        let render = move || oip_rest::render(&reply, &id, &forms);
+        self.app.heavy.run(render).await
     }
 }
 

@@ -1,0 +1,37 @@
+//! From a compressed body to a plain one, where it may take its time.
+
+use bytes::Bytes;
+
+use super::{Held, Received};
+use crate::fault::Fault;
+use crate::protocol::content_coding::{Coding, Inflation};
+use crate::server::heavy::{HEAVY_BYTES, Heavy};
+
+/// Inflates a body that `held` accounts for; both forms are held while both exist. What is larger
+/// than [`HEAVY_BYTES`] is inflated off the network's threads.
+///
+/// # Errors
+/// `Malformed` for a damaged body, `TooLarge`, `Overloaded`.
+pub(super) async fn inflate(
+    coding: Coding,
+    compressed: Bytes,
+    mut held: Held,
+    limit: usize,
+    heavy: &Heavy,
+) -> Result<Received, Fault> {
+    let base = compressed.len();
+    let mut inflation = Inflation::new(coding, compressed, limit);
+    let begun = inflation.begin(HEAVY_BYTES, |plain| held.grow(base.saturating_add(plain)))?;
+    let (bytes, mut held) = match begun {
+        Some(bytes) => (bytes, held),
+        None => {
+            let finish = move || {
+                let bytes = inflation.finish(|plain| held.grow(base.saturating_add(plain)))?;
+                Ok::<_, Fault>((bytes, held))
+            };
+            heavy.run(finish).await??
+        }
+    };
+    held.shrink(bytes.len());
+    Ok(Received { bytes, held })
+}
