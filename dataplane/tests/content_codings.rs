@@ -1,4 +1,9 @@
 //! Compressed requests and answers, byte by byte on a socket.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "failing is what a test does"
+)]
 
 mod harness;
 

@@ -1,4 +1,5 @@
 //! A body that grows without end, alone in its process: what is measured is the whole process's memory.
+#![allow(clippy::expect_used, reason = "failing is what a test does")]
 
 mod harness;
 
@@ -42,13 +43,10 @@ async fn a_megabyte_that_claims_to_be_a_gigabyte_is_413_in_a_few_mebibytes() {
     assert!(bomb.len() < 1_200_000, "{}", bomb.len());
     std::fs::write("/proc/self/clear_refs", "5").expect("the peak is reset");
     let before = peak_kib();
-    for _ in 0..4 {
-        let answer = client
-            .request("POST", INFER, "Content-Encoding: gzip\r\n", &bomb)
-            .await;
-        assert_eq!(answer.status, 413);
-        client = server.client().await;
-    }
+    let answer = client
+        .request("POST", INFER, "Content-Encoding: gzip\r\n", &bomb)
+        .await;
+    assert_eq!(answer.status, 413);
     let more = peak_kib() - before;
     assert!(more < 12 << 10, "{more} KiB");
 }
