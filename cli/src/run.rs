@@ -14,6 +14,7 @@ use serin_crds::manifest::load;
 use serin_dataplane::config::Options;
 use serin_dataplane::engine::onnx::{Runtime, RuntimeError as EngineError};
 use serin_dataplane::pipeline::Serve;
+use serin_dataplane::protocol::example;
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::telemetry::logging::{self, LogFormat};
 use serin_dataplane::types::ModelRef;
@@ -25,7 +26,7 @@ use crate::failure::Failure;
 use crate::runtime;
 use crate::terminal::{Tone, on_stderr, write_out};
 use plan::Plan;
-use request::Body;
+use request::{Body, MAX_ELEMENTS};
 
 /// Serves until Ctrl-C.
 ///
@@ -129,7 +130,8 @@ async fn announce_once_settled(mut running: Running, plan: Plan) {
                     version: None,
                 };
                 let description = running.pipeline.describe(&model).ok()?;
-                request::for_signature(&description.signature).map(Body::Json)
+                let request = example::request(&description.signature, MAX_ELEMENTS)?;
+                serde_json::to_string(&request).ok().map(Body::Json)
             })
         })
         .collect();

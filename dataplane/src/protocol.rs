@@ -3,11 +3,14 @@
 
 mod bounds;
 pub(crate) mod content_coding;
+pub(crate) mod docs_page;
 pub mod errors;
+pub mod example;
 pub(crate) mod in_order;
 mod json;
 pub mod oip_grpc;
 pub(crate) mod oip_rest;
+pub(crate) mod openapi;
 mod parameters;
 mod raw_tensor;
 pub(crate) mod request_id;

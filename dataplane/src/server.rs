@@ -5,6 +5,7 @@ mod app;
 mod body;
 mod compress;
 mod connection;
+mod docs;
 mod exchange;
 mod health;
 mod heavy;

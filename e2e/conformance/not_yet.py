@@ -6,7 +6,6 @@ ROWS = "infer_stream is not implemented"
 REPOSITORY = "the repository interface is not implemented"
 CLASSIFICATION = "the classification extension is not implemented"
 GRPC_DEFLATE = "gRPC messages compressed with deflate are not read"
-DESCRIPTION = "the OpenAPI description is not implemented"
 
 # File and test -> why it fails. A test without brackets means all its parameters; in brackets `*` stands for anything.
 NOT_YET = {
@@ -17,7 +16,6 @@ NOT_YET = {
     "test_table5.py::test_row_17_a_model_to_load_is_found_in_either_field": REPOSITORY,
     "test_table5.py::test_row_19_the_index_takes_an_empty_body": REPOSITORY,
     "test_table5.py::test_row_21_a_load_that_is_not_allowed_says_so": REPOSITORY,
-    "test_table5.py::test_row_26_our_own_description_of_the_interface_is_31": DESCRIPTION,
     "test_golden_vectors.py::test_vector_06_classification": CLASSIFICATION,
     "test_control.py::test_the_index_lists_every_model": REPOSITORY,
     "test_control.py::test_loading_and_unloading_are_not_open_by_default": REPOSITORY,

@@ -42,7 +42,8 @@ pub fn announcement(
             )),
         }
     }
-    text.push_str("\nCtrl-C ends it, after the requests that are under way.\n");
+    text.push_str(&format!("\nlook and try in a browser: {base}/docs\n"));
+    text.push_str("Ctrl-C ends it, after the requests that are under way.\n");
     text
 }
 
@@ -76,7 +77,7 @@ mod tests {
         assert_eq!(
             announcement(address, &plan, &[], &[Some(body)]),
             format!(
-                "\niris version 2 answers at http://127.0.0.1:8080/v2/models/iris\n  from iris.yaml, revision {revision}\n  try it: curl -s http://127.0.0.1:8080/v2/models/iris/infer -d @examples/iris/requests/setosa.json\n\nCtrl-C ends it, after the requests that are under way.\n"
+                "\niris version 2 answers at http://127.0.0.1:8080/v2/models/iris\n  from iris.yaml, revision {revision}\n  try it: curl -s http://127.0.0.1:8080/v2/models/iris/infer -d @examples/iris/requests/setosa.json\n\nlook and try in a browser: http://127.0.0.1:8080/docs\nCtrl-C ends it, after the requests that are under way.\n"
             )
         );
         assert!(
@@ -98,7 +99,7 @@ mod tests {
         };
         let told = announcement("127.0.0.1:80".parse().unwrap(), &plan, &[state], &[None]);
         assert!(
-            told.starts_with("\niris from iris.yaml is not served: it is not ONNX\n\nCtrl-C"),
+            told.starts_with("\niris from iris.yaml is not served: it is not ONNX\n\nlook and try"),
             "{told}"
         );
     }

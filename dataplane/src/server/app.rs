@@ -11,6 +11,7 @@ use serin_crds::pod_config::ApiConfig;
 
 use super::Parts;
 use super::body::Budget;
+use super::docs::Documents;
 use super::heavy::Heavy;
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
@@ -21,6 +22,7 @@ pub(super) struct App<S> {
     pub(super) limits: Arc<Limits>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) exposition: Exposition,
+    pub(super) documents: Documents,
     pub(super) lifecycle: Lifecycle,
     #[expect(
         dead_code,
@@ -38,6 +40,7 @@ impl<S> App<S> {
             service: parts.service,
             exposition: Exposition::new(Arc::clone(&parts.metrics)),
             metrics: parts.metrics,
+            documents: Documents::default(),
             lifecycle: parts.lifecycle,
             api: parts.api,
             bodies: Budget::new(limits.body_bytes_in_flight),

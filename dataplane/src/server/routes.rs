@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::app::App;
 use super::exchange::{Exchange, refusal};
-use super::{health, infer, models};
+use super::{docs, health, infer, models};
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
 use crate::protocol::oip_rest::metadata::SERVER;
@@ -19,6 +19,13 @@ use crate::types::ModelRef;
 
 /// Every path of the HTTP port; each also answers with one slash at its end.
 pub(super) fn router<S: Serve>(app: Arc<App<S>>) -> Router {
+    let router = Router::new().route("/", get(health::live::<S>));
+    with_defaults(table().into_iter().fold(router, both), app)
+}
+
+/// The paths but `/`, which has no slash to end with. What stands here is described in
+/// [`openapi`](crate::protocol::openapi) too.
+pub(super) fn table<S: Serve>() -> Vec<(&'static str, MethodRouter<Arc<App<S>>>)> {
     let live = || get(health::live::<S>);
     let ready = || get(health::ready::<S>);
     let routes = [
@@ -47,8 +54,7 @@ pub(super) fn router<S: Serve>(app: Arc<App<S>>) -> Router {
         ("/ping", live()),
         ("/readyz", ready()),
     ];
-    let router = Router::new().route("/", live());
-    with_defaults(routes.into_iter().fold(router, both), app)
+    routes.into_iter().chain(docs::routes()).collect()
 }
 
 /// A path with and without a slash at its end.

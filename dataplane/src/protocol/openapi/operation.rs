@@ -1,0 +1,135 @@
+//! One operation of a path, put together.
+
+use serde_json::{Map, Value, json};
+
+/// One operation.
+pub(super) struct Operation {
+    path: String,
+    method: &'static str,
+    id: String,
+    tag: &'static str,
+    summary: &'static str,
+    description: String,
+    parameters: Vec<Value>,
+    body: Option<Value>,
+    answers: Map<String, Value>,
+}
+
+impl Operation {
+    /// `GET path`. Every operation may be refused as malformed and may fail by a defect.
+    pub(super) fn get(path: impl Into<String>, id: impl Into<String>, tag: &'static str) -> Self {
+        Self {
+            path: path.into(),
+            method: "get",
+            id: id.into(),
+            tag,
+            summary: "",
+            description: String::new(),
+            parameters: Vec::new(),
+            body: None,
+            answers: Map::new(),
+        }
+        .faults(&[400, 500])
+    }
+
+    /// `POST path`, with a body of these media types; bodies may be too slow, too large or coded
+    /// in an unknown way.
+    pub(super) fn post(
+        path: impl Into<String>,
+        id: impl Into<String>,
+        tag: &'static str,
+        required: bool,
+        content: &Value,
+    ) -> Self {
+        Self {
+            method: "post",
+            body: Some(json!({"required": required, "content": content})),
+            ..Self::get(path, id, tag)
+        }
+        .faults(&[408, 413, 415, 503])
+    }
+
+    /// What it does, in one line.
+    pub(super) fn summary(mut self, summary: &'static str) -> Self {
+        self.summary = summary;
+        self
+    }
+
+    /// What there is to know beyond that.
+    pub(super) fn about(mut self, description: impl Into<String>) -> Self {
+        self.description = description.into();
+        self
+    }
+
+    /// A header that the request may have.
+    pub(super) fn request_header(mut self, name: &str, about: &str, schema: &Value) -> Self {
+        self.parameters.push(
+            json!({"name": name, "in": "header", "required": false, "description": about, "schema": schema}),
+        );
+        self
+    }
+
+    /// An answer with JSON of this schema.
+    pub(super) fn json(self, status: u16, about: &str, schema: &Value) -> Self {
+        self.answer(
+            status,
+            about,
+            &json!({"application/json": {"schema": schema}}),
+        )
+    }
+
+    /// An answer with these media types.
+    pub(super) fn answer(mut self, status: u16, about: &str, content: &Value) -> Self {
+        let mut answer = json!({
+            "description": about,
+            "headers": {"x-request-id": {"$ref": "#/components/headers/RequestId"}},
+        });
+        if !content.is_null() {
+            answer["content"] = content.clone();
+        }
+        self.answers.insert(status.to_string(), answer);
+        self
+    }
+
+    /// A header of an answer that was described before.
+    pub(super) fn answer_header(mut self, status: u16, name: &str, header: &str) -> Self {
+        if let Some(answer) = self.answers.get_mut(&status.to_string()) {
+            answer["headers"][name] = json!({"$ref": format!("#/components/headers/{header}")});
+        }
+        self
+    }
+
+    /// Error answers, which are the same for all operations.
+    pub(super) fn faults(mut self, statuses: &[u16]) -> Self {
+        for status in statuses {
+            let answer = json!({"$ref": format!("#/components/responses/Fault{status}")});
+            self.answers.insert(status.to_string(), answer);
+        }
+        self
+    }
+
+    /// Path, method and the operation's object.
+    pub(super) fn finish(self) -> (String, &'static str, Value) {
+        let mut value = json!({
+            "operationId": self.id,
+            "tags": [self.tag],
+            "summary": self.summary,
+            "responses": self.answers,
+        });
+        if !self.description.is_empty() {
+            value["description"] = self.description.into();
+        }
+        if !self.parameters.is_empty() {
+            value["parameters"] = self.parameters.into();
+        }
+        if let Some(body) = self.body {
+            value["requestBody"] = body;
+        }
+        (self.path, self.method, value)
+    }
+}
+
+/// A reference to a schema.
+pub(super) fn schema(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}

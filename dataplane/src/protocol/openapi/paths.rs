@@ -1,0 +1,29 @@
+//! Every operation, by family; a test compares them with the router's table.
+
+mod docs;
+mod infer;
+mod models;
+mod server;
+
+use super::At;
+use super::operation::Operation;
+
+/// The operations that no model decides.
+pub(super) fn of_server() -> Vec<Operation> {
+    [server::operations(), models::list(), docs::of_server()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// The operations of one model under one address.
+pub(super) fn of_model(at: &At<'_>) -> Vec<Operation> {
+    [
+        infer::operations(at),
+        models::of_model(at),
+        docs::of_model(at),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,56 @@
+//! Inference, typed by the model's signature.
+
+use serde_json::{Value, json};
+
+use crate::protocol::example;
+use crate::protocol::oip_rest::JSON_LENGTH_HEADER;
+use crate::protocol::openapi::At;
+use crate::protocol::openapi::operation::{Operation, schema};
+
+/// Elements of an input beyond which a document is no place for an example.
+const MAX_ELEMENTS: usize = 1024;
+
+const TAG: &str = "Inference";
+
+const BINARY: &str = "JSON, and after it the data of the inputs that have `parameters.binary_data_size` instead of `data`, in their order, little-endian, each \
+element of BYTES after its length as four bytes. The header `Inference-Header-Content-Length` then says how many bytes are JSON. With the value 0 the whole body is the data of the model's only input.";
+
+pub(super) fn operations(at: &At<'_>) -> Vec<Operation> {
+    let infer = Operation::post(
+        format!("{}/infer", at.base),
+        format!("infer_{}", at.suffix),
+        TAG,
+        true,
+        &request_content(at),
+    )
+    .summary("Runs the model")
+    .about("`Content-Type` may be absent or anything; what it says is not what decides how the body is read.")
+    .request_header(
+        JSON_LENGTH_HEADER,
+        "Bytes of JSON, before compression, where binary data follows.",
+        &json!({"type": "integer", "minimum": 0}),
+    )
+    .answer(
+        200,
+        "The outputs; as binary data after the JSON where that was asked for.",
+        &json!({
+            "application/json": {"schema": schema(&format!("{}.InferResponse", at.key))},
+            "application/octet-stream": {"schema": {"description": "JSON, and after it the data of the outputs that have `parameters.binary_data_size`."}},
+        }),
+    )
+    .answer_header(200, JSON_LENGTH_HEADER, "JsonLength")
+    .faults(&[404, 501, 504]);
+    vec![infer]
+}
+
+fn request_content(at: &At<'_>) -> Value {
+    let mut json = json!({"schema": schema(&format!("{}.InferRequest", at.key))});
+    if let Some(example) = example::request(&at.model.signature, MAX_ELEMENTS) {
+        // Structs of strings and numbers: they are always a value.
+        json["example"] = serde_json::to_value(example).unwrap_or_default();
+    }
+    json!({
+        "application/json": json,
+        "application/octet-stream": {"schema": {"description": BINARY}},
+    })
+}
