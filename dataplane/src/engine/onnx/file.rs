@@ -1,8 +1,10 @@
 //! A model's file, checked before ONNX Runtime sees it: models are untrusted programs.
 
-use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::fs::{File, Metadata, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::OFlags;
 
 use super::graph::{GraphError, GraphFile};
 
@@ -12,7 +14,34 @@ use super::graph::{GraphError, GraphFile};
 pub struct ModelFile {
     path: PathBuf,
     graph: GraphFile,
+    /// It and its weights as they were when they were checked.
+    parts: Vec<(PathBuf, Stamp)>,
 }
+
+/// What changes when a file is replaced or written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    /// Last change of content, name or rights, in nanoseconds; no program can set it.
+    changed: i128,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            changed: i128::from(metadata.ctime()) * 1_000_000_000
+                + i128::from(metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Longest name of a weights file, in bytes: the system's own limit for paths.
+const LONGEST_LOCATION: usize = 4096;
 
 /// Why a file may not be given to the runtime. No text holds a path of this machine.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +69,9 @@ pub enum FileError {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// It is not the file any more that was checked.
+    #[error("it was changed while it was being loaded")]
+    Changed,
     /// The system's error.
     #[error("it cannot be read: {0}")]
     Io(#[from] std::io::Error),
@@ -85,23 +117,60 @@ impl ModelFile {
         if !file.starts_with(&folder) {
             return Err(FileError::LinksOut);
         }
-        if !file.metadata()?.is_file() {
-            return Err(FileError::NotAFile);
-        }
-        let handle = File::open(&file)?;
-        let length = handle.metadata()?.len();
-        let graph = GraphFile::read(handle, length).map_err(|error| match error {
+        let (handle, metadata) = open_regular(&file)?;
+        let graph = GraphFile::read(handle, metadata.len()).map_err(|error| match error {
             GraphError::Io(error) => FileError::Io(error),
             GraphError::NotOnnx(why) => FileError::NotOnnx(why),
         })?;
         let beside = file.parent().unwrap_or(&folder);
+        let mut parts = vec![(file.clone(), Stamp::of(&metadata))];
         for location in &graph.external {
-            check_external(beside, location).map_err(|why| FileError::ExternalData {
+            let part = check_external(beside, location).map_err(|why| FileError::ExternalData {
                 location: location.clone(),
                 why,
             })?;
+            parts.push(part);
         }
-        Ok(Self { path: file, graph })
+        Ok(Self {
+            path: file,
+            graph,
+            parts,
+        })
+    }
+
+    /// Whether the model and its weights are still the files that were checked. The runtime opens
+    /// them by name: asked after that, this tells whether it opened the same ones.
+    ///
+    /// # Errors
+    /// [`FileError::Changed`].
+    pub fn unchanged(&self) -> Result<(), FileError> {
+        let same = |(path, stamp): &(PathBuf, Stamp)| {
+            path.symlink_metadata()
+                .is_ok_and(|now| Stamp::of(&now) == *stamp)
+        };
+        if self.parts.iter().all(same) {
+            Ok(())
+        } else {
+            Err(FileError::Changed)
+        }
+    }
+
+    /// Bytes of the model and its weights.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|(_, stamp)| stamp.bytes).sum()
+    }
+
+    /// Differs between two states of the files beside the model that hold its weights.
+    pub fn weights_identity(&self) -> String {
+        let parts = self.parts.iter().skip(1);
+        parts
+            .map(|(_, stamp)| {
+                format!(
+                    "{}:{}:{}:{};",
+                    stamp.device, stamp.inode, stamp.bytes, stamp.changed
+                )
+            })
+            .collect()
     }
 
     /// Its canonical path.
@@ -114,15 +183,40 @@ impl ModelFile {
     }
 }
 
-/// Whether a weights file may be read: named relative to the model's folder, really inside it, and
+/// Opens a file, unless it is a folder, a device, a pipe or a socket: opening one of those may wait
+/// or act.
+fn open_regular(path: &Path) -> Result<(File, Metadata), FileError> {
+    if !path.metadata()?.is_file() {
+        return Err(FileError::NotAFile);
+    }
+    // In case it has been replaced since: a pipe does not hold up the one who opens it.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(FileError::NotAFile);
+    }
+    Ok((file, metadata))
+}
+
+/// A weights file that may be read: named relative to the model's folder, really inside it, and
 /// with no second name (a hard link may be somebody else's file; ONNX Runtime follows them).
-fn check_external(folder: &Path, location: &str) -> Result<(), &'static str> {
+fn check_external(folder: &Path, location: &str) -> Result<(PathBuf, Stamp), &'static str> {
     let relative = Path::new(location);
     let plain = relative
         .components()
         .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if location.is_empty() || location.contains('\0') || !plain {
         return Err("is not a path inside the model's folder");
+    }
+    if location.len() > LONGEST_LOCATION {
+        return Err("is too long for a path");
+    }
+    // The runtime's own mark for weights that are in memory: it takes the offset for an address.
+    if location.contains("_ORT_MEM_ADDR_") {
+        return Err("is a name that ONNX Runtime keeps for itself; rename the file");
     }
     let Ok(file) = folder.join(relative).canonicalize() else {
         return Err("is not there: put the model and its weights in one folder");
@@ -141,7 +235,7 @@ fn check_external(folder: &Path, location: &str) -> Result<(), &'static str> {
             "is a hard link, whose other name may be outside of the model's folder; copy the file",
         );
     }
-    Ok(())
+    Ok((file, Stamp::of(&metadata)))
 }
 
 #[cfg(test)]
@@ -193,7 +287,10 @@ mod tests {
         std::fs::write(folder.join("weights.bin"), "w").unwrap();
         std::os::unix::fs::symlink("../secret", folder.join("link.bin")).unwrap();
         std::fs::hard_link(root.path().join("secret"), folder.join("hard.bin")).unwrap();
-        assert_eq!(check_external(&folder, "weights.bin"), Ok(()));
+        check_external(&folder, "weights.bin").unwrap();
+        // The runtime's mark, as a file that is there.
+        std::fs::create_dir_all(folder.join("*/_ORT_MEM_ADDR_")).unwrap();
+        std::fs::write(folder.join("*/_ORT_MEM_ADDR_/*"), "w").unwrap();
         for refused in [
             "../secret",
             "/etc/hostname",
@@ -205,5 +302,36 @@ mod tests {
         ] {
             assert!(check_external(&folder, refused).is_err(), "{refused}");
         }
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_without_waiting_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("model.onnx");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        for path in [folder.path(), &pipe] {
+            let refused = ModelFile::check(path);
+            assert!(matches!(refused, Err(FileError::NotAFile)), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_or_written_to_is_not_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        std::fs::copy(model("linear.onnx"), &path).unwrap();
+        let file = ModelFile::check(&path).unwrap();
+        file.unchanged().unwrap();
+        let other = folder.path().join("other");
+        std::fs::copy(model("linear.onnx"), &other).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert!(matches!(file.unchanged(), Err(FileError::Changed)));
     }
 }

@@ -13,6 +13,13 @@ use crate::types::Dimension;
 /// Deepest nesting of subgraphs; protobuf itself refuses more than 100 levels of messages.
 const DEEPEST: usize = 32;
 
+/// Largest file that protobuf, and so the runtime, reads; larger models keep weights beside it.
+const LARGEST: u64 = i32::MAX as u64;
+
+/// Most bytes of names, shapes and places that are kept of a file: thousands of times what any
+/// known model has.
+const MOST_KEPT: u64 = 8 << 20;
+
 /// What a model's file says about itself.
 #[derive(Debug, Default)]
 pub(super) struct GraphFile {
@@ -43,6 +50,12 @@ impl GraphFile {
 
     /// Walks a file of `length` bytes.
     pub(super) fn read(mut file: impl Read + Seek, length: u64) -> Result<Self, GraphError> {
+        if length > LARGEST {
+            return Err(GraphError::NotOnnx(format!(
+                "its {length} bytes are more than the 2 GiB that an ONNX file may have: export it with its weights in \
+                 a file of their own (external data)"
+            )));
+        }
         let mut start = [0; 512];
         let filled = read_up_to(&mut file, &mut start)?;
         file.rewind()?;
@@ -51,9 +64,13 @@ impl GraphFile {
         let mut walk = Walk {
             walker: Walker::new(file),
             graph: &mut graph,
+            kept: 0,
         };
         match walk.model(length) {
             Ok(()) => Ok(graph),
+            Err(WalkError::Malformed(_)) if walk.kept > MOST_KEPT => Err(GraphError::NotOnnx(
+                format!("its names and shapes take more than {MOST_KEPT} bytes"),
+            )),
             Err(WalkError::Io(error)) => Err(error.into()),
             Err(WalkError::Malformed(at)) => Err(GraphError::NotOnnx(describe(start, length, at))),
             // Every writer puts `ir_version` first; anything else was no model to begin with.
@@ -121,6 +138,8 @@ fn looks_like(start: &[u8]) -> Option<&'static str> {
 struct Walk<'g, R> {
     walker: Walker<R>,
     graph: &'g mut GraphFile,
+    /// Bytes kept of the file so far.
+    kept: u64,
 }
 
 type Step = Result<(), WalkError>;
@@ -140,6 +159,7 @@ impl<R: Read + Seek> Walk<'_, R> {
                     let end = self.walker.position() + n;
                     self.graph(end, 0)?;
                 }
+                Field::Block(20, n) => self.training(n)?,
                 Field::Block(25, n) => self.function(n)?,
                 other => self.walker.skip(other)?,
             }
@@ -149,6 +169,30 @@ impl<R: Read + Seek> Walk<'_, R> {
         }
         let name = format!("{} {}", producer.0, producer.1);
         self.graph.producer = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+        Ok(())
+    }
+
+    /// Counts what is kept.
+    fn keep(&mut self, bytes: u64) -> Step {
+        self.kept += bytes;
+        if self.kept > MOST_KEPT {
+            return Err(WalkError::Malformed(self.walker.position()));
+        }
+        Ok(())
+    }
+
+    /// `TrainingInfoProto`: two graphs, which the runtime passes over today.
+    fn training(&mut self, length: u64) -> Step {
+        let end = self.walker.position() + length;
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field::Block(1 | 2, n) => {
+                    let end = self.walker.position() + n;
+                    self.graph(end, 1)?;
+                }
+                other => self.walker.skip(other)?,
+            }
+        }
         Ok(())
     }
 
@@ -230,8 +274,15 @@ impl<R: Read + Seek> Walk<'_, R> {
             match field {
                 Field::Block(13, n) => {
                     let (key, value) = self.entry(n)?;
-                    if key == "location" {
-                        self.graph.external.insert(value);
+                    if key == b"location" {
+                        // A name read leniently here and exactly there would be another file.
+                        let Ok(location) = String::from_utf8(value) else {
+                            return Err(WalkError::Malformed(self.walker.position()));
+                        };
+                        if !self.graph.external.contains(&location) {
+                            self.keep(location.len() as u64)?;
+                            self.graph.external.insert(location);
+                        }
                     }
                 }
                 other => self.walker.skip(other)?,
@@ -241,13 +292,13 @@ impl<R: Read + Seek> Walk<'_, R> {
     }
 
     /// `StringStringEntryProto`.
-    fn entry(&mut self, length: u64) -> Result<(String, String), WalkError> {
+    fn entry(&mut self, length: u64) -> Result<(Vec<u8>, Vec<u8>), WalkError> {
         let end = self.walker.position() + length;
-        let mut entry = (String::new(), String::new());
+        let mut entry = (Vec::new(), Vec::new());
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field::Block(1, n) => entry.0 = self.walker.text(n)?,
-                Field::Block(2, n) => entry.1 = self.walker.text(n)?,
+                Field::Block(1, n) => entry.0 = self.walker.bytes(n)?,
+                Field::Block(2, n) => entry.1 = self.walker.bytes(n)?,
                 other => self.walker.skip(other)?,
             }
         }
@@ -256,6 +307,7 @@ impl<R: Read + Seek> Walk<'_, R> {
 
     /// `ValueInfoProto` of an input or output.
     fn value(&mut self, length: u64) -> Step {
+        self.keep(length)?;
         let end = self.walker.position() + length;
         let (mut name, mut shape) = (String::new(), None);
         while let Some(field) = self.walker.next(end)? {
@@ -293,7 +345,10 @@ impl<R: Read + Seek> Walk<'_, R> {
         let mut dimensions = Vec::new();
         while let Some(field) = self.walker.next(end)? {
             match field {
-                Field::Block(1, n) => dimensions.push(self.dimension(n)?),
+                Field::Block(1, n) => {
+                    self.keep(size_of::<Dimension>() as u64)?;
+                    dimensions.push(self.dimension(n)?);
+                }
                 other => self.walker.skip(other)?,
             }
         }
@@ -325,60 +380,4 @@ impl<R: Read + Seek> Walk<'_, R> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(name: &str) -> Result<GraphFile, GraphError> {
-        let path = format!("{}/tests/models/{name}.onnx", env!("CARGO_MANIFEST_DIR"));
-        let bytes = std::fs::read(path).unwrap();
-        let length = bytes.len() as u64;
-        GraphFile::read(io::Cursor::new(bytes), length)
-    }
-
-    #[test]
-    fn rank_zero_and_no_shape_are_told_apart() {
-        assert_eq!(
-            read("scalar_input").unwrap().shape("X"),
-            Some(&Some(Vec::new()))
-        );
-        assert_eq!(read("unknown_rank").unwrap().shape("X"), Some(&None));
-        assert_eq!(read("linear").unwrap().shape("nobody"), None);
-    }
-
-    #[test]
-    fn a_file_that_is_no_model_is_named_for_what_it_is() {
-        assert_eq!(
-            read("not_onnx").unwrap_err().to_string(),
-            "it is a text file"
-        );
-        let cut = read("truncated").unwrap_err().to_string();
-        assert!(cut.contains("it was cut off"), "{cut}");
-        for (bytes, kind) in [
-            (&b""[..], "empty"),
-            (b"<html>", "HTML"),
-            (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS"),
-            (b"\xff\xff\xff\xff", "do not read as an ONNX model"),
-            (b"\x08\x07", "do not read as an ONNX model"),
-            (b"\x08\x07\x3a\x09", "cut off"),
-        ] {
-            let error = GraphFile::read(io::Cursor::new(bytes), bytes.len() as u64).unwrap_err();
-            assert!(error.to_string().contains(kind), "{error}");
-        }
-    }
-
-    #[test]
-    fn no_prefix_of_a_model_makes_the_walk_fail_otherwise_than_cleanly() {
-        let path = format!(
-            "{}/tests/models/two_inputs.onnx",
-            env!("CARGO_MANIFEST_DIR")
-        );
-        let bytes = std::fs::read(path).unwrap();
-        for end in 0..bytes.len() {
-            let result = GraphFile::read(io::Cursor::new(&bytes[..end]), end as u64);
-            assert!(
-                matches!(result, Err(GraphError::NotOnnx(_)) | Ok(_)),
-                "{end}: {result:?}"
-            );
-        }
-    }
-}
+mod tests;

@@ -1,4 +1,7 @@
 //! Walks a protobuf file field by field without loading it.
+//!
+//! What the runtime's own parser reads differently is refused, never skipped: a field that only one
+//! of the two sees could hide a file name from the check.
 
 use std::io::{self, BufReader, Read, Seek};
 
@@ -57,8 +60,11 @@ impl<R: Read + Seek> Walker<R> {
         if self.position == end {
             return Ok(None);
         }
-        let tag = self.varint()?;
-        let number = tag >> 3;
+        // The runtime keeps the low 32 bits of a tag, and so would read another field.
+        let Ok(tag) = u32::try_from(self.varint()?) else {
+            return Err(WalkError::Malformed(self.position));
+        };
+        let number = u64::from(tag >> 3);
         let field = match tag & 7 {
             0 => Field::Varint(number, self.varint()?),
             1 => self.seek(8).map(|()| Field::Fixed)?,
@@ -82,6 +88,13 @@ impl<R: Read + Seek> Walker<R> {
 
     /// Reads a field's content as text; what is not UTF-8 is replaced.
     pub(super) fn text(&mut self, length: u64) -> Result<String, WalkError> {
+        let bytes = self.bytes(length)?;
+        Ok(String::from_utf8(bytes)
+            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+    }
+
+    /// Reads a field's content as it stands.
+    pub(super) fn bytes(&mut self, length: u64) -> Result<Vec<u8>, WalkError> {
         if length > LONGEST_TEXT {
             return Err(WalkError::Malformed(self.position));
         }
@@ -94,7 +107,7 @@ impl<R: Read + Seek> Walker<R> {
             return Err(WalkError::CutOff);
         }
         self.position += length;
-        Ok(String::from_utf8_lossy(&bytes).into_owned())
+        Ok(bytes)
     }
 
     fn seek(&mut self, bytes: u64) -> Result<(), WalkError> {
@@ -121,5 +134,47 @@ impl<R: Read + Seek> Walker<R> {
             }
         }
         Err(WalkError::Malformed(self.position))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(bytes: &[u8]) -> Result<usize, WalkError> {
+        let mut walker = Walker::new(io::Cursor::new(bytes));
+        let mut fields = 0;
+        while let Some(field) = walker.next(bytes.len() as u64)? {
+            walker.skip(field)?;
+            fields += 1;
+        }
+        Ok(fields)
+    }
+
+    #[test]
+    fn a_tag_that_another_parser_would_cut_to_32_bits_is_refused() {
+        assert_eq!(fields(&[0x6a, 0x00]).unwrap(), 1);
+        // Field 13 with a bit above the 32nd: 2^32 + (13 << 3 | 2).
+        let cut = fields(&[0xea, 0x80, 0x80, 0x80, 0x10, 0x00]);
+        assert!(matches!(cut, Err(WalkError::Malformed(_))), "{cut:?}");
+    }
+
+    #[test]
+    fn a_length_beyond_everything_is_cut_off_and_a_number_without_end_malformed() {
+        let mut huge = vec![0x0a];
+        huge.extend([0xff; 9]);
+        huge.push(0x01);
+        assert!(matches!(fields(&huge), Err(WalkError::CutOff)));
+        let endless = [&[0x08][..], &[0x80; 11]].concat();
+        assert!(matches!(fields(&endless), Err(WalkError::Malformed(_))));
+        // Groups, which ONNX does not have, and the field number 0.
+        assert!(matches!(
+            fields(&[0x0b, 0x0c]),
+            Err(WalkError::Malformed(_))
+        ));
+        assert!(matches!(
+            fields(&[0x02, 0x00]),
+            Err(WalkError::Malformed(_))
+        ));
     }
 }
