@@ -6,7 +6,8 @@ use std::ffi::{c_char, c_void};
 
 use bytes::Bytes;
 use ort::AsPointer;
-use ort::memory::Allocator;
+use ort::environment::Environment;
+use ort::memory::{AllocationDevice, Allocator, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{HasSelectedOutputs, OutputSelector, RunOptions};
 use ort::value::{DynTensor, TensorElementType};
 
@@ -19,12 +20,20 @@ pub(super) struct SharedRunOptions(RunOptions<HasSelectedOutputs>);
 unsafe impl Sync for SharedRunOptions {}
 
 impl SharedRunOptions {
-    /// Options that select `outputs`, without preallocated values.
-    pub(super) fn new<'n>(outputs: impl Iterator<Item = &'n str>) -> ort::Result<Self> {
+    /// Options that select `outputs`, without preallocated values. With `give_back`, memory that is
+    /// not in use after the run goes back to the system.
+    pub(super) fn new<'n>(
+        outputs: impl Iterator<Item = &'n str>,
+        give_back: bool,
+    ) -> ort::Result<Self> {
         let selector = outputs.fold(OutputSelector::no_default(), |selector, name| {
             selector.with(name)
         });
-        Ok(Self(RunOptions::new()?.with_outputs(selector)))
+        let mut options = RunOptions::new()?.with_outputs(selector);
+        if give_back {
+            options.set("memory.enable_memory_arena_shrinkage", "cpu:0")?;
+        }
+        Ok(Self(options))
     }
 
     pub(super) fn get(&self) -> &RunOptions<HasSelectedOutputs> {
@@ -35,6 +44,36 @@ impl SharedRunOptions {
     pub(super) fn terminate(&self) {
         // Fails only for a null pointer.
         let _ = self.0.terminate();
+    }
+}
+
+/// Gives the process one allocator for all sessions that ask for it, which takes at most `bytes`
+/// from the system. To be called once.
+pub(super) fn bound_memory(environment: &Environment, bytes: usize) -> ort::Result<()> {
+    let place = MemoryInfo::new(
+        AllocationDevice::CPU,
+        0,
+        AllocatorType::Arena,
+        MemoryType::Default,
+    )?;
+    let mut config = std::ptr::null_mut();
+    // SAFETY: environment and place are alive; -1 asks for a default. The runtime copies the
+    // configuration, which is released once, and only if it was made.
+    unsafe {
+        ort::Error::result_from_status((ort::api().CreateArenaCfg)(
+            bytes,
+            -1,
+            -1,
+            -1,
+            &raw mut config,
+        ))?;
+        let registered = ort::Error::result_from_status((ort::api().CreateAndRegisterAllocator)(
+            environment.ptr().cast_mut(),
+            place.ptr(),
+            config,
+        ));
+        (ort::api().ReleaseArenaCfg)(config);
+        registered
     }
 }
 
@@ -66,8 +105,13 @@ pub(super) fn string_tensor(shape: &[i64], elements: &[Bytes]) -> ort::Result<Dy
     Ok(tensor)
 }
 
-/// The `count` elements of a string tensor, whatever their bytes: slices of one buffer.
-pub(super) fn string_elements(tensor: &DynTensor, count: usize) -> ort::Result<Vec<Bytes>> {
+/// The `count` elements of a string tensor, whatever their bytes: slices of one buffer. `take` is
+/// asked with its bytes before it is made.
+pub(super) fn string_elements(
+    tensor: &DynTensor,
+    count: usize,
+    take: impl FnOnce(usize) -> ort::Result<()>,
+) -> ort::Result<Vec<Bytes>> {
     if count == 0 {
         return Ok(Vec::new());
     }
@@ -79,6 +123,11 @@ pub(super) fn string_elements(tensor: &DynTensor, count: usize) -> ort::Result<V
             &raw mut total,
         ))?;
     }
+    take(
+        count
+            .saturating_mul(size_of::<Bytes>() + size_of::<usize>())
+            .saturating_add(total),
+    )?;
     let mut content = vec![0u8; total];
     let mut offsets = vec![0usize; count];
     // SAFETY: both buffers are as long as is said; the runtime checks both lengths before writing.

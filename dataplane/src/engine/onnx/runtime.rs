@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use ort::environment::Environment;
 use ort::logging::LogLevel;
 
+use super::raw;
 use super::silence::is_silent;
 
 /// The release that Serin ships and that `serin runtime install` fetches.
@@ -25,6 +26,8 @@ const SYSTEM_PATH: &str = "/usr/lib/serin/libonnxruntime.so.1";
 pub struct Runtime {
     environment: Environment,
     path: PathBuf,
+    /// Most bytes that tensors may take, once that was said; `None` where the library refused.
+    memory: Arc<OnceLock<Option<usize>>>,
 }
 
 /// Why ONNX Runtime cannot be used.
@@ -127,7 +130,32 @@ impl Runtime {
             .map_err(|error| unusable(error.to_string()))?;
         environment.set_log_level(LogLevel::Warning);
         tracing::info!(library = %path.display(), "opened ONNX Runtime");
-        Ok(Self { environment, path })
+        Ok(Self {
+            environment,
+            path,
+            memory: Arc::default(),
+        })
+    }
+
+    /// Lets the tensors and weights of all models that are opened from now on take at most `bytes`
+    /// together. What an operator keeps elsewhere (the characters of strings) is not counted. The
+    /// first call decides for the process.
+    pub fn bound_memory(&self, bytes: u64) {
+        self.memory.get_or_init(|| {
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            match raw::bound_memory(&self.environment, bytes) {
+                Ok(()) => Some(bytes),
+                Err(error) => {
+                    tracing::warn!(%error, "the memory of models is not bounded");
+                    None
+                }
+            }
+        });
+    }
+
+    /// What tensors and weights may take together, in bytes, if that is bounded.
+    pub(super) fn memory(&self) -> Option<usize> {
+        self.memory.get().copied().flatten()
     }
 
     /// The library in use.

@@ -12,6 +12,7 @@ use super::file::ModelFile;
 use super::message::clean;
 use super::raw::SharedRunOptions;
 use super::runtime::Runtime;
+use super::value::Room;
 use super::{signature, value};
 use crate::engine::{Engine, RunError, Stop};
 use crate::types::{Signature, Tensor};
@@ -53,6 +54,8 @@ pub enum OpenError {
 pub struct OnnxEngine {
     session: Session,
     signature: Signature,
+    /// Bytes that tensors may take in all, if that is bounded.
+    memory: Option<usize>,
 }
 
 impl OnnxEngine {
@@ -77,7 +80,11 @@ impl OnnxEngine {
             })?;
             let signature = signature::read(&session, file.graph())
                 .map_err(|error| OpenError::Unservable(error.to_string()))?;
-            Ok(Self { session, signature })
+            Ok(Self {
+                session,
+                signature,
+                memory: runtime.memory(),
+            })
         }));
         opened.unwrap_or_else(|_| {
             Err(OpenError::Unservable(
@@ -99,7 +106,12 @@ fn build(runtime: &Runtime, file: &ModelFile, options: SessionOptions) -> ort::R
         .with_inter_op_spinning(false)?
         // Batches vary in size; patterns would be planned for each size anew.
         .with_memory_pattern(false)?
-        .with_optimization_level(GraphOptimizationLevel::All)?;
+        .with_optimization_level(GraphOptimizationLevel::All)?
+        // By its content, whatever its name: files of the runtime's own format are not checked.
+        .with_config_entry("session.load_model_format", "ONNX")?;
+    if runtime.memory().is_some() {
+        builder = builder.with_env_allocators()?;
+    }
     if options.device == Device::Cuda {
         // Without this a missing driver is only logged and the model runs on the processor.
         let cuda = ep::CUDA::default()
@@ -138,39 +150,111 @@ impl Engine for OnnxEngine {
         outputs: &[usize],
         stop: &Stop,
     ) -> Result<Vec<Tensor>, RunError> {
-        let failed = |error: ort::Error| {
-            if stop.is_raised() {
-                RunError::Stopped
-            } else {
-                RunError::Failed(clean(&error.to_string()))
+        let mut result = self.attempt(inputs, outputs, stop, false);
+        // The allocator keeps what it once took, in pieces that may all be too small. A second try
+        // gives them back at its end, and the third has all that there is.
+        for give_back in [true, false] {
+            let short = matches!(&result, Err(Failure::Short(_)));
+            if short && !stop.is_raised() {
+                result = self.attempt(inputs, outputs, stop, give_back);
             }
-        };
+        }
+        result.map_err(|failure| match failure {
+            _ if stop.is_raised() => RunError::Stopped,
+            Failure::Other(reason) => RunError::Failed(reason),
+            Failure::Short(asked) => RunError::Failed(shortage(asked, self.memory)),
+        })
+    }
+}
+
+/// Why one try gave no answer.
+enum Failure {
+    /// There is no memory for a tensor of so many bytes; 0 where that is not known.
+    Short(u64),
+    /// The runtime's reason.
+    Other(String),
+}
+
+impl From<ort::Error> for Failure {
+    fn from(error: ort::Error) -> Self {
+        let message = error.to_string();
+        match bytes_short(&message) {
+            Some(bytes) => Self::Short(bytes),
+            None => Self::Other(clean(&message)),
+        }
+    }
+}
+
+/// The bytes that could not be had, where that is what the runtime says.
+fn bytes_short(message: &str) -> Option<u64> {
+    const SAYINGS: [&str; 2] = [
+        "is smaller than requested bytes of ",
+        "Failed to allocate memory for requested buffer of size ",
+    ];
+    let after = SAYINGS
+        .iter()
+        .find_map(|saying| message.split_once(saying).map(|(_, rest)| rest));
+    match after {
+        Some(rest) => {
+            let digits = rest.split(|c: char| !c.is_ascii_digit()).next();
+            Some(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0))
+        }
+        None => message.contains("bad_alloc").then_some(0),
+    }
+}
+
+fn shortage(asked: u64, bound: Option<usize>) -> String {
+    let asked = match asked {
+        0 => "more memory".to_owned(),
+        bytes => format!("{} MiB", bytes.div_ceil(1 << 20)),
+    };
+    match bound {
+        Some(bound) => format!(
+            "the model asks for {asked}, which is not left of the {} MiB that models may take",
+            bound >> 20
+        ),
+        None => format!("the model asks for {asked}, which the system has not"),
+    }
+}
+
+impl OnnxEngine {
+    fn attempt(
+        &mut self,
+        inputs: &[Tensor],
+        outputs: &[usize],
+        stop: &Stop,
+        give_back: bool,
+    ) -> Result<Vec<Tensor>, Failure> {
         let wanted: Vec<_> = outputs
             .iter()
             .filter_map(|index| self.signature.outputs.get(*index))
             .collect();
         let names = wanted.iter().map(|output| output.name.as_str());
-        let options = Arc::new(SharedRunOptions::new(names).map_err(failed)?);
+        let options = Arc::new(SharedRunOptions::new(names, give_back)?);
         let mut values: Vec<(Cow<'_, str>, SessionInputValue<'_>)> =
             Vec::with_capacity(inputs.len());
         for tensor in inputs {
-            values.push((
-                Cow::Borrowed(&tensor.name),
-                value::input(tensor).map_err(failed)?,
-            ));
+            values.push((Cow::Borrowed(&tensor.name), value::input(tensor)?));
         }
         let hooked = Arc::clone(&options);
         stop.set_hook(Some(Box::new(move || hooked.terminate())));
         let result = self.session.run_with_options(values, options.get());
         stop.set_hook(None);
-        let mut produced = result.map_err(failed)?;
+        let mut produced = result?;
+        let bound = self.memory.map_or(usize::MAX, |memory| memory / 8);
+        let mut room = Room { bound, left: bound };
         wanted
             .iter()
             .map(|output| {
                 let value = produced.remove(&output.name).ok_or_else(|| {
-                    RunError::Failed(format!("output '{}' was not produced", output.name))
+                    Failure::Other(format!("output '{}' was not produced", output.name))
                 })?;
-                value::output(&output.name, output.datatype, value).map_err(failed)
+                Ok(value::output(
+                    &output.name,
+                    output.datatype,
+                    value,
+                    &mut room,
+                )?)
             })
             .collect()
     }
@@ -178,7 +262,16 @@ impl Engine for OnnxEngine {
 
 #[cfg(test)]
 mod tests {
-    use super::load_reason;
+    use super::{bytes_short, load_reason};
+
+    #[test]
+    fn what_could_not_be_allocated_is_read_of_what_the_runtime_says() {
+        let arena =
+            "bfc_arena.cc:360 Available memory of 0 is smaller than requested bytes of 4096";
+        assert_eq!(bytes_short(arena), Some(4096));
+        assert_eq!(bytes_short("std::bad_alloc"), Some(0));
+        assert_eq!(bytes_short("Gather: index out of range"), None);
+    }
 
     #[test]
     fn a_load_error_names_no_path() {

@@ -94,18 +94,46 @@ where
     }
 }
 
-/// A runtime value as a tensor: one copy of its elements.
-pub(super) fn output(name: &str, expected: Datatype, value: DynValue) -> ort::Result<Tensor> {
+/// Bytes that the outputs of a run may still take.
+pub(super) struct Room {
+    /// All that there was.
+    pub(super) bound: usize,
+    /// What is left of it.
+    pub(super) left: usize,
+}
+
+impl Room {
+    fn take(&mut self, bytes: usize) -> ort::Result<()> {
+        let Some(left) = self.left.checked_sub(bytes) else {
+            return Err(ort::Error::new(format!(
+                "its outputs take more than the {} MiB that one run may give (an eighth of the models' memory)",
+                self.bound >> 20
+            )));
+        };
+        self.left = left;
+        Ok(())
+    }
+}
+
+/// A runtime value as a tensor: one copy of its elements, if there is room for it.
+pub(super) fn output(
+    name: &str,
+    expected: Datatype,
+    value: DynValue,
+    room: &mut Room,
+) -> ort::Result<Tensor> {
     let tensor: DynTensor = value.downcast()?;
     let shape: Vec<i64> = tensor.shape().iter().copied().collect();
     macro_rules! copy {
         ($type:ty) => {
-            copy_out::<$type>(&tensor)?
+            copy_out::<$type>(&tensor, room)?
         };
     }
     let data = with_type!(expected, copy, {
         let count = Tensor::element_count(&shape).unwrap_or(0);
-        TensorData::Elements(raw::string_elements(&tensor, count)?)
+        TensorData::Elements(raw::string_elements(&tensor, count, |bytes| {
+            room.take(bytes)
+        })?)
     });
     Ok(Tensor {
         name: name.to_owned(),
@@ -117,9 +145,10 @@ pub(super) fn output(name: &str, expected: Datatype, value: DynValue) -> ort::Re
 
 fn copy_out<T: PrimitiveTensorElementType + NoUninit>(
     tensor: &DynTensor,
+    room: &mut Room,
 ) -> ort::Result<TensorData> {
     let (_, elements) = tensor.try_extract_tensor::<T>()?;
-    Ok(TensorData::Raw(Bytes::copy_from_slice(
-        bytemuck::cast_slice(elements),
-    )))
+    let bytes = bytemuck::cast_slice(elements);
+    room.take(bytes.len())?;
+    Ok(TensorData::Raw(Bytes::copy_from_slice(bytes)))
 }
