@@ -13,6 +13,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
 use serin_dataplane::engine::onnx::silence_runtime;
+use serin_dataplane::model::enter_trial;
 
 use args::{Cli, Command, RuntimeCommand};
 use failure::Failure;
@@ -21,6 +22,9 @@ use terminal::{Tone, on_stderr, write_out};
 fn main() -> ExitCode {
     if let Err(error) = silence_runtime() {
         eprintln!("serin cannot start itself anew: {error}");
+    }
+    if let Some(tried) = enter_trial() {
+        return tried;
     }
     let matches = command().get_matches();
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());

@@ -12,5 +12,5 @@ mod queue;
 mod sample;
 mod worker;
 
-pub use proof::{Limits, Proof, prove};
+pub use proof::{Limits, Proof, prove, warm_up};
 pub use worker::{Answer, Counts, Work, Worker, WorkerOptions};

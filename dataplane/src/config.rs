@@ -31,6 +31,13 @@ pub struct Options {
     pub runtime_library: Option<PathBuf>,
     /// Largest model file that is fetched, in bytes.
     pub max_model_bytes: u64,
+    /// Memory that the models of this process may take together, in bytes; derived from the
+    /// container's limit when absent.
+    pub model_memory: Option<u64>,
+    /// How long a small model may take to load; large ones have a second more for each 16 MiB.
+    pub model_load_timeout: Duration,
+    /// Whether models are tried in a process of their own before they are loaded.
+    pub model_trial: bool,
     /// The process runs on its user's own machine: models may be fetched from it and from its
     /// private network.
     pub local_mode: bool,
@@ -53,6 +60,9 @@ impl Default for Options {
             cache_dir: PathBuf::from(serin_crds::pod_config::CACHE_MOUNT_PATH),
             runtime_library: None,
             max_model_bytes: 10 << 30,
+            model_memory: None,
+            model_load_timeout: Duration::from_secs(60),
+            model_trial: true,
             local_mode: false,
             lame_duck: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(45),

@@ -8,6 +8,7 @@ use std::thread::available_parallelism;
 use clap::Parser;
 use serin_dataplane::config::{Cli, read};
 use serin_dataplane::engine::onnx::silence_runtime;
+use serin_dataplane::model::enter_trial;
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::{serve, telemetry};
 
@@ -17,6 +18,9 @@ fn main() -> ExitCode {
             std::io::stderr(),
             "serin-dataplane: cannot start itself anew: {error}"
         );
+    }
+    if let Some(tried) = enter_trial() {
+        return tried;
     }
     let cli = Cli::parse();
     match run(&cli) {

@@ -5,15 +5,18 @@ mod client;
 mod digest;
 mod fetch;
 mod load;
+mod memory;
 mod registry;
 mod source;
+mod trial;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use load::{Loaded, LoaderOptions, check};
+pub use load::{LoadBounds, Loaded, LoaderOptions, check};
 pub use registry::{Registry, load_all};
 pub use source::{SourceOptions, locate};
+pub use trial::enter as enter_trial;
 
 /// Why a model cannot be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

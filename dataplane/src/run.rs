@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::config::Options;
 use crate::lifecycle::{Lifecycle, Phase};
-use crate::model::{LoadError, LoaderOptions, Registry, SourceOptions, load_all};
+use crate::model::{LoadBounds, LoadError, LoaderOptions, Registry, SourceOptions, load_all};
 use crate::pipeline::Pipeline;
 use crate::server::shutdown::{Shutdown, Stop};
 use crate::server::{Parts, Server, StartError};
@@ -110,6 +110,11 @@ impl From<&Options> for LoaderOptions {
             },
             runtime_library: options.runtime_library.clone(),
             threads: available_parallelism().map_or(1, usize::from),
+            bounds: LoadBounds::new(
+                options.model_memory,
+                options.model_load_timeout,
+                options.model_trial,
+            ),
         }
     }
 }

@@ -47,13 +47,35 @@ pub struct Proof {
 
 /// Warms the engine up and proves or disproves that its rows may be merged.
 pub fn prove(engine: &mut dyn Engine, limits: Limits) -> Proof {
+    within(engine, limits.budget, |trial, signature| {
+        trial.prove(signature, limits)
+    })
+}
+
+/// Runs the engine on made-up inputs, for at most about `budget`: the time of one row, or why there
+/// is none.
+///
+/// # Errors
+/// Why no made-up input was accepted, or that it took too long.
+pub fn warm_up(engine: &mut dyn Engine, budget: Duration) -> Result<Duration, String> {
+    within(engine, budget, |trial, signature| {
+        trial.warm_up(signature).map(|(_, time)| time)
+    })
+}
+
+/// Stops what the engine does when the budget is spent: a model may loop for ever on what it is
+/// given here.
+fn within<T>(
+    engine: &mut dyn Engine,
+    budget: Duration,
+    work: impl FnOnce(&mut Trial<'_>, &Signature) -> T,
+) -> T {
     let stop = Stop::new();
     let (finished, watch) = mpsc::channel::<()>();
     std::thread::scope(|scope| {
         let raise = &stop;
-        // A model may loop for ever on what it is given here.
         scope.spawn(move || {
-            if watch.recv_timeout(limits.budget) == Err(mpsc::RecvTimeoutError::Timeout) {
+            if watch.recv_timeout(budget) == Err(mpsc::RecvTimeoutError::Timeout) {
                 raise.raise();
             }
         });
@@ -64,9 +86,9 @@ pub fn prove(engine: &mut dyn Engine, limits: Limits) -> Proof {
             outputs,
             stop: &stop,
         };
-        let proof = trial.prove(&signature, limits);
+        let done = work(&mut trial, &signature);
         drop(finished);
-        proof
+        done
     })
 }
 

@@ -48,6 +48,21 @@ pub struct Cli {
     #[arg(long, value_name = "MIB", default_value_t = 10_240, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_model_mib: u32,
 
+    /// Memory that all models may take together, in MiB: what needs more is refused or fails.
+    /// When not given, seven eighths of the container's limit less 32 MiB, or half of the
+    /// machine's memory where there is no limit
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(32..))]
+    pub model_memory_mib: Option<u32>,
+
+    /// How long a model may take to load and to run once; a second more for each 16 MiB of it
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
+    pub model_load_timeout: Duration,
+
+    /// Load models at once, without trying them in a process of their own first: a model that
+    /// crashes or swells then ends this process
+    #[arg(long)]
+    pub no_model_trial: bool,
+
     /// How long to keep taking connections after SIGTERM, so that load balancers can notice
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration::parse)]
     pub lame_duck: Duration,
@@ -108,6 +123,9 @@ impl Cli {
             cache_dir: self.cache_dir.clone(),
             runtime_library: self.runtime_library.clone(),
             max_model_bytes: u64::from(self.max_model_mib) << 20,
+            model_memory: self.model_memory_mib.map(|mib| u64::from(mib) << 20),
+            model_load_timeout: self.model_load_timeout,
+            model_trial: !self.no_model_trial,
             local_mode: false,
             lame_duck: self.lame_duck,
             drain_timeout: self.drain_timeout,

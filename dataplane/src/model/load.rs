@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use serin_crds::pod_config::{ModelConfig, SourceConfig};
 
 use super::source::{SourceOptions, locate};
-use super::{LoadError, Located, digest};
+use super::trial::{self, Passed};
+use super::{LoadError, Located, digest, memory};
 use crate::batch::{self, Worker, WorkerOptions, prove};
 use crate::engine::Engine;
-use crate::engine::onnx::{Device, ModelFile, OnnxEngine, Runtime, SessionOptions};
+use crate::engine::onnx::{Device, FileError, ModelFile, OnnxEngine, Runtime, SessionOptions};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::ModelMetrics;
 use crate::text::Embedder;
@@ -28,6 +29,33 @@ pub struct LoaderOptions {
     pub runtime_library: Option<PathBuf>,
     /// Threads within one operator of a model.
     pub threads: usize,
+    /// What a model may take.
+    pub bounds: LoadBounds,
+}
+
+/// What models may take, in memory and in time to load.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadBounds {
+    /// Memory of all models of this process together, in bytes.
+    pub memory: u64,
+    /// How long a small model may take to load and to run once; large ones have a second more for
+    /// each 16 MiB.
+    pub timeout: Duration,
+    /// Whether a model is tried in a child process first, where this program can be its own child
+    /// (see [`super::enter_trial`]).
+    pub trial: bool,
+}
+
+impl LoadBounds {
+    /// The bounds of a program's options; `memory` derived from the container's limit where none
+    /// is given.
+    pub fn new(memory: Option<u64>, timeout: Duration, trial: bool) -> Self {
+        Self {
+            memory: memory.unwrap_or_else(memory::for_models),
+            timeout,
+            trial,
+        }
+    }
 }
 
 /// A model that answers.
@@ -54,11 +82,12 @@ pub(super) async fn load(
 ) -> Result<Loaded, LoadError> {
     let started = Instant::now();
     let located = locate(&model.source, &options.source).await?;
-    let (model, options, metrics) = (model.clone(), options.clone(), Arc::clone(metrics));
+    let shown = located.shown.clone();
+    let (mut engine, found) =
+        opened(located, model.source.digest.clone(), model.gpu, options).await?;
+    let (model, metrics) = (model.clone(), Arc::clone(metrics));
     let lifecycle = lifecycle.clone();
-    tokio::task::spawn_blocking(move || {
-        let (file, found) = verified(&located, model.source.digest.as_deref())?;
-        let mut engine = open(&file, &located, model.gpu, &options)?;
+    blocking(move || {
         lifecycle.advance(Phase::Warming);
         let proof = prove(&mut engine, batch::Limits::default());
         let signature = engine.signature().clone();
@@ -66,7 +95,7 @@ pub(super) async fn load(
         tracing::info!(
             model = model.name,
             version = model.version,
-            source = located.shown,
+            source = shown,
             digest = found,
             max_batch_rows = proof.batching.max_rows,
             batching = proof.batching.reason,
@@ -109,11 +138,84 @@ pub(super) async fn load(
         })
     })
     .await
-    .unwrap_or_else(|error| {
-        Err(LoadError::permanent(format!(
-            "loading the model failed: {error}"
-        )))
+}
+
+/// Does what blocks; a panic in it is this model's failure only.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            Err(LoadError::permanent(format!(
+                "loading the model failed: {error}"
+            )))
+        })
+}
+
+/// The model of a source within reach, checked, tried in a child process and opened; and its
+/// digest. Dropping the future ends a trial.
+async fn opened(
+    located: Located,
+    digest: Option<String>,
+    gpu: bool,
+    options: &LoaderOptions,
+) -> Result<(OnnxEngine, String), LoadError> {
+    let options = options.clone();
+    let (located, file, found) = blocking(move || {
+        let (file, found) = verified(&located, digest.as_deref())?;
+        Ok((located, file, found))
     })
+    .await?;
+    let turn = trial::turn().await;
+    let (hold, watch) = trial::watch();
+    let opened = blocking(move || {
+        let _turn = turn;
+        // A GPU may admit one process only.
+        if options.bounds.trial && trial::is_able() && !gpu {
+            tried(&file, &located, &found, &options, watch)?;
+        }
+        let engine = open(&file, &located, gpu, &options)?;
+        // The runtime opened the files by name: they must be those that were checked.
+        file.unchanged().map_err(|error| {
+            LoadError::passing(format!("model source {}: {error}", located.shown))
+        })?;
+        Ok((engine, found))
+    })
+    .await;
+    drop(hold);
+    opened
+}
+
+/// Tries a model, unless it has passed before.
+fn tried(
+    file: &ModelFile,
+    located: &Located,
+    found: &str,
+    options: &LoaderOptions,
+    watch: trial::Watch,
+) -> Result<(), LoadError> {
+    // Without the library there is nothing to try with; opening the model says what to do.
+    let Ok(library) = Runtime::find(options.runtime_library.as_deref()) else {
+        return Ok(());
+    };
+    let passed = Passed::new(
+        &options.source.cache_dir,
+        found,
+        &file.weights_identity(),
+        &library,
+        options.bounds.memory,
+    );
+    if passed.is_marked() {
+        return Ok(());
+    }
+    std::thread::scope(|scope| {
+        // Opened here too, while the child loads the model: it takes as long as a small one.
+        let named = options.runtime_library.as_deref();
+        scope.spawn(move || Runtime::open(named));
+        trial::attempt(file, located, &library, options.bounds, watch)
+    })
+    .inspect(|()| passed.mark())
 }
 
 /// What stands beside the model to embed texts by. Most models are no embedders, so nothing fails
@@ -156,17 +258,8 @@ const PLATFORM: &str = "onnxruntime_onnx";
 /// [`LoadError`].
 pub async fn check(source: &SourceConfig, options: &LoaderOptions) -> Result<Signature, LoadError> {
     let located = locate(source, &options.source).await?;
-    let (options, declared) = (options.clone(), source.digest.clone());
-    tokio::task::spawn_blocking(move || {
-        let (file, _) = verified(&located, declared.as_deref())?;
-        open(&file, &located, false, &options).map(|engine| engine.signature().clone())
-    })
-    .await
-    .unwrap_or_else(|error| {
-        Err(LoadError::permanent(format!(
-            "loading the model failed: {error}"
-        )))
-    })
+    let (engine, _) = opened(located, source.digest.clone(), false, options).await?;
+    Ok(engine.signature().clone())
 }
 
 /// The checked file and its digest.
@@ -180,8 +273,11 @@ fn verified(located: &Located, declared: Option<&str>) -> Result<(ModelFile, Str
     let file = match ModelFile::check(&located.path) {
         Ok(file) => file,
         Err(error) => {
-            // The wrong file is better named as such than by what is odd in it.
-            if let (Some(_), Ok(found)) = (declared, digest::of_file(&located.path)) {
+            // The wrong file is better named as such than by what is odd in it. What is no file is
+            // not read: a pipe or a device may have no end.
+            if let (Some(_), FileError::NotOnnx(_)) = (declared, &error)
+                && let Ok(found) = digest::of_file(&located.path)
+            {
                 digest::compare(&located.shown, declared, &found)?;
             }
             return Err(unusable(&error));
@@ -202,6 +298,7 @@ fn open(
         summary: Some("ONNX Runtime cannot be used; the log says why and what to do"),
         ..LoadError::permanent(error.to_string())
     })?;
+    runtime.bound_memory(options.bounds.memory);
     let session = SessionOptions {
         device: if gpu { Device::Cuda } else { Device::Cpu },
         threads: options.threads,

@@ -14,7 +14,9 @@ use serin_crds::pod_config::{ModelConfig, SourceConfig};
 use serin_dataplane::batch::Counts;
 use serin_dataplane::fault::Fault;
 use serin_dataplane::lifecycle::Lifecycle;
-use serin_dataplane::model::{LoadError, LoaderOptions, Registry, SourceOptions, load_all};
+use serin_dataplane::model::{
+    LoadBounds, LoadError, LoaderOptions, Registry, SourceOptions, load_all,
+};
 use serin_dataplane::pipeline::{ModelDescription, Pipeline, Serve};
 use serin_dataplane::telemetry::Metrics;
 use serin_dataplane::types::{Call, CallMeta, ModelRef, Reply, Tensor};
@@ -56,6 +58,11 @@ pub fn options() -> LoaderOptions {
         },
         runtime_library: None,
         threads: 1,
+        bounds: LoadBounds {
+            memory: 1 << 30,
+            timeout: Duration::from_secs(60),
+            trial: false,
+        },
     }
 }
 

@@ -92,6 +92,17 @@ impl Runtime {
         if let Some(runtime) = open.as_ref() {
             return Ok(runtime.clone());
         }
+        let path = Self::find(named)?;
+        let runtime = Self::load(path)?;
+        *open = Some(runtime.clone());
+        Ok(runtime)
+    }
+
+    /// The library that [`Runtime::open`] opens if it is the first call.
+    ///
+    /// # Errors
+    /// [`RuntimeError::NotFound`].
+    pub fn find(named: Option<&Path>) -> Result<PathBuf, RuntimeError> {
         let places = Places {
             named: named.map(Path::to_path_buf).or_else(|| {
                 std::env::var_os(VARIABLE)
@@ -101,10 +112,7 @@ impl Runtime {
             executable: std::env::current_exe().ok(),
             cache: cache_path(std::env::var_os("XDG_CACHE_HOME"), std::env::var_os("HOME")),
         };
-        let path = places.choose(&|path| path.exists())?;
-        let runtime = Self::load(path)?;
-        *open = Some(runtime.clone());
-        Ok(runtime)
+        places.choose(&|path| path.exists())
     }
 
     fn load(path: PathBuf) -> Result<Self, RuntimeError> {

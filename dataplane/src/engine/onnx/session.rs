@@ -45,6 +45,11 @@ pub enum OpenError {
     /// It loads, but cannot be served.
     #[error("it cannot be served: {0}")]
     Unservable(String),
+    /// There is not enough memory for it.
+    #[error(
+        "{0}: raise the container's memory limit or --model-memory-mib, or serve a smaller model"
+    )]
+    Memory(String),
     /// The GPU it needs cannot be used.
     #[error("it needs a GPU and none can be used: {0}")]
     Gpu(String),
@@ -72,7 +77,11 @@ impl OnnxEngine {
         // process.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let session = build(runtime, file, options).map_err(|error| {
-                let reason = load_reason(&error.to_string());
+                let message = error.to_string();
+                if let Some(asked) = bytes_short(&message) {
+                    return OpenError::Memory(shortage(asked, runtime.memory()));
+                }
+                let reason = load_reason(&message);
                 match options.device {
                     Device::Cuda if is_device_error(&reason) => OpenError::Gpu(reason),
                     Device::Cpu | Device::Cuda => OpenError::Refused(reason),

@@ -1,0 +1,147 @@
+//! The process that tries one model: it binds itself, loads and runs the model once, says what
+//! came of it, and ends.
+
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit,
+};
+use rustix::thread::set_no_new_privs;
+use serde::{Deserialize, Serialize};
+
+use crate::batch::warm_up;
+use crate::engine::onnx::{Device, ModelFile, OnnxEngine, OpenError, Runtime, SessionOptions};
+use crate::model::memory;
+
+/// What the child is told, on standard input, as JSON.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Job {
+    /// The model's file.
+    pub(super) path: PathBuf,
+    /// The library of ONNX Runtime.
+    pub(super) library: PathBuf,
+    /// What the model may take, in bytes.
+    pub(super) memory: u64,
+    /// How long a run may take, in milliseconds, before it is told to stop.
+    pub(super) run_ms: u64,
+    /// How long all of it may take, in seconds of CPU time; the parent watches the clock.
+    pub(super) cpu_s: u64,
+    /// The process that waits.
+    pub(super) parent: u32,
+}
+
+/// What the child says, on standard output, as JSON.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Report {
+    /// The model loads, and a run of it comes to an end.
+    Loaded {
+        /// The most memory that the process held, in bytes.
+        peak: u64,
+        /// Time of loading, in milliseconds.
+        open_ms: u64,
+        /// Time of warming up, in milliseconds.
+        run_ms: u64,
+        /// Why no made-up input gave an answer, where none did.
+        unanswered: Option<String>,
+    },
+    /// The model cannot be served, for this reason.
+    Refused(String),
+    /// ONNX Runtime cannot be opened: nothing is known of the model.
+    NoRuntime,
+}
+
+/// Longest job that is read, in bytes.
+const LONGEST_JOB: u64 = 64 << 10;
+
+/// What the process needs besides the model.
+const OWN_MEMORY: u64 = 32 << 20;
+
+pub(super) fn run() -> ExitCode {
+    let report = read_job().and_then(|job| {
+        confine(&job)?;
+        Some(attempt(&job))
+    });
+    let Some(report) = report else {
+        return ExitCode::FAILURE;
+    };
+    let said = serde_json::to_vec(&report).ok().and_then(|text| {
+        let mut out = std::io::stdout().lock();
+        out.write_all(&text).and_then(|()| out.flush()).ok()
+    });
+    match said {
+        Some(()) => ExitCode::SUCCESS,
+        None => ExitCode::FAILURE,
+    }
+}
+
+fn read_job() -> Option<Job> {
+    let mut text = Vec::new();
+    let mut input = std::io::stdin().lock().take(LONGEST_JOB);
+    input.read_to_end(&mut text).ok()?;
+    serde_json::from_slice(&text).ok()
+}
+
+/// Gives up what is not needed, before anything of the model is read. Where the system refuses one
+/// of the bounds, the model is not tried without it.
+fn confine(job: &Job) -> Option<()> {
+    // Whoever waits may be killed; a race with that is settled by looking after asking.
+    set_parent_process_death_signal(Some(Signal::KILL)).ok()?;
+    if getppid().map(Pid::as_raw_nonzero) != i32::try_from(job.parent).ok()?.try_into().ok() {
+        return None;
+    }
+    let bound = |resource, most: u64| {
+        let limit = Rlimit {
+            current: Some(most),
+            maximum: Some(most),
+        };
+        setrlimit(resource, limit).ok()
+    };
+    bound(Resource::Core, 0)?;
+    // No file can be written.
+    bound(Resource::Fsize, 0)?;
+    bound(Resource::Cpu, job.cpu_s)?;
+    // Not the address space: the runtime maps libraries and weights far beyond what they take.
+    bound(Resource::Data, job.memory.saturating_add(OWN_MEMORY))?;
+    set_no_new_privs(true).ok()?;
+    // Of the two processes, the system should end this one. Not every system lets us say so.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+    Some(())
+}
+
+fn attempt(job: &Job) -> Report {
+    let file = match ModelFile::check(&job.path) {
+        Ok(file) => file,
+        Err(error) => return Report::Refused(error.to_string()),
+    };
+    let Ok(runtime) = Runtime::open(Some(&job.library)) else {
+        return Report::NoRuntime;
+    };
+    runtime.bound_memory(job.memory);
+    let options = SessionOptions {
+        device: Device::Cpu,
+        threads: 1,
+    };
+    let begun = Instant::now();
+    let opened: Result<OnnxEngine, OpenError> = OnnxEngine::open(&runtime, &file, options);
+    let mut engine = match opened {
+        Ok(engine) => engine,
+        Err(error) => return Report::Refused(error.to_string()),
+    };
+    let open_ms = millis(begun.elapsed());
+    let begun = Instant::now();
+    let run = warm_up(&mut engine, Duration::from_millis(job.run_ms));
+    Report::Loaded {
+        peak: memory::peak(),
+        open_ms,
+        run_ms: millis(begun.elapsed()),
+        unanswered: run.err(),
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,88 @@
+//! Which models have passed their trial, remembered over restarts.
+//!
+//! A mark is an empty file in the cache folder, named by everything that the outcome depends on.
+//! Where it cannot be written, the next start tries again.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// So many marks are kept; then all are forgotten.
+const MOST: usize = 1000;
+
+/// The place of one model's mark.
+pub(in crate::model) struct Passed(PathBuf);
+
+impl Passed {
+    /// For a model of this digest and these weights, tried with this library and so much memory.
+    pub(in crate::model) fn new(
+        cache_dir: &Path,
+        digest: &str,
+        weights: &str,
+        library: &Path,
+        memory: u64,
+    ) -> Self {
+        let library = fs::metadata(library)
+            .map(|file| format!("{}:{}:{}", file.ino(), file.len(), file.ctime_nsec()))
+            .unwrap_or_default();
+        let mut key = Sha256::new();
+        for part in [
+            env!("CARGO_PKG_VERSION"),
+            digest,
+            weights,
+            &library,
+            &memory.to_string(),
+        ] {
+            key.update(part);
+            key.update([0]);
+        }
+        let key = hex::encode(key.finalize());
+        Self(cache_dir.join("tried").join(&key[..32]))
+    }
+
+    /// Whether it has passed.
+    pub(in crate::model) fn is_marked(&self) -> bool {
+        self.0.exists()
+    }
+
+    /// Remembers that it has passed, where that can be written.
+    pub(in crate::model) fn mark(&self) {
+        let Some(folder) = self.0.parent() else {
+            return;
+        };
+        let marks = fs::read_dir(folder).map_or(0, Iterator::count);
+        if marks >= MOST {
+            let _ = fs::remove_dir_all(folder);
+        }
+        let _ = fs::create_dir_all(folder);
+        let _ = fs::write(&self.0, b"");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn passed(cache: &Path, digest: &str, weights: &str, memory: u64) -> Passed {
+        Passed::new(cache, digest, weights, Path::new("/proc/self/exe"), memory)
+    }
+
+    #[test]
+    fn a_mark_is_for_one_model_its_weights_and_its_bounds() {
+        let cache = tempfile::tempdir().unwrap();
+        passed(cache.path(), "a", "w", 1).mark();
+        assert!(passed(cache.path(), "a", "w", 1).is_marked());
+        for other in [("b", "w", 1), ("a", "x", 1), ("a", "w", 2)] {
+            assert!(!passed(cache.path(), other.0, other.1, other.2).is_marked());
+        }
+    }
+
+    #[test]
+    fn where_nothing_can_be_written_nothing_is_remembered() {
+        let nowhere = passed(Path::new("/proc/nowhere"), "a", "", 1);
+        nowhere.mark();
+        assert!(!nowhere.is_marked());
+    }
+}
