@@ -54,7 +54,7 @@ fn started(root: &Path, home: &Path) -> Started {
             "0",
         ])
         .arg("--cache-dir")
-        .arg(at("cache"))
+        .arg(at("kept"))
         .current_dir(at("work"))
         .env_clear()
         .env("SERIN_ONNXRUNTIME", runtime().path())
@@ -99,6 +99,8 @@ fn loading_and_running_a_model_leaves_no_file_and_opens_no_connection() {
             "in {folder}"
         );
     }
+    // What the data plane itself keeps: that the model has passed its trial.
+    assert_eq!(files(&root.path().join("kept")), ["tried"]);
     let open = std::fs::read_dir(format!("/proc/{}/fd", started.0.id()))
         .unwrap()
         .filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok())

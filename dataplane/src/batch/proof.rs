@@ -350,7 +350,7 @@ mod tests {
             ..limits()
         };
         let proof = prove(
-            &mut FakeEngine::new(Behaviour::Slow(Duration::from_millis(3))),
+            &mut FakeEngine::new(Behaviour::Slow(Duration::from_millis(20))),
             limits,
         );
         assert_eq!(proof.batching.max_rows, 4, "{}", proof.batching.reason);
