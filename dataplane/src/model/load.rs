@@ -82,9 +82,8 @@ pub(super) async fn load(
 ) -> Result<Loaded, LoadError> {
     let started = Instant::now();
     let located = locate(&model.source, &options.source).await?;
-    let shown = located.shown.clone();
     let (mut engine, found) =
-        opened(located, model.source.digest.clone(), model.gpu, options).await?;
+        opened(&located, model.source.digest.clone(), model.gpu, options).await?;
     let (model, metrics) = (model.clone(), Arc::clone(metrics));
     let lifecycle = lifecycle.clone();
     blocking(move || {
@@ -95,7 +94,7 @@ pub(super) async fn load(
         tracing::info!(
             model = model.name,
             version = model.version,
-            source = shown,
+            source = located.shown,
             digest = found,
             max_batch_rows = proof.batching.max_rows,
             batching = proof.batching.reason,
@@ -156,12 +155,12 @@ async fn blocking<T: Send + 'static>(
 /// The model of a source within reach, checked, tried in a child process and opened; and its
 /// digest. Dropping the future ends a trial.
 async fn opened(
-    located: Located,
+    located: &Located,
     digest: Option<String>,
     gpu: bool,
     options: &LoaderOptions,
 ) -> Result<(OnnxEngine, String), LoadError> {
-    let options = options.clone();
+    let (located, options) = (located.clone(), options.clone());
     let (located, file, found) = blocking(move || {
         let (file, found) = verified(&located, digest.as_deref())?;
         Ok((located, file, found))
@@ -258,7 +257,7 @@ const PLATFORM: &str = "onnxruntime_onnx";
 /// [`LoadError`].
 pub async fn check(source: &SourceConfig, options: &LoaderOptions) -> Result<Signature, LoadError> {
     let located = locate(source, &options.source).await?;
-    let (engine, _) = opened(located, source.digest.clone(), false, options).await?;
+    let (engine, _) = opened(&located, source.digest.clone(), false, options).await?;
     Ok(engine.signature().clone())
 }
 
