@@ -11,6 +11,7 @@ use super::*;
 use crate::config::Limits;
 use crate::fault::FaultKind;
 use crate::lifecycle::Lifecycle;
+use crate::server::heavy::Heavy;
 use crate::server::{Parts, routes};
 use crate::telemetry::Metrics;
 use crate::types::{Batching, Call, Datatype, ModelState, Reply, TensorSpec};
@@ -80,7 +81,7 @@ fn router() -> Router {
         lifecycle: Lifecycle::new(),
         api: serin_crds::pod_config::ApiConfig::default(),
     };
-    routes::router(Arc::new(App::new(parts, Limits::default())))
+    routes::router(Arc::new(App::new(parts, Limits::default(), Heavy::new())))
 }
 
 async fn ask(
