@@ -3,6 +3,9 @@
 mod cli;
 mod duration;
 mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 
 pub use cli::Cli;

@@ -46,6 +46,10 @@ pub enum FaultKind {
     Cancelled,
 }
 
+/// Longest message and parameter, in bytes: both may hold a name that the caller chose, and go into
+/// a log line, and over gRPC into a header, where percent-encoding makes three bytes of one.
+pub const LONGEST_MESSAGE: usize = 1024;
+
 /// An error on its way back to the caller.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
@@ -73,7 +77,7 @@ impl Fault {
         Self {
             kind,
             code,
-            message: message.into(),
+            message: bounded(message.into()),
             param: None,
             retry_after: None,
         }
@@ -82,7 +86,7 @@ impl Fault {
     /// Names the member at fault.
     #[must_use]
     pub fn with_param(mut self, param: impl Into<String>) -> Self {
-        self.param = Some(param.into());
+        self.param = Some(bounded(param.into()));
         self
     }
 
@@ -92,6 +96,20 @@ impl Fault {
         self.retry_after = Some(delay);
         self
     }
+}
+
+/// A text of at most [`LONGEST_MESSAGE`] bytes.
+fn bounded(mut text: String) -> String {
+    const ELLIPSIS: char = '…';
+    if text.len() > LONGEST_MESSAGE {
+        let mut end = LONGEST_MESSAGE - ELLIPSIS.len_utf8();
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+        text.push(ELLIPSIS);
+    }
+    text
 }
 
 impl FaultKind {
@@ -193,6 +211,21 @@ impl FaultKind {
             Self::Timeout => "timeout",
             Self::Inference | Self::Internal => "error",
             Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_of_the_callers_does_not_make_a_long_answer() {
+        let name = "é".repeat(1 << 20);
+        let fault =
+            Fault::new(FaultKind::BadTensor, "missing_input", name.clone()).with_param(name);
+        for text in [fault.message, fault.param.unwrap()] {
+            assert!(text.len() <= LONGEST_MESSAGE && text.ends_with('…'));
         }
     }
 }

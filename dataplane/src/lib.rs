@@ -15,6 +15,9 @@ pub mod batch;
 pub mod config;
 pub mod engine;
 pub mod fault;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod lifecycle;
 pub mod model;
 pub mod pipeline;

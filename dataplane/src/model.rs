@@ -4,6 +4,9 @@ mod address;
 mod client;
 mod digest;
 mod fetch;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod load;
 mod memory;
 mod registry;

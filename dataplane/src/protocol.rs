@@ -6,6 +6,9 @@ pub(crate) mod content_coding;
 pub(crate) mod docs_page;
 pub mod errors;
 pub mod example;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub(crate) mod in_order;
 mod json;
 pub mod oip_grpc;

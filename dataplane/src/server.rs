@@ -7,6 +7,9 @@ mod compress;
 mod connection;
 mod docs;
 mod exchange;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod heavy;
 mod infer;

@@ -24,7 +24,7 @@ pub fn cargo() -> Command {
 }
 
 /// Where cargo puts what it builds.
-fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(
         || workspace::root().join("target"),
         |folder| workspace::root().join(folder),

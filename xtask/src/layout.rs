@@ -13,7 +13,7 @@ use crate::{
 const LIMIT: Duration = Duration::from_secs(120);
 
 /// Each crate of the workspace and those it may use, directly or in its tests.
-const CRATES: [(&str, &[&str]); 8] = [
+const CRATES: [(&str, &[&str]); 9] = [
     ("serin-crds", &[]),
     ("serin-dataplane", &["serin-crds"]),
     ("serin-operator", &["serin-crds"]),
@@ -24,6 +24,7 @@ const CRATES: [(&str, &[&str]); 8] = [
     ("serin-e2e-cluster", &[]),
     ("serin-e2e", &["serin-crds", "serin-e2e-cluster"]),
     ("serin-bench", &[]),
+    ("serin-fuzz", &["serin-crds", "serin-dataplane"]),
     ("xtask", &["serin-e2e-cluster"]),
 ];
 

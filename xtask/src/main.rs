@@ -6,6 +6,7 @@ mod build;
 mod cluster;
 mod docs;
 mod error;
+mod fuzz;
 mod generate;
 mod http;
 mod kinds;
@@ -49,6 +50,8 @@ enum Task {
     Cluster(cluster::Args),
     /// Measure the data plane and the operator, beside other servers on the same core
     Bench(bench::Args),
+    /// Look for inputs that a reader of requests, models or manifests does not bear
+    Fuzz(fuzz::Args),
     /// Write the generated files of the tree anew: the CRD, and the reviewed output of the operator
     Generate,
 }
@@ -121,6 +124,7 @@ fn run(task: Task) -> Result<ExitCode> {
         }),
         Task::Cluster(args) => Ok(cluster::run(&args)?),
         Task::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Generate => generate::run(&mut report::Report::default()).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -49,7 +49,7 @@ pub fn read(path: &Path) -> Result<PodConfig, ConfigError> {
     parse(path, &text)
 }
 
-fn parse(path: &Path, text: &str) -> Result<PodConfig, ConfigError> {
+pub(super) fn parse(path: &Path, text: &str) -> Result<PodConfig, ConfigError> {
     let config: PodConfig = serde_json::from_str(text).map_err(|error| {
         let full = error.to_string();
         // serde_json appends the position, which the message has in front.

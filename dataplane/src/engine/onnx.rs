@@ -4,6 +4,9 @@
 //! refers to) before the runtime sees it.
 
 mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod graph;
 mod message;
 mod protobuf;

@@ -83,12 +83,12 @@ fn rule(source: &SourceConfig, options: &SourceOptions) -> Result<Rule, LoadErro
 }
 
 /// The path of a `file://` URI, percent-escapes resolved.
-fn file_path(uri: &str) -> Option<PathBuf> {
+pub(super) fn file_path(uri: &str) -> Option<PathBuf> {
     reqwest::Url::parse(uri).ok()?.to_file_path().ok()
 }
 
 /// A URI as errors and logs show it: queries and users may be secrets.
-fn shown(uri: &str) -> String {
+pub(super) fn shown(uri: &str) -> String {
     let bare = uri.split(['?', '#']).next().unwrap_or_default();
     match bare.split_once("://") {
         Some((scheme, rest)) => {

@@ -1,5 +1,8 @@
 //! The Open Inference Protocol over gRPC: messages to a call, a reply to messages.
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod health;
 mod infer;
 mod request;

@@ -141,7 +141,10 @@ impl<S: Serve> Inference<'_, S> {
 }
 
 /// The bytes of JSON that the header announces, if it is there.
-fn json_length(header: Option<&HeaderValue>, body: usize) -> Result<Option<usize>, Fault> {
+pub(super) fn json_length(
+    header: Option<&HeaderValue>,
+    body: usize,
+) -> Result<Option<usize>, Fault> {
     let Some(header) = header else {
         return Ok(None);
     };

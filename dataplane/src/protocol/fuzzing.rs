@@ -1,0 +1,181 @@
+//! The readers of this folder, for fuzz targets.
+
+use bytes::Bytes;
+
+use super::json::{self, Kind, Problem, Reader};
+use super::{oip_rest, raw_tensor};
+use crate::config::Limits;
+use crate::fault::Fault;
+use crate::types::{Datatype, Reply, RequestedOutput, Signature, Tensor, TensorData};
+
+pub use super::oip_grpc::fuzzing as grpc;
+
+/// A document as the pull reader gives it.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs)]
+pub enum Json {
+    Null,
+    Bool(bool),
+    /// The text, which is a number by JSON's grammar.
+    Number(String),
+    String(String),
+    Array(Vec<Self>),
+    /// Members in their order, doubles included.
+    Object(Vec<(String, Self)>),
+}
+
+/// Why a text is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// More levels than allowed.
+    TooDeep,
+    /// A `\u` escape names half a character.
+    LoneSurrogate,
+    /// Anything else, as the caller is told, with its place.
+    Other(String, usize),
+}
+
+impl From<json::JsonError> for Refused {
+    fn from(error: json::JsonError) -> Self {
+        match error.problem {
+            Problem::TooDeep => Self::TooDeep,
+            Problem::LoneSurrogate => Self::LoneSurrogate,
+            _ => Self::Other(error.to_string(), error.at),
+        }
+    }
+}
+
+/// Reads a document value by value.
+///
+/// # Errors
+/// [`Refused`].
+pub fn json(text: &str, max_depth: usize) -> Result<Json, Refused> {
+    let mut reader = Reader::new(text, max_depth);
+    let document = value(&mut reader)?;
+    reader.end()?;
+    Ok(document)
+}
+
+/// Passes over a document, as the reader does with members that nobody knows.
+///
+/// # Errors
+/// [`Refused`].
+pub fn skip_json(text: &str, max_depth: usize) -> Result<(), Refused> {
+    let mut reader = Reader::new(text, max_depth);
+    reader.skip()?;
+    Ok(reader.end()?)
+}
+
+fn value(reader: &mut Reader<'_>) -> Result<Json, Refused> {
+    Ok(match reader.kind()? {
+        Kind::Null => {
+            reader.null()?;
+            Json::Null
+        }
+        Kind::Bool => Json::Bool(reader.boolean()?),
+        Kind::Number => Json::Number(reader.number()?.to_owned()),
+        Kind::String => Json::String(reader.string()?.into_owned()),
+        Kind::Array => {
+            let mut elements = Vec::new();
+            let mut array = reader.array()?;
+            while reader.element(&mut array)? {
+                elements.push(value(reader)?);
+            }
+            Json::Array(elements)
+        }
+        Kind::Object => {
+            let mut members = Vec::new();
+            let mut object = reader.object()?;
+            while let Some(name) = reader.member(&mut object)? {
+                members.push((name.into_owned(), value(reader)?));
+            }
+            Json::Object(members)
+        }
+    })
+}
+
+/// What integer a JSON number stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub enum Integer {
+    Exact(i128),
+    TooLarge,
+    Fraction,
+}
+
+/// The integer that the text of a JSON number stands for.
+pub fn integer(text: &str) -> Integer {
+    match json::Integer::of(text) {
+        json::Integer::Exact(value) => Integer::Exact(value),
+        json::Integer::TooLarge => Integer::TooLarge,
+        json::Integer::Fraction => Integer::Fraction,
+    }
+}
+
+/// What a REST request asks for.
+#[derive(Clone, Debug)]
+#[allow(missing_docs)]
+pub struct RestRequest {
+    pub id: Option<String>,
+    pub inputs: Vec<Tensor>,
+    pub outputs: Vec<RequestedOutput>,
+}
+
+/// Reads the body of `POST …/infer`, of which `json_length` bytes are JSON.
+///
+/// # Errors
+/// What the caller is told.
+pub fn rest_request(
+    body: &Bytes,
+    json_length: usize,
+    limits: &Limits,
+) -> Result<RestRequest, Fault> {
+    oip_rest::parse(body, json_length, limits).map(Into::into)
+}
+
+/// Reads a body without JSON.
+///
+/// # Errors
+/// What the caller is told.
+pub fn raw_request(body: Bytes, signature: &Signature) -> Result<RestRequest, Fault> {
+    oip_rest::raw_request(body, signature).map(Into::into)
+}
+
+impl From<oip_rest::InferRequest> for RestRequest {
+    fn from(request: oip_rest::InferRequest) -> Self {
+        Self {
+            id: request.id,
+            inputs: request.inputs,
+            outputs: request.outputs,
+        }
+    }
+}
+
+/// Writes an answer, its outputs all binary or all JSON: the body, and its bytes of JSON.
+pub fn rest_answer(reply: &Reply, id: &str, binary: bool) -> (Bytes, usize) {
+    let forms = oip_rest::Forms {
+        binary_by_default: binary,
+        listed: Vec::new(),
+    };
+    let answer = oip_rest::render(reply, id, &forms);
+    let json_length = answer.json_length.unwrap_or(answer.body.len());
+    (answer.body, json_length)
+}
+
+/// Reads a tensor's bytes.
+///
+/// # Errors
+/// What the caller is told.
+pub fn raw_tensor(datatype: Datatype, shape: &[i64], bytes: Bytes) -> Result<TensorData, Fault> {
+    raw_tensor::decode("x", datatype, shape, bytes)
+}
+
+/// Writes a tensor's bytes.
+pub fn raw_bytes(data: &TensorData) -> Bytes {
+    raw_tensor::encode(data)
+}
+
+/// The id under which a request is logged.
+pub fn request_id(given: Option<&[u8]>) -> String {
+    super::request_id::of(given)
+}

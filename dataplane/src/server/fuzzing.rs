@@ -1,0 +1,22 @@
+//! The readers of this folder, for fuzz targets.
+
+use http::HeaderValue;
+
+use crate::fault::Fault;
+use crate::types::ModelRef;
+
+/// The model that a path names.
+///
+/// # Errors
+/// A percent-escape that is none.
+pub fn model_of(path: &str) -> Result<ModelRef, Fault> {
+    super::routes::model_of(path)
+}
+
+/// The bytes of JSON that `Inference-Header-Content-Length` announces.
+///
+/// # Errors
+/// A value that is no number within the body.
+pub fn json_length(header: Option<&HeaderValue>, body: usize) -> Result<Option<usize>, Fault> {
+    super::infer::json_length(header, body)
+}

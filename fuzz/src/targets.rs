@@ -1,0 +1,31 @@
+//! Every target; a reader that strangers reach has one.
+
+mod checks;
+mod grpc;
+mod json;
+mod manifest;
+mod names;
+mod onnx;
+mod rest;
+mod tensors;
+
+use crate::Target;
+
+/// All targets, in the order in which they run.
+pub const TARGETS: &[Target] = &[
+    json::DOCUMENT,
+    json::INTEGER,
+    rest::INFER,
+    rest::ELEMENTS,
+    tensors::RAW_TENSOR,
+    tensors::RAW_REQUEST,
+    grpc::INFER,
+    names::PATH,
+    names::HEADERS,
+    names::SOURCE,
+    names::DURATION,
+    onnx::GRAPH,
+    onnx::MESSAGE,
+    manifest::MANIFEST,
+    manifest::POD_CONFIG,
+];

@@ -1,0 +1,132 @@
+//! `ModelInferRequest`, from its bytes to tensors.
+
+use bytes::Bytes;
+use prost::Message;
+use serin_dataplane::config::Limits;
+use serin_dataplane::fuzzing::protocol::{grpc, raw_bytes};
+use serin_dataplane::protocol::oip_grpc::proto::model_infer_request::InferInputTensor;
+use serin_dataplane::protocol::oip_grpc::proto::{InferTensorContents, ModelInferRequest};
+use serin_dataplane::types::{Datatype, Tensor};
+
+use super::checks;
+use crate::Target;
+
+pub const INFER: Target = Target {
+    name: "grpc_infer",
+    about: "a gRPC request's tensors are checked, and the same in raw and in typed contents",
+    run: infer,
+    seeds,
+    dictionary: &[
+        "FP32",
+        "BYTES",
+        "INT8",
+        "UINT64",
+        "BOOL",
+        "FP16",
+        "timeout",
+        "priority",
+        "binary_data_output",
+    ],
+    longest: 2048,
+};
+
+fn seeds() -> Vec<Vec<u8>> {
+    let input = |datatype: &str, shape: &[i64]| InferInputTensor {
+        name: "x".into(),
+        datatype: datatype.into(),
+        shape: shape.to_vec(),
+        ..Default::default()
+    };
+    let mut typed = input("INT8", &[2, 1]);
+    typed.contents = Some(InferTensorContents {
+        int_contents: vec![-1, 7],
+        ..Default::default()
+    });
+    let mut texts = input("BYTES", &[2]);
+    texts.contents = Some(InferTensorContents {
+        bytes_contents: vec![Bytes::from_static(b"hi"), Bytes::from_static(b"\xff\0")],
+        ..Default::default()
+    });
+    let request = |inputs, raw: &[&'static [u8]]| ModelInferRequest {
+        model_name: "m".into(),
+        inputs,
+        raw_input_contents: raw.iter().map(|bytes| Bytes::from_static(bytes)).collect(),
+        ..Default::default()
+    };
+    [
+        request(vec![input("FP32", &[1])], &[b"\0\0\x80\x3f"]),
+        request(vec![typed, texts], &[]),
+        request(
+            vec![input("BYTES", &[1]), input("BOOL", &[2])],
+            &[b"\x01\0\0\0a", b"\x01\0"],
+        ),
+    ]
+    .iter()
+    .map(Message::encode_to_vec)
+    .collect()
+}
+
+fn infer(data: &[u8]) {
+    let limits = Limits {
+        tensors: 8,
+        dimensions: 4,
+        element_bytes: 64,
+        ..Limits::default()
+    };
+    let Ok(message) = ModelInferRequest::decode(data) else {
+        return;
+    };
+    let again = ModelInferRequest::decode(message.encode_to_vec().as_slice());
+    // By their text: a NaN is not equal to itself.
+    assert_eq!(
+        again.map(|again| format!("{again:?}")),
+        Ok(format!("{message:?}"))
+    );
+    let inputs = match grpc::inputs(message, &limits) {
+        Ok(inputs) => inputs,
+        Err(fault) => return checks::fault(&fault),
+    };
+    assert!(inputs.len() <= limits.tensors);
+    inputs
+        .iter()
+        .for_each(|input| checks::tensor(input, &limits));
+    let raw = message_of(
+        &inputs,
+        |_| None,
+        inputs.iter().map(|input| raw_bytes(&input.data)).collect(),
+    );
+    assert_eq!(
+        grpc::inputs(raw, &limits).expect("raw contents read back"),
+        inputs
+    );
+    if inputs
+        .iter()
+        .all(|input| !matches!(input.datatype, Datatype::Fp16 | Datatype::Bf16))
+    {
+        let typed = message_of(&inputs, grpc::typed_contents, Vec::new());
+        assert_eq!(
+            grpc::inputs(typed, &limits).expect("typed contents read back"),
+            inputs
+        );
+    }
+}
+
+fn message_of(
+    tensors: &[Tensor],
+    contents: impl Fn(&Tensor) -> Option<InferTensorContents>,
+    raw_input_contents: Vec<Bytes>,
+) -> ModelInferRequest {
+    let inputs = tensors.iter().map(|tensor| InferInputTensor {
+        name: tensor.name.clone(),
+        datatype: tensor.datatype.as_str().into(),
+        shape: tensor.shape.clone(),
+        parameters: std::collections::HashMap::new(),
+        contents: contents(tensor),
+    });
+    ModelInferRequest {
+        model_name: "m".into(),
+        inputs: inputs.collect(),
+        raw_input_contents,
+        ..Default::default()
+    }
+}
