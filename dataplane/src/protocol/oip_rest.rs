@@ -3,12 +3,12 @@
 //! The data of a tensor comes as JSON or, by Triton's binary extension, after the JSON; answers
 //! likewise. Nothing here knows of sockets or headers but the ones named by the protocol.
 
-mod elements;
+pub(in crate::protocol) mod elements;
 pub(crate) mod metadata;
 mod parameters;
 mod raw_body;
 mod request;
-mod response;
+pub(in crate::protocol) mod response;
 
 use std::time::Duration;
 

@@ -12,14 +12,18 @@ use crate::protocol::json::{Integer, JsonError, Kind, Reader};
 use crate::types::{Datatype, Tensor, TensorData};
 
 /// What an input says of itself before its data.
-pub(super) struct InputSpec<'a> {
+pub(in crate::protocol) struct InputSpec<'a> {
     name: &'a str,
     datatype: Datatype,
     count: usize,
 }
 
 impl<'a> InputSpec<'a> {
-    pub(super) fn new(name: &'a str, datatype: Datatype, shape: &[i64]) -> Result<Self, Fault> {
+    pub(in crate::protocol) fn new(
+        name: &'a str,
+        datatype: Datatype,
+        shape: &[i64],
+    ) -> Result<Self, Fault> {
         let count = Tensor::element_count(shape).ok_or_else(|| {
             Fault::new(
                 FaultKind::BadTensor,
@@ -49,7 +53,7 @@ impl From<JsonError> for Refused {
 
 /// Reads the value that follows as the elements that `spec` announces: an array, flat or nested
 /// but rectangular, or a bare value for a single element.
-pub(super) fn read(
+pub(in crate::protocol) fn read(
     reader: &mut Reader<'_>,
     body: &Bytes,
     spec: &InputSpec<'_>,

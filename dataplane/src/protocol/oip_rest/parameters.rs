@@ -2,6 +2,7 @@
 
 use crate::fault::{Fault, FaultKind};
 use crate::protocol::json::{Integer, Kind, Reader};
+use crate::protocol::members::wrong_type;
 use crate::protocol::parameters::{Parameter, RequestParameters};
 
 /// What an input's `parameters` ask for.
@@ -135,16 +136,6 @@ fn invalid(path: &str, expected: &str, got: &str) -> Fault {
         FaultKind::Malformed,
         "invalid_parameter",
         format!("'{path}' must be {expected}, got {got}"),
-    )
-    .with_param(path)
-}
-
-/// A member of the wrong JSON type.
-pub(super) fn wrong_type(path: &str, expected: &str, got: Kind) -> Fault {
-    Fault::new(
-        FaultKind::Malformed,
-        "invalid_type",
-        format!("'{path}' must be {expected}, got {}", got.describe()),
     )
     .with_param(path)
 }

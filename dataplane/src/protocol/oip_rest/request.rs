@@ -3,29 +3,16 @@
 use bytes::Bytes;
 
 use super::elements::{self, InputSpec};
-use super::parameters::{self, InputParameters, wrong_type};
+use super::parameters::{self, InputParameters};
 use super::{Forms, InferRequest};
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
 use crate::protocol::bounds;
-use crate::protocol::json::{JsonError, Kind, Problem, Reader};
+use crate::protocol::json::{Kind, Reader};
+use crate::protocol::members::{self, Seen, missing};
 use crate::protocol::parameters::RequestParameters;
 use crate::protocol::raw_tensor;
 use crate::types::{Datatype, RequestedOutput, Tensor, TensorData};
-
-impl From<JsonError> for Fault {
-    fn from(error: JsonError) -> Self {
-        let code = match error.problem {
-            Problem::TooDeep => "too_deep",
-            _ => "malformed_json",
-        };
-        Self::new(
-            FaultKind::Malformed,
-            code,
-            format!("the request body is not acceptable JSON: {error}"),
-        )
-    }
-}
 
 /// Reads a request: `json_length` bytes of JSON and, after them, the data of binary inputs.
 ///
@@ -37,16 +24,7 @@ pub(crate) fn parse(
     limits: &Limits,
 ) -> Result<InferRequest, Fault> {
     let json = body.get(..json_length).unwrap_or(body);
-    let text = std::str::from_utf8(json).map_err(|error| {
-        Fault::new(
-            FaultKind::Malformed,
-            "malformed_json",
-            format!(
-                "the request body is not UTF-8 at byte {}",
-                error.valid_up_to()
-            ),
-        )
-    })?;
+    let text = members::utf8(json)?;
     let mut request = RequestReader {
         reader: Reader::new(text, limits.json_depth),
         body,
@@ -61,31 +39,6 @@ pub(crate) fn parse(
         )));
     }
     Ok(parsed)
-}
-
-/// Members of an object seen so far, to refuse a second one: two readers of one body must not
-/// take different ones.
-#[derive(Default)]
-struct Seen(u8);
-
-impl Seen {
-    fn once(&mut self, bit: u8, path: &str, name: &str) -> Result<(), Fault> {
-        if self.0 & bit != 0 {
-            let member = if path.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{path}.{name}")
-            };
-            return Err(Fault::new(
-                FaultKind::Malformed,
-                "duplicate_field",
-                format!("'{member}' is given twice"),
-            )
-            .with_param(member));
-        }
-        self.0 |= bit;
-        Ok(())
-    }
 }
 
 /// An input of which not all members have been read.
@@ -114,17 +67,7 @@ struct RequestReader<'a> {
 
 impl RequestReader<'_> {
     fn document(&mut self) -> Result<InferRequest, Fault> {
-        let kind = self.reader.kind()?;
-        if kind != Kind::Object {
-            return Err(Fault::new(
-                FaultKind::Malformed,
-                "invalid_type",
-                format!(
-                    "the request body must be an object, got {}",
-                    kind.describe()
-                ),
-            ));
-        }
+        members::expect_root(&mut self.reader)?;
         let mut seen = Seen::default();
         let mut id = None;
         let mut parameters = RequestParameters::default();
@@ -136,7 +79,7 @@ impl RequestReader<'_> {
             match &*name {
                 "id" => {
                     seen.once(1, "", "id")?;
-                    id = self.optional_string("id")?;
+                    id = members::optional_string(&mut self.reader, "id")?;
                 }
                 "parameters" => {
                     seen.once(2, "", "parameters")?;
@@ -370,29 +313,9 @@ impl RequestReader<'_> {
         Ok(self.reader.string()?.into_owned())
     }
 
-    fn optional_string(&mut self, path: &str) -> Result<Option<String>, Fault> {
-        if self.reader.kind()? == Kind::Null {
-            self.reader.null()?;
-            return Ok(None);
-        }
-        self.string(path).map(Some)
-    }
-
     fn expect(&mut self, wanted: Kind, path: &str, described: &str) -> Result<(), Fault> {
-        match self.reader.kind()? {
-            kind if kind == wanted => Ok(()),
-            other => Err(wrong_type(path, described, other)),
-        }
+        members::expect(&mut self.reader, wanted, path, described)
     }
-}
-
-fn missing(path: &str) -> Fault {
-    Fault::new(
-        FaultKind::Malformed,
-        "missing_field",
-        format!("'{path}' is missing"),
-    )
-    .with_param(path)
 }
 
 fn size_mismatch(message: String) -> Fault {

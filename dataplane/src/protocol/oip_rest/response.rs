@@ -104,7 +104,12 @@ fn strings(out: &mut Vec<u8>, elements: &[Bytes]) {
     out.push(b']');
 }
 
-fn separated<T>(out: &mut Vec<u8>, all: &[T], mut write: impl FnMut(&mut Vec<u8>, &T)) {
+/// Writes each, with commas between.
+pub(in crate::protocol) fn separated<T>(
+    out: &mut Vec<u8>,
+    all: &[T],
+    mut write: impl FnMut(&mut Vec<u8>, &T),
+) {
     for (index, one) in all.iter().enumerate() {
         if index > 0 {
             out.push(b',');
@@ -114,7 +119,7 @@ fn separated<T>(out: &mut Vec<u8>, all: &[T], mut write: impl FnMut(&mut Vec<u8>
 }
 
 /// Writes little-endian elements as JSON values, comma-separated.
-fn numbers(out: &mut Vec<u8>, datatype: Datatype, bytes: &[u8]) {
+pub(in crate::protocol) fn numbers(out: &mut Vec<u8>, datatype: Datatype, bytes: &[u8]) {
     /// One loop per element type: the type is not looked at again for each element.
     macro_rules! each {
         ($element:ty, $write:expr) => {{
@@ -188,7 +193,8 @@ fn number(
     let _ = write(&mut CompactFormatter, out);
 }
 
-fn string(out: &mut Vec<u8>, text: &str) {
+/// Writes a string.
+pub(in crate::protocol) fn string(out: &mut Vec<u8>, text: &str) {
     // Serialising a string to a vector does not fail.
     let _ = serde_json::to_writer(out, text);
 }

@@ -1,0 +1,133 @@
+//! Members of a JSON object, and what is said of those that are wrong.
+
+use super::json::{Kind, Problem, Reader};
+use crate::fault::{Fault, FaultKind};
+use crate::protocol::json::JsonError;
+
+impl From<JsonError> for Fault {
+    fn from(error: JsonError) -> Self {
+        let code = match error.problem {
+            Problem::TooDeep => "too_deep",
+            _ => "malformed_json",
+        };
+        Self::new(
+            FaultKind::Malformed,
+            code,
+            format!("the request body is not acceptable JSON: {error}"),
+        )
+    }
+}
+
+/// Members of an object seen so far, to refuse a second one: two readers of one body must not
+/// take different ones.
+#[derive(Default)]
+pub(super) struct Seen(u8);
+
+impl Seen {
+    /// Notes the member `name` of the object at `path`; each has a bit of its own.
+    pub(super) fn once(&mut self, bit: u8, path: &str, name: &str) -> Result<(), Fault> {
+        if self.0 & bit != 0 {
+            let member = if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}.{name}")
+            };
+            return Err(duplicate(&member));
+        }
+        self.0 |= bit;
+        Ok(())
+    }
+}
+
+/// A member that is given twice.
+pub(super) fn duplicate(member: &str) -> Fault {
+    Fault::new(
+        FaultKind::Malformed,
+        "duplicate_field",
+        format!("'{member}' is given twice"),
+    )
+    .with_param(member)
+}
+
+/// A required member that is absent.
+pub(super) fn missing(path: &str) -> Fault {
+    Fault::new(
+        FaultKind::Malformed,
+        "missing_field",
+        format!("'{path}' is missing"),
+    )
+    .with_param(path)
+}
+
+/// A member of the wrong JSON type.
+pub(super) fn wrong_type(path: &str, expected: &str, got: Kind) -> Fault {
+    Fault::new(
+        FaultKind::Malformed,
+        "invalid_type",
+        format!("'{path}' must be {expected}, got {}", got.describe()),
+    )
+    .with_param(path)
+}
+
+/// A body as text.
+pub(super) fn utf8(body: &[u8]) -> Result<&str, Fault> {
+    std::str::from_utf8(body).map_err(|error| {
+        Fault::new(
+            FaultKind::Malformed,
+            "malformed_json",
+            format!(
+                "the request body is not UTF-8 at byte {}",
+                error.valid_up_to()
+            ),
+        )
+    })
+}
+
+/// The body must be an object.
+pub(super) fn expect_root(reader: &mut Reader<'_>) -> Result<(), Fault> {
+    match reader.kind()? {
+        Kind::Object => Ok(()),
+        other => Err(Fault::new(
+            FaultKind::Malformed,
+            "invalid_type",
+            format!(
+                "the request body must be an object, got {}",
+                other.describe()
+            ),
+        )),
+    }
+}
+
+/// The value that follows must be of this kind.
+pub(super) fn expect(
+    reader: &mut Reader<'_>,
+    wanted: Kind,
+    path: &str,
+    described: &str,
+) -> Result<(), Fault> {
+    match reader.kind()? {
+        kind if kind == wanted => Ok(()),
+        other => Err(wrong_type(path, described, other)),
+    }
+}
+
+/// Reads a null, if that is what follows.
+pub(super) fn is_null(reader: &mut Reader<'_>) -> Result<bool, Fault> {
+    let null = reader.kind()? == Kind::Null;
+    if null {
+        reader.null()?;
+    }
+    Ok(null)
+}
+
+/// Reads a string; null is none.
+pub(super) fn optional_string(
+    reader: &mut Reader<'_>,
+    path: &str,
+) -> Result<Option<String>, Fault> {
+    if is_null(reader)? {
+        return Ok(None);
+    }
+    expect(reader, Kind::String, path, "a string")?;
+    Ok(Some(reader.string()?.into_owned()))
+}
