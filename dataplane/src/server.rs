@@ -15,6 +15,7 @@ mod heavy;
 mod infer;
 mod listener;
 mod models;
+mod openai;
 mod routes;
 pub mod shutdown;
 

@@ -1,6 +1,7 @@
 //! What every handler shares.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -20,6 +21,8 @@ use crate::telemetry::{Exposition, Metrics};
 pub(super) struct App<S> {
     pub(super) service: Arc<S>,
     pub(super) limits: Arc<Limits>,
+    /// When the process began to serve, in Unix seconds.
+    pub(super) started: u64,
     pub(super) metrics: Arc<Metrics>,
     pub(super) exposition: Exposition,
     pub(super) documents: Documents,
@@ -46,6 +49,10 @@ impl<S> App<S> {
             bodies: Budget::new(limits.body_bytes_in_flight),
             limits: Arc::new(limits),
             heavy,
+            started: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default()
+                .as_secs(),
         }
     }
 
@@ -59,10 +66,16 @@ impl<S> App<S> {
         self.metrics.http_request(route, status.as_u16());
         // Documents are structs of strings and numbers: serialising them cannot fail.
         let body = serde_json::to_vec(document).unwrap_or_default();
-        let mut response = Response::new(Body::from(Bytes::from(body)));
+        let mut response = json(Bytes::from(body));
         *response.status_mut() = status;
-        let json = HeaderValue::from_static("application/json");
-        response.headers_mut().insert(CONTENT_TYPE, json);
         response
     }
+}
+
+/// An answer that is JSON.
+pub(super) fn json(body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
 }

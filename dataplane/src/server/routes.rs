@@ -11,7 +11,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::app::App;
 use super::exchange::{Exchange, refusal};
-use super::{docs, health, infer, models};
+use super::{docs, health, infer, models, openai};
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
 use crate::protocol::oip_rest::metadata::SERVER;
@@ -19,7 +19,7 @@ use crate::types::ModelRef;
 
 /// Every path of the HTTP port; each also answers with one slash at its end.
 pub(super) fn router<S: Serve>(app: Arc<App<S>>) -> Router {
-    let router = Router::new().route("/", get(health::live::<S>));
+    let router = openai::routes(Router::new().route("/", get(health::live::<S>)));
     with_defaults(table().into_iter().fold(router, both), app)
 }
 
@@ -172,7 +172,7 @@ pub(super) fn model_of(path: &str) -> Result<ModelRef, Fault> {
     Ok(ModelRef { name, version })
 }
 
-fn decoded(segment: &str) -> Result<String, Fault> {
+pub(super) fn decoded(segment: &str) -> Result<String, Fault> {
     let bad = || {
         Fault::new(
             FaultKind::Malformed,

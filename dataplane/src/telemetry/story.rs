@@ -80,6 +80,24 @@ impl<'a> Story<'a> {
         &self.about
     }
 
+    /// Which model it is about, of a request that names it in its body.
+    pub fn names(&mut self, model: ModelRef) {
+        if let Open::Request { .. } = self.open {
+            let metrics = self.metrics.model(&model.name, model.version.as_deref());
+            self.open = Open::Request {
+                _in_flight: metrics.enter(),
+            };
+        }
+        self.about.model = Cow::Owned(model);
+    }
+
+    /// Tokens were read of the texts of a request.
+    pub fn read_tokens(&self, tokens: usize) {
+        let model = &self.about.model;
+        let asked = || self.metrics.model(&model.name, model.version.as_deref());
+        self.ran.as_ref().unwrap_or_else(asked).read_tokens(tokens);
+    }
+
     /// Which version of the model ran: it is counted under this one from here on.
     pub fn ran(&mut self, version: &str) {
         let ran = self.metrics.model(&self.about.model.name, Some(version));
@@ -223,6 +241,34 @@ mod tests {
         assert!(page.contains(
             "serin_response_body_bytes_sum{model=\"iris\",version=\"2\",protocol=\"rest\"} 20"
         ));
+    }
+
+    #[test]
+    fn a_model_named_late_is_counted_with_what_it_read() {
+        let metrics = metrics();
+        let unnamed = ModelRef {
+            name: String::new(),
+            version: None,
+        };
+        let named = About {
+            model: Cow::Owned(unnamed),
+            ..about("embedding")
+        };
+        let mut story = Story::begin(&metrics, named);
+        story.names(ModelRef {
+            name: "iris".to_owned(),
+            version: Some("2".to_owned()),
+        });
+        story.read_tokens(7);
+        let of = "model=\"iris\",version=\"2\"";
+        for line in [
+            format!("serin_requests_in_flight{{{of}}} 1\n"),
+            format!("serin_tokens_total{{{of},type=\"input\"}} 7\n"),
+        ] {
+            assert!(page(&metrics).contains(&line), "{}", page(&metrics));
+        }
+        story.answered(1, 1);
+        assert!(page(&metrics).contains("operation=\"embedding\",outcome=\"ok\""));
     }
 
     #[test]

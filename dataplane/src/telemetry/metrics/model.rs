@@ -130,6 +130,12 @@ impl ModelMetrics {
         Counted::new(&self.queue_depth)
     }
 
+    /// Tokens were read of callers' texts.
+    pub fn read_tokens(&self, tokens: usize) {
+        let counter = self.families.tokens_read(&self.labels);
+        counter.inc_by(tokens as u64);
+    }
+
     /// One run of the model over `rows` rows.
     pub fn ran(&self, rows: usize) {
         self.executions.inc();

@@ -91,6 +91,13 @@ struct InfoLabels {
     digest: String,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TokenLabels {
+    model: String,
+    version: String,
+    r#type: &'static str,
+}
+
 #[derive(Clone, Copy, Debug)]
 struct Buckets(&'static [f64]);
 
@@ -119,6 +126,7 @@ pub(in super::super) struct ModelFamilies {
     response_bytes: Histograms<ProtocolLabels>,
     ready: Family<ModelLabels, Gauge>,
     load_seconds: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    tokens: Family<TokenLabels, Counter>,
     pub(super) streams: StreamFamilies,
 }
 
@@ -141,6 +149,7 @@ impl ModelFamilies {
             response_bytes: Family::new_with_constructor(sizes),
             ready: Family::default(),
             load_seconds: Family::default(),
+            tokens: Family::default(),
             streams: StreamFamilies::default(),
         };
         families.streams.register(registry);
@@ -186,6 +195,7 @@ impl ModelFamilies {
             "Size of inference response bodies",
             f.response_bytes,
         );
+        registry.register("serin_tokens", "Tokens of texts", f.tokens);
         registry.register("serin_model_ready", "Whether the model answers", f.ready);
         registry.register(
             "serin_model_load_seconds",
@@ -313,6 +323,15 @@ impl ModelFamilies {
             model: labels.model.clone(),
             version: labels.version.clone(),
             reason,
+        })
+    }
+
+    /// Tokens read of callers' texts.
+    pub(super) fn tokens_read(&self, labels: &ModelLabels) -> Counter {
+        self.tokens.get_or_create_owned(&TokenLabels {
+            model: labels.model.clone(),
+            version: labels.version.clone(),
+            r#type: "input",
         })
     }
 

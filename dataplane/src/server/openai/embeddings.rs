@@ -1,0 +1,296 @@
+//! `POST /v1/embeddings`: texts become tensors, go the way of every request, and come back as
+//! vectors.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use bytes::Bytes;
+use http::Response;
+use http::request::Parts;
+
+use crate::fault::{Fault, FaultKind};
+use crate::pipeline::Serve;
+use crate::protocol::openai::embeddings::{self, EmbeddingsRequest, Piece};
+use crate::server::app::{self, App};
+use crate::server::body::{self, Received};
+use crate::server::exchange::{Exchange, refusal};
+use crate::server::heavy::HEAVY_BYTES;
+use crate::telemetry::Story;
+use crate::text::Embedder;
+use crate::types::{Call, CallMeta, ModelRef, RequestedOutput, Tensor, Timing};
+
+/// Bytes of text that are tokenized on a network thread: more takes longer than such a thread may
+/// be held.
+const QUICK_BYTES: usize = 1 << 10;
+
+pub(super) async fn embed<S: Serve>(
+    State(app): State<Arc<App<S>>>,
+    request: Request,
+) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
+    let exchange = Exchange::of(&mut parts);
+    let unnamed = ModelRef {
+        name: String::new(),
+        version: None,
+    };
+    let about = exchange.about("openai", "embedding", &unnamed);
+    let mut story = Story::begin(&app.metrics, about);
+    let embedding = Embedding {
+        app: &app,
+        parts: &parts,
+        exchange: &exchange,
+    };
+    match embedding.run(body, &mut story).await {
+        Ok((answer, request_bytes)) => {
+            story.answered(request_bytes, answer.len());
+            app::json(answer)
+        }
+        Err(fault) => {
+            story.failed(&fault);
+            refusal(&fault, &parts, &exchange)
+        }
+    }
+}
+
+/// What is asked, of whom.
+struct Embedding<'a, S> {
+    app: &'a Arc<App<S>>,
+    parts: &'a Parts,
+    exchange: &'a Exchange,
+}
+
+impl<S: Serve> Embedding<'_, S> {
+    /// The answer, and how many bytes were asked with.
+    async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<(Bytes, usize), Fault> {
+        let app = self.app;
+        let Received { bytes, held } = body::read(
+            body,
+            &self.parts.headers,
+            &app.limits,
+            &app.bodies,
+            &app.heavy,
+        )
+        .await?;
+        let request_bytes = bytes.len();
+        let begun = Instant::now();
+        let request = self.decode(bytes).await?;
+        let model = ModelRef {
+            name: request.model.clone(),
+            version: None,
+        };
+        story.names(model.clone());
+        let embedder = app.service.embedder(&model)?;
+        let (form, dimensions) = (request.form, request.dimensions);
+        let texts = self.tokenize(&embedder, request).await?;
+        story.phases.decode = begun.elapsed();
+        let tokens = texts.iter().map(Vec::len).sum();
+
+        let mut vectors = self.vectors(&embedder, &model, &texts, story).await?;
+        drop(held);
+        story.read_tokens(tokens);
+        if let Some(dimensions) = dimensions {
+            shorten(&mut vectors, dimensions)?;
+        }
+
+        let begun = Instant::now();
+        let values: usize = vectors.iter().map(Vec::len).sum();
+        let name = model.name;
+        let answer = if values * size_of::<f32>() <= HEAVY_BYTES {
+            embeddings::render(&name, &vectors, form, tokens)
+        } else {
+            app.heavy
+                .run(move || embeddings::render(&name, &vectors, form, tokens))
+                .await?
+        };
+        story.phases.encode = begun.elapsed();
+        Ok((answer, request_bytes))
+    }
+
+    async fn decode(&self, body: Bytes) -> Result<EmbeddingsRequest, Fault> {
+        if body.len() <= HEAVY_BYTES {
+            return embeddings::parse(&body, &self.app.limits);
+        }
+        let limits = Arc::clone(&self.app.limits);
+        self.app
+            .heavy
+            .run(move || embeddings::parse(&body, &limits))
+            .await?
+    }
+
+    /// The tokens of each piece.
+    async fn tokenize(
+        &self,
+        embedder: &Arc<Embedder>,
+        request: EmbeddingsRequest,
+    ) -> Result<Vec<Vec<u32>>, Fault> {
+        let text = |piece: &Piece| match piece {
+            Piece::Text(text) => text.len(),
+            Piece::Tokens(_) => 0,
+        };
+        let deadline = self.deadline();
+        let bytes: usize = request.input.iter().map(text).sum();
+        if bytes <= QUICK_BYTES {
+            return tokens_of(embedder, request, || Instant::now() < deadline);
+        }
+        // Dropped with this future: nobody waits for the rest of the texts any more.
+        let waiting = Arc::new(());
+        let awaited = Arc::downgrade(&waiting);
+        let embedder = Arc::clone(embedder);
+        self.app
+            .heavy
+            .run(move || {
+                tokens_of(&embedder, request, || {
+                    awaited.strong_count() > 0 && Instant::now() < deadline
+                })
+            })
+            .await?
+    }
+
+    /// One vector for each text, in their order.
+    async fn vectors(
+        &self,
+        embedder: &Arc<Embedder>,
+        model: &ModelRef,
+        texts: &[Vec<u32>],
+        story: &mut Story<'_>,
+    ) -> Result<Vec<Vec<f32>>, Fault> {
+        let lengths: Vec<usize> = texts.iter().map(Vec::len).collect();
+        let mut vectors = vec![Vec::new(); texts.len()];
+        for group in embedder.groups(&lengths) {
+            let together: Vec<&[u32]> = group.iter().map(|at| texts[*at].as_slice()).collect();
+            let lengths: Vec<usize> = together.iter().map(|ids| ids.len()).collect();
+            let call = Call {
+                meta: self.meta(),
+                model: model.clone(),
+                inputs: embedder.inputs(&together),
+                outputs: vec![RequestedOutput {
+                    name: embedder.output().to_owned(),
+                }],
+            };
+            let reply = self.app.service.serve(call).await?;
+            story.phases.timing = Some(and(story.phases.timing, reply.timing));
+            story.ran(&reply.model_version);
+            let output = reply.outputs.into_iter().next().ok_or_else(|| {
+                Fault::new(
+                    FaultKind::Internal,
+                    "internal",
+                    "the model's output is missing in its answer",
+                )
+            })?;
+            let found = self.pooled(embedder, output, lengths).await?;
+            for (place, vector) in group.into_iter().zip(found) {
+                vectors[place] = vector;
+            }
+        }
+        Ok(vectors)
+    }
+
+    async fn pooled(
+        &self,
+        embedder: &Arc<Embedder>,
+        output: Tensor,
+        lengths: Vec<usize>,
+    ) -> Result<Vec<Vec<f32>>, Fault> {
+        if output.byte_size() <= HEAVY_BYTES {
+            return embedder.vectors(&output, &lengths);
+        }
+        let embedder = Arc::clone(embedder);
+        self.app
+            .heavy
+            .run(move || embedder.vectors(&output, &lengths))
+            .await?
+    }
+
+    fn meta(&self) -> CallMeta {
+        CallMeta {
+            request_id: self.exchange.id().to_owned(),
+            id: self.exchange.id().to_owned(),
+            received: self.exchange.received,
+            deadline: self.deadline(),
+            priority: 0,
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        self.exchange.received + self.app.limits.request_timeout
+    }
+}
+
+/// The tokens of each piece, as long as `go_on`.
+fn tokens_of(
+    embedder: &Embedder,
+    request: EmbeddingsRequest,
+    go_on: impl Fn() -> bool,
+) -> Result<Vec<Vec<u32>>, Fault> {
+    let params: Vec<String> = (0..request.input.len())
+        .map(|place| request.param(place))
+        .collect();
+    request
+        .input
+        .into_iter()
+        .zip(params)
+        .map(|(piece, param)| {
+            if !go_on() {
+                return Err(Fault::new(
+                    FaultKind::Timeout,
+                    "timeout",
+                    "the deadline passed while texts were tokenized; send fewer at once",
+                ));
+            }
+            match piece {
+                Piece::Text(text) => embedder.tokenize(&text, &param),
+                Piece::Tokens(ids) => embedder.check(ids, &param),
+            }
+        })
+        .collect()
+}
+
+fn shorten(vectors: &mut [Vec<f32>], dimensions: usize) -> Result<(), Fault> {
+    let has = vectors.first().map_or(0, Vec::len);
+    if dimensions > has {
+        let message = format!("'dimensions' is {dimensions}, the model's vectors have {has}");
+        let fault = Fault::new(FaultKind::Unsupported, "unsupported_value", message);
+        return Err(fault.with_param("dimensions"));
+    }
+    for vector in vectors {
+        Embedder::shorten(vector, dimensions);
+    }
+    Ok(())
+}
+
+/// The time of one run after others.
+fn and(before: Option<Timing>, run: Timing) -> Timing {
+    let before = before.unwrap_or_default();
+    Timing {
+        queue: before.queue + run.queue,
+        compute: before.compute + run.compute,
+        batch_rows: before.batch_rows.max(run.batch_rows),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn times_of_several_runs_add_up() {
+        let run = |millis, batch_rows| Timing {
+            queue: Duration::from_millis(millis),
+            compute: Duration::from_millis(2 * millis),
+            batch_rows,
+        };
+        assert_eq!(and(Some(and(None, run(1, 9))), run(2, 4)), run(3, 9));
+    }
+
+    #[test]
+    fn more_dimensions_than_there_are_are_refused() {
+        let mut vectors = vec![vec![1.0, 0.0]];
+        assert!(shorten(&mut vectors, 2).is_ok());
+        let fault = shorten(&mut vectors, 3).unwrap_err();
+        assert_eq!(fault.param.as_deref(), Some("dimensions"));
+    }
+}
