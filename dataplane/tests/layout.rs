@@ -41,7 +41,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ),
     (
         "server",
-        &["protocol", "pipeline", "config", "lifecycle", "telemetry"],
+        &[
+            "protocol",
+            "pipeline",
+            "config",
+            "lifecycle",
+            "telemetry",
+            "text",
+        ],
     ),
     // Where all of it is put together.
     (
