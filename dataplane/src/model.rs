@@ -10,6 +10,8 @@ pub mod fuzzing;
 mod load;
 mod memory;
 mod registry;
+mod repository;
+mod slot;
 mod source;
 mod trial;
 
@@ -18,6 +20,7 @@ use std::time::Duration;
 
 pub use load::{LoadBounds, Loaded, LoaderOptions, check};
 pub use registry::{Registry, load_all};
+pub use repository::Repository;
 pub use source::{SourceOptions, locate};
 pub use trial::enter as enter_trial;
 

@@ -1,6 +1,7 @@
 //! The path of a request, top to bottom.
 
 mod check;
+mod control;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,14 +9,15 @@ use std::time::Instant;
 use crate::admission::admit;
 use crate::batch::Work;
 use crate::fault::{Fault, FaultKind};
-use crate::model::Registry;
+use crate::model::{Registry, Repository};
 use crate::text::Embedder;
 use crate::types::{Call, ModelRef, Reply};
 
+pub use self::control::Control;
 pub use crate::types::{Batching, ModelDescription, ModelState};
 
 /// What the protocols need of everything below them.
-pub trait Serve: Send + Sync + 'static {
+pub trait Serve: Control {
     /// Runs one request. Dropping the future cancels it: queued rows are not run, and a run that
     /// nobody waits for any more is stopped.
     fn serve(&self, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send;
@@ -47,18 +49,32 @@ fn not_an_embedder(model: &str, reason: &str) -> Fault {
 /// Serves from the registry's models.
 pub struct Pipeline {
     registry: Arc<Registry>,
+    /// Present where the service lets callers load and unload models.
+    repository: Option<Repository>,
 }
 
 impl Pipeline {
     /// Serves the models of `registry`, each from when it is loaded.
     pub fn new(registry: Arc<Registry>) -> Self {
-        Self { registry }
+        Self {
+            registry,
+            repository: None,
+        }
+    }
+
+    /// Lets callers load and unload models.
+    #[must_use]
+    pub fn with_repository_control(mut self, repository: Repository) -> Self {
+        self.repository = Some(repository);
+        self
     }
 }
 
 impl Serve for Pipeline {
     async fn serve(&self, call: Call) -> Result<Reply, Fault> {
         let model = self.registry.resolve(&call.model)?;
+        let now = Instant::now();
+        let counted = model.statistics.request(now);
         let Call {
             meta,
             inputs,
@@ -68,7 +84,7 @@ impl Serve for Pipeline {
         let description = &model.description;
         check::inputs(&inputs, &description.signature, &description.batching)?;
         let outputs = check::outputs(&outputs, &description.signature)?;
-        let left = meta.deadline.saturating_duration_since(Instant::now());
+        let left = meta.deadline.saturating_duration_since(now);
         let load = model.worker.counts();
         admit(load.queued + load.running, load.per_request, left)
             .inspect_err(|_| model.metrics.rejected("shed"))?;
@@ -79,6 +95,7 @@ impl Serve for Pipeline {
             priority: meta.priority,
         };
         let answer = model.worker.run(work).await?;
+        counted.answered();
         Ok(Reply {
             model_name: description.name.clone(),
             model_version: description.version.clone(),

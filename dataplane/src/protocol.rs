@@ -3,6 +3,7 @@
 
 mod bounds;
 pub(crate) mod content_coding;
+pub(crate) mod control;
 pub(crate) mod docs_page;
 pub mod errors;
 pub mod example;
@@ -20,3 +21,4 @@ pub(crate) mod openapi;
 mod parameters;
 mod raw_tensor;
 pub(crate) mod request_id;
+pub(crate) mod settings;

@@ -9,11 +9,14 @@ use tokio::sync::watch;
 
 use crate::config::Options;
 use crate::lifecycle::{Lifecycle, Phase};
-use crate::model::{LoadBounds, LoadError, LoaderOptions, Registry, SourceOptions, load_all};
+use crate::model::{
+    LoadBounds, LoadError, LoaderOptions, Registry, Repository, SourceOptions, load_all,
+};
 use crate::pipeline::Pipeline;
 use crate::server::shutdown::{Shutdown, Stop};
 use crate::server::{Parts, Server, StartError};
 use crate::telemetry::Metrics;
+use crate::types::ModelState;
 
 /// A process that serves, as an embedding program sees it.
 #[derive(Clone)]
@@ -61,7 +64,13 @@ pub async fn serve(
     let metrics = Arc::new(Metrics::new(named));
     let lifecycle = Lifecycle::new();
     let registry = Arc::new(Registry::new(config.models, &metrics));
-    let pipeline = Arc::new(Pipeline::new(Arc::clone(&registry)));
+    let loader = LoaderOptions::from(&options);
+    let mut pipeline = Pipeline::new(Arc::clone(&registry));
+    if config.api.repository_control {
+        let repository = Repository::new(Arc::clone(&registry), loader.clone(), lifecycle.clone());
+        pipeline = pipeline.with_repository_control(repository);
+    }
+    let pipeline = Arc::new(pipeline);
     let parts = Parts {
         service: Arc::clone(&pipeline),
         metrics: Arc::clone(&metrics),
@@ -79,14 +88,13 @@ pub async fn serve(
         pipeline,
     });
     lifecycle.advance(Phase::Loading);
-    let loader = LoaderOptions::from(&options);
     let mut asked = shutdown.clone();
     let stop = tokio::select! {
         loaded = load_all(&registry, &loader, &lifecycle) => {
             loaded?;
             // One of several models may have failed for good: the others answer, and the process
             // as a whole is not ready.
-            if registry.states().iter().all(|model| model.ready) {
+            if !registry.states().iter().any(ModelState::missing) {
                 lifecycle.advance(Phase::Ready);
             }
             settle.send_replace(true);

@@ -5,6 +5,7 @@ mod app;
 mod body;
 mod compress;
 mod connection;
+mod control;
 mod docs;
 mod exchange;
 #[cfg(feature = "fuzzing")]
@@ -17,6 +18,7 @@ mod listener;
 mod models;
 mod openai;
 mod routes;
+mod settings;
 pub mod shutdown;
 
 use std::net::SocketAddr;

@@ -5,11 +5,13 @@ mod call;
 mod datatype;
 mod model;
 mod signature;
+mod statistics;
 mod tensor;
 
 pub use batching::Batching;
 pub use call::{Call, CallMeta, Cost, ModelRef, Reply, RequestedOutput, Timing};
 pub use datatype::Datatype;
-pub use model::{Embedding, ModelDescription, ModelState};
+pub use model::{Availability, Embedding, ModelDescription, ModelState};
 pub use signature::{Dimension, Signature, TensorSpec};
+pub use statistics::{BatchStatistics, ModelStatistics, Statistics, Tally};
 pub use tensor::{Tensor, TensorData};

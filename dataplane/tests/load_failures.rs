@@ -116,7 +116,7 @@ async fn a_process_goes_on_without_a_model_that_cannot_be_loaded() {
         .unwrap();
     let pipeline = Pipeline::new(Arc::clone(&registry));
     let states = pipeline.models();
-    assert!(states[0].ready && !states[1].ready);
+    assert!(states[0].ready() && !states[1].ready());
     assert!(
         states[1]
             .reason
@@ -162,6 +162,6 @@ async fn a_store_that_is_away_is_asked_again_until_it_is_back() {
     assert_eq!(fault.kind, FaultKind::NotReady);
     assert!(fault.retry_after.is_some());
     loading.await.unwrap().unwrap();
-    assert!(pipeline.models()[0].ready);
+    assert!(pipeline.models()[0].ready());
     assert_eq!(asked.load(Ordering::SeqCst), 3);
 }

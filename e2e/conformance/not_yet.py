@@ -3,7 +3,6 @@
 import re
 
 ROWS = "infer_stream is not implemented"
-REPOSITORY = "the repository interface is not implemented"
 CLASSIFICATION = "the classification extension is not implemented"
 GRPC_DEFLATE = "gRPC messages compressed with deflate are not read"
 
@@ -13,17 +12,7 @@ NOT_YET = {
     "test_stream.py::test_infer_stream_refuses_before_it_commits[/v2/models/linear/infer_stream-400]": ROWS,
     "test_table5.py::test_row_27_events_have_no_id": ROWS,
     "test_table5.py::test_row_42_events_are_not_compressed": ROWS,
-    "test_table5.py::test_row_17_a_model_to_load_is_found_in_either_field": REPOSITORY,
-    "test_table5.py::test_row_19_the_index_takes_an_empty_body": REPOSITORY,
-    "test_table5.py::test_row_21_a_load_that_is_not_allowed_says_so": REPOSITORY,
     "test_golden_vectors.py::test_vector_06_classification": CLASSIFICATION,
-    "test_control.py::test_the_index_lists_every_model": REPOSITORY,
-    "test_control.py::test_loading_and_unloading_are_not_open_by_default": REPOSITORY,
-    "test_control.py::test_statistics_count_rows_and_runs": "statistics are not implemented",
-    "test_control.py::test_the_configuration_is_tritons": "the model configuration is not implemented",
-    "test_control.py::test_log_settings_are_shown_and_not_for_anyone_to_change": "log settings are not implemented",
-    "test_control.py::test_trace_settings_are_shown_and_not_for_anyone_to_change": "trace settings are not implemented",
-    "test_control.py::test_shared_memory_is_not_offered[http*]": "the paths of shared memory are answered 404, not 501",
     "test_control.py::test_classes_are_sorted_and_named_by_place": CLASSIFICATION,
     "test_control.py::test_classes_of_words_and_short_floats_are_refused": CLASSIFICATION,
     "test_triton_grpc_infer.py::test_every_datatype_is_echoed[*-deflate-*]": GRPC_DEFLATE,

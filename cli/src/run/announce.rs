@@ -20,7 +20,7 @@ pub fn announcement(
     for ((model, origin), body) in plan.config.models.iter().zip(&plan.models).zip(bodies) {
         let failed = states
             .iter()
-            .find(|state| state.name == model.name && !state.ready);
+            .find(|state| state.name == model.name && !state.ready());
         if let Some(failed) = failed {
             text.push_str(&format!(
                 "\n{} from {} is not served: {}\n",
@@ -63,6 +63,8 @@ fn base_url(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::plan;
+    use serin_dataplane::types::Availability;
+
     use super::*;
     use serin_crds::manifest::parse;
 
@@ -94,7 +96,7 @@ mod tests {
         let state = ModelState {
             name: "iris".into(),
             version: "2".into(),
-            ready: false,
+            availability: Availability::Failed,
             reason: Some("it is not ONNX".into()),
         };
         let told = announcement("127.0.0.1:80".parse().unwrap(), &plan, &[state], &[None]);

@@ -13,7 +13,8 @@ use super::merge::{classify, join};
 use super::queue::{Caller, Entry, Queue, Run};
 use crate::engine::{Engine, Stop};
 use crate::fault::{Fault, FaultKind};
-use crate::telemetry::ModelMetrics;
+use crate::telemetry::statistics::Execution;
+use crate::telemetry::{InferenceCounters, ModelMetrics};
 use crate::types::{Tensor, Timing};
 
 /// How a worker is made.
@@ -32,6 +33,8 @@ pub struct WorkerOptions {
     pub per_request: Duration,
     /// Where runs and waiting requests are counted.
     pub metrics: Arc<ModelMetrics>,
+    /// Where runs that gave answers are counted for statistics.
+    pub statistics: Arc<InferenceCounters>,
 }
 
 /// One request, checked against the signature.
@@ -218,6 +221,7 @@ impl Shared {
     fn attempt(&self, engine: &mut dyn Engine, entries: Vec<Entry>, stop: &Stop) -> Attempt {
         let wanted = wanted_outputs(&entries);
         let started = Instant::now();
+        let mut joined_at = started;
         let result = match entries.as_slice() {
             [only] => run(engine, &only.work.inputs, &wanted, stop),
             many => {
@@ -225,7 +229,9 @@ impl Shared {
                     .iter()
                     .map(|entry| entry.work.inputs.as_slice())
                     .collect();
-                run(engine, &join(&inputs), &wanted, stop)
+                let joined = join(&inputs);
+                joined_at = Instant::now();
+                run(engine, &joined, &wanted, stop)
             }
         };
         let rows: usize = entries.iter().map(entry_rows).sum();
@@ -243,7 +249,8 @@ impl Shared {
                 return (failed.collect(), Vec::new());
             }
         };
-        let compute = started.elapsed();
+        let ran_at = Instant::now();
+        let compute = ran_at - started;
         self.took(compute / count(&entries));
         let Some(answers) = scatter(&entries, &wanted, &outputs, rows) else {
             // The proof at load was wrong; be slow rather than wrong.
@@ -255,6 +262,15 @@ impl Shared {
             self.max_rows.store(1, Ordering::Relaxed);
             return (Vec::new(), entries);
         };
+        let waited = |entry: &Entry| started.saturating_duration_since(entry.enqueued);
+        self.options.statistics.ran(&Execution {
+            requests: entries.len() as u64,
+            rows,
+            queued: entries.iter().map(waited).sum(),
+            input: joined_at - started,
+            infer: ran_at - joined_at,
+            output: ran_at.elapsed(),
+        });
         let results = entries.into_iter().zip(answers).map(|(entry, outputs)| {
             let timing = Timing {
                 queue: started.saturating_duration_since(entry.enqueued),

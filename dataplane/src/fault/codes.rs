@@ -2,7 +2,7 @@
 
 use super::FaultKind;
 use super::FaultKind::{
-    BadTensor, Cancelled, Inference, Internal, Malformed, MethodNotAllowed, NotFound,
+    BadTensor, Cancelled, Forbidden, Inference, Internal, Malformed, MethodNotAllowed, NotFound,
     NotImplemented, NotReady, Overloaded, SlowBody, Timeout, TooLarge, Unsupported,
     UnsupportedEncoding,
 };
@@ -44,6 +44,7 @@ pub const CODES: &[(&str, FaultKind)] = &[
     ("unsupported_value", Unsupported),
     ("context_length_exceeded", Unsupported),
     ("not_an_embedder", Unsupported),
+    ("permission_denied", Forbidden),
     ("not_found", NotFound),
     ("model_not_found", NotFound),
     ("version_not_found", NotFound),
@@ -53,6 +54,9 @@ pub const CODES: &[(&str, FaultKind)] = &[
     ("unsupported_encoding", UnsupportedEncoding),
     ("overloaded", Overloaded),
     ("model_not_ready", NotReady),
+    ("model_unloaded", NotReady),
+    ("model_busy", NotReady),
+    ("load_failed", NotReady),
     ("timeout", Timeout),
     ("inference_error", Inference),
     ("internal", Internal),

@@ -13,7 +13,7 @@ use crate::batch::{self, Worker, WorkerOptions, prove};
 use crate::engine::Engine;
 use crate::engine::onnx::{Device, FileError, ModelFile, OnnxEngine, Runtime, SessionOptions};
 use crate::lifecycle::{Lifecycle, Phase};
-use crate::telemetry::ModelMetrics;
+use crate::telemetry::{InferenceCounters, ModelMetrics};
 use crate::text::Embedder;
 use crate::types::{ModelDescription, Signature};
 
@@ -68,9 +68,12 @@ pub struct Loaded {
     pub metrics: Arc<ModelMetrics>,
     /// What makes texts its inputs and its outputs vectors, or why it is no embedder.
     pub embedder: Result<Arc<Embedder>, String>,
+    /// Where its statistics are kept.
+    pub statistics: Arc<InferenceCounters>,
 }
 
-/// Loads one model: locate, check, open, warm up and prove, start.
+/// Loads one model: locate, check, open, warm up and prove, start. `starting` is told when the
+/// model first runs; nobody is where the process serves already.
 ///
 /// # Errors
 /// [`LoadError`].
@@ -78,16 +81,19 @@ pub(super) async fn load(
     model: &ModelConfig,
     options: &LoaderOptions,
     metrics: &Arc<ModelMetrics>,
-    lifecycle: &Lifecycle,
+    statistics: &Arc<InferenceCounters>,
+    starting: Option<&Lifecycle>,
 ) -> Result<Loaded, LoadError> {
     let started = Instant::now();
     let located = locate(&model.source, &options.source).await?;
     let (mut engine, found) =
         opened(&located, model.source.digest.clone(), model.gpu, options).await?;
     let (model, metrics) = (model.clone(), Arc::clone(metrics));
-    let lifecycle = lifecycle.clone();
+    let (statistics, starting) = (Arc::clone(statistics), starting.cloned());
     blocking(move || {
-        lifecycle.advance(Phase::Warming);
+        if let Some(lifecycle) = starting {
+            lifecycle.advance(Phase::Warming);
+        }
         let proof = prove(&mut engine, batch::Limits::default());
         let signature = engine.signature().clone();
         let embedder = embedder(&located, &signature, &model);
@@ -117,12 +123,14 @@ pub(super) async fn load(
                 queue: QUEUE,
                 per_request: proof.row_time.unwrap_or(Duration::ZERO),
                 metrics: Arc::clone(&metrics),
+                statistics: Arc::clone(&statistics),
             },
         )
         .map_err(|error| LoadError::passing(format!("no thread for the model: {error}")))?;
         metrics.loaded(started.elapsed(), PLATFORM, &found);
         Ok(Loaded {
             metrics,
+            statistics,
             description: ModelDescription {
                 embedding: embedder.as_ref().ok().map(|embedder| embedder.describe()),
                 versions: vec![model.version.clone()],

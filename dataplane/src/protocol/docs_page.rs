@@ -41,7 +41,7 @@ pub(crate) fn index(models: &[ModelState], root: &str) -> String {
         let first = models.iter().position(|other| other.name == model.name) == Some(place);
         let path = path_of(&model.name, (!first).then_some(model.version.as_str()));
         let (name, version) = (escaped(&model.name), escaped(&model.version));
-        let row = if model.ready {
+        let row = if model.ready() {
             format!(
                 "<th scope=\"row\"><a href=\"{root}docs/{path}\">{name}</a></th><td>{version}</td><td class=\"short\"><span class=\"ok\">ready</span></td><td><a href=\"{root}v2/{path}\">metadata</a> · <a href=\"{root}v2/{path}/docs/dataplane.json\">OpenAPI</a></td>"
             )

@@ -1,13 +1,16 @@
 //! The Open Inference Protocol over gRPC: messages to a call, a reply to messages.
 
+mod control;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod health;
 mod infer;
+mod model_config;
 mod request;
 mod response;
 mod service;
+mod statistics;
 mod stream;
 mod typed;
 

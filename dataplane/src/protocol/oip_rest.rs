@@ -3,12 +3,17 @@
 //! The data of a tensor comes as JSON or, by Triton's binary extension, after the JSON; answers
 //! likewise. Nothing here knows of sockets or headers but the ones named by the protocol.
 
+pub(crate) mod document;
 pub(in crate::protocol) mod elements;
 pub(crate) mod metadata;
+pub(crate) mod model_config;
 mod parameters;
 mod raw_body;
+pub(crate) mod repository;
 mod request;
 pub(in crate::protocol) mod response;
+pub(crate) mod settings;
+pub(crate) mod statistics;
 
 use std::time::Duration;
 

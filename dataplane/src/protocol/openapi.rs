@@ -29,6 +29,10 @@ const TAGS: &[(&str, &str)] = &[
         "Server",
         "The server itself: health, metrics, descriptions.",
     ),
+    (
+        "Control",
+        "Triton's extensions: statistics, configuration, repository, settings.",
+    ),
 ];
 
 /// The description of the whole server with these loaded models.

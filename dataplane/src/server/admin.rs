@@ -10,7 +10,7 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::app::App;
-use super::{health, routes};
+use super::{health, routes, settings};
 use crate::pipeline::Serve;
 
 /// Every path of the admin port.
@@ -21,7 +21,10 @@ pub(super) fn router<S: Serve>(app: Arc<App<S>>) -> Router {
         ("/statusz", get(status::<S>)),
         ("/metrics", get(routes::metrics::<S>)),
     ];
-    let router = paths.into_iter().fold(Router::new(), routes::both);
+    let router = paths
+        .into_iter()
+        .chain(settings::admin_routes())
+        .fold(Router::new(), routes::both);
     routes::with_defaults(router, app)
 }
 
@@ -52,9 +55,9 @@ async fn status<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<Body> {
         models: models
             .into_iter()
             .map(|model| ModelStatus {
+                ready: model.ready(),
                 name: model.name,
                 version: model.version,
-                ready: model.ready,
                 reason: model.reason,
             })
             .collect(),

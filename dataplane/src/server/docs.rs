@@ -100,7 +100,11 @@ impl Documents {
 }
 
 async fn server<S: Serve>(State(app): State<Arc<App<S>>>, request: Request) -> Response<Body> {
-    let loaded = app.service.models().into_iter().filter(|model| model.ready);
+    let loaded = app
+        .service
+        .models()
+        .into_iter()
+        .filter(|model| model.ready());
     let models: Vec<ModelDescription> = loaded
         .filter_map(|model| {
             let model = ModelRef {

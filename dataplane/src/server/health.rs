@@ -16,7 +16,7 @@ pub(super) fn unready(phase: Phase, models: &[ModelState]) -> Option<String> {
     if phase >= Phase::Draining {
         return Some("the server is stopping".to_owned());
     }
-    if let Some(model) = models.iter().find(|model| !model.ready) {
+    if let Some(model) = models.iter().find(|model| model.missing()) {
         let reason = model.reason.as_deref().unwrap_or("loading");
         return Some(format!(
             "model '{}' version '{}': {reason}",
@@ -54,12 +54,17 @@ pub(super) async fn ready<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::Availability;
 
     fn model(ready: bool, reason: Option<&str>) -> ModelState {
         ModelState {
             name: "m".into(),
             version: "1".into(),
-            ready,
+            availability: if ready {
+                Availability::Ready
+            } else {
+                Availability::Loading
+            },
             reason: reason.map(str::to_owned),
         }
     }
@@ -70,6 +75,21 @@ mod tests {
         let reason = unready(Phase::Ready, &models).unwrap();
         assert_eq!(reason, "model 'm' version '1': fetching, 10 %");
         assert_eq!(unready(Phase::Ready, &models[..1]), None);
+    }
+
+    #[test]
+    fn a_model_that_somebody_unloaded_is_no_outage() {
+        for availability in [
+            Availability::Unloading,
+            Availability::Unloaded,
+            Availability::Returning,
+        ] {
+            let state = ModelState {
+                availability,
+                ..model(false, Some("unloaded"))
+            };
+            assert_eq!(unready(Phase::Ready, &[state]), None, "{availability:?}");
+        }
     }
 
     #[test]

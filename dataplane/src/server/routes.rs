@@ -11,10 +11,10 @@ use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::app::App;
 use super::exchange::{Exchange, refusal};
-use super::{docs, health, infer, models, openai};
+use super::{control, docs, health, infer, models, openai, settings};
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
-use crate::protocol::oip_rest::metadata::SERVER;
+use crate::protocol::oip_rest::metadata;
 use crate::types::ModelRef;
 
 /// Every path of the HTTP port; each also answers with one slash at its end.
@@ -54,7 +54,12 @@ pub(super) fn table<S: Serve>() -> Vec<(&'static str, MethodRouter<Arc<App<S>>>)
         ("/ping", live()),
         ("/readyz", ready()),
     ];
-    routes.into_iter().chain(docs::routes()).collect()
+    routes
+        .into_iter()
+        .chain(docs::routes())
+        .chain(control::routes())
+        .chain(settings::routes())
+        .collect()
 }
 
 /// A path with and without a slash at its end.
@@ -139,7 +144,8 @@ pub(super) fn refuse<S>(
 }
 
 async fn server<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<Body> {
-    app.json("/v2", StatusCode::OK, &SERVER)
+    let server = metadata::server(app.service.allows_repository_control());
+    app.json("/v2", StatusCode::OK, &server)
 }
 
 /// `GET /metrics`, on both ports: gateways scrape the one that serves.

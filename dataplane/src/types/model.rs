@@ -42,8 +42,40 @@ pub struct ModelState {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Whether it can answer.
-    pub ready: bool,
-    /// Why not, for people.
+    /// Where it stands.
+    pub availability: Availability,
+    /// Why it does not answer, for people.
     pub reason: Option<String>,
+}
+
+/// Where a configured model stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Availability {
+    /// It has not answered yet; what keeps it from it may pass.
+    Loading,
+    /// It answers.
+    Ready,
+    /// It could not be loaded.
+    Failed,
+    /// Somebody unloaded it; requests that came before that are being finished.
+    Unloading,
+    /// Somebody unloaded it.
+    Unloaded,
+    /// Somebody unloaded it, and loads it again.
+    Returning,
+}
+
+impl ModelState {
+    /// Whether it can answer.
+    pub fn ready(&self) -> bool {
+        self.availability == Availability::Ready
+    }
+
+    /// Whether the process is short of it. A model that somebody unloaded is no outage.
+    pub fn missing(&self) -> bool {
+        matches!(
+            self.availability,
+            Availability::Loading | Availability::Failed
+        )
+    }
 }

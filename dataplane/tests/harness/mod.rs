@@ -14,12 +14,13 @@ use serin_crds::pod_config::ApiConfig;
 use serin_dataplane::config::Options;
 use serin_dataplane::fault::{Fault, FaultKind};
 use serin_dataplane::lifecycle::{Lifecycle, Phase};
-use serin_dataplane::pipeline::{Batching, ModelDescription, ModelState, Serve};
+use serin_dataplane::pipeline::{Batching, Control, ModelDescription, ModelState, Serve};
 use serin_dataplane::server::shutdown::{Shutdown, Trigger, channel};
 use serin_dataplane::server::{Parts, Server};
 use serin_dataplane::telemetry::Metrics;
 use serin_dataplane::types::{
-    Call, Datatype, Dimension, ModelRef, Reply, Signature, Tensor, TensorData, TensorSpec, Timing,
+    Availability, Call, Datatype, Dimension, ModelRef, Reply, Signature, Tensor, TensorData,
+    TensorSpec, Timing,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -59,6 +60,8 @@ impl Drop for Cancelled<'_> {
         }
     }
 }
+
+impl Control for FakeModels {}
 
 impl Serve for FakeModels {
     async fn serve(&self, call: Call) -> Result<Reply, Fault> {
@@ -154,7 +157,7 @@ impl Serve for FakeModels {
             .map(|name| ModelState {
                 name: (*name).to_owned(),
                 version: "1".to_owned(),
-                ready: true,
+                availability: Availability::Ready,
                 reason: None,
             })
             .collect()

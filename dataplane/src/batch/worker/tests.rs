@@ -13,6 +13,7 @@ fn worker(behaviour: Behaviour, max_rows: usize, queue: usize) -> Arc<Worker> {
         queue,
         per_request: Duration::ZERO,
         metrics: metrics(),
+        statistics: Arc::default(),
     };
     Arc::new(Worker::start(vec![Box::new(FakeEngine::new(behaviour))], options).unwrap())
 }
@@ -174,6 +175,7 @@ async fn an_optional_input_makes_a_request_run_alone() {
         queue: 8,
         per_request: Duration::ZERO,
         metrics: metrics(),
+        statistics: Arc::default(),
     };
     let engine = FakeEngine::new(Behaviour::Slow(Duration::from_millis(100)));
     let worker = Arc::new(Worker::start(vec![Box::new(engine)], options).unwrap());
@@ -197,6 +199,7 @@ async fn runs_rows_and_waiting_requests_are_measured() {
         queue: 256,
         per_request: Duration::ZERO,
         metrics: of_model,
+        statistics: Arc::default(),
     };
     let engine = FakeEngine::new(Behaviour::Slow(Duration::from_millis(100)));
     let worker = Arc::new(Worker::start(vec![Box::new(engine)], options).unwrap());
@@ -229,6 +232,7 @@ async fn requests_that_never_run_are_counted_by_why() {
         queue: 2,
         per_request: Duration::ZERO,
         metrics: Arc::clone(metrics.model("fake", None)),
+        statistics: Arc::default(),
     };
     let engine = FakeEngine::new(Behaviour::Slow(Duration::from_millis(300)));
     let worker = Arc::new(Worker::start(vec![Box::new(engine)], options).unwrap());

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::types::{Batching, Datatype, Dimension, Signature};
+use crate::types::{Availability, Batching, Datatype, Dimension, Signature};
 
 const HOSTILE: &str = "</textarea><img src=x onerror=alert(1)>";
 
@@ -43,7 +43,7 @@ fn hostile_names_stay_text() {
     let state = ModelState {
         name: name.into(),
         version: "<i>".into(),
-        ready: true,
+        availability: Availability::Ready,
         reason: None,
     };
     let page = index(&[state], "./");

@@ -8,9 +8,22 @@ use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::control;
 use super::infer::{self, Asked, Infer};
 use super::proto::grpc_inference_service_server::GrpcInferenceService;
 use super::proto::model_metadata_response::TensorMetadata;
+use super::proto::{
+    CudaSharedMemoryRegisterRequest, CudaSharedMemoryRegisterResponse,
+    CudaSharedMemoryStatusRequest, CudaSharedMemoryStatusResponse,
+    CudaSharedMemoryUnregisterRequest, CudaSharedMemoryUnregisterResponse, LogSettingsRequest,
+    LogSettingsResponse, ModelConfigRequest, ModelConfigResponse, ModelStatisticsRequest,
+    ModelStatisticsResponse, RepositoryIndexRequest, RepositoryIndexResponse,
+    RepositoryModelLoadRequest, RepositoryModelLoadResponse, RepositoryModelUnloadRequest,
+    RepositoryModelUnloadResponse, SystemSharedMemoryRegisterRequest,
+    SystemSharedMemoryRegisterResponse, SystemSharedMemoryStatusRequest,
+    SystemSharedMemoryStatusResponse, SystemSharedMemoryUnregisterRequest,
+    SystemSharedMemoryUnregisterResponse, TraceSettingRequest, TraceSettingResponse,
+};
 use super::proto::{
     ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
     ModelReadyRequest, ModelReadyResponse, ServerLiveRequest, ServerLiveResponse,
@@ -20,9 +33,11 @@ use super::request;
 use super::response;
 use super::stream::{Answers, StreamParts};
 use super::{Parts, timeout_header};
+use crate::fault::Fault;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::pipeline::Serve;
-use crate::protocol::oip_rest::metadata::SERVER;
+use crate::protocol::control::no_shared_memory;
+use crate::protocol::oip_rest::metadata;
 use crate::protocol::request_id;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::{About, Story};
@@ -95,10 +110,11 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         &self,
         _: Request<ServerMetadataRequest>,
     ) -> Result<Response<ServerMetadataResponse>, Status> {
+        let server = metadata::server(self.serve.allows_repository_control());
         Ok(Response::new(ServerMetadataResponse {
-            name: SERVER.name.to_owned(),
-            version: SERVER.version.to_owned(),
-            extensions: SERVER.extensions.iter().map(ToString::to_string).collect(),
+            name: server.name.to_owned(),
+            version: server.version.to_owned(),
+            extensions: server.extensions.into_iter().map(str::to_owned).collect(),
         }))
     }
 
@@ -118,6 +134,97 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
             outputs: tensors(&model.signature.outputs),
             properties: std::collections::HashMap::new(),
         }))
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<ModelConfigRequest>,
+    ) -> Result<Response<ModelConfigResponse>, Status> {
+        answer(control::config(&*self.serve, request.into_inner()))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<ModelStatisticsRequest>,
+    ) -> Result<Response<ModelStatisticsResponse>, Status> {
+        answer(control::statistics(&*self.serve, request.into_inner()))
+    }
+
+    async fn repository_index(
+        &self,
+        request: Request<RepositoryIndexRequest>,
+    ) -> Result<Response<RepositoryIndexResponse>, Status> {
+        answer(control::repository_index(&*self.serve, request.get_ref()))
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<RepositoryModelLoadRequest>,
+    ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
+        answer(control::load(&*self.serve, request.into_inner()).await)
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<RepositoryModelUnloadRequest>,
+    ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
+        answer(control::unload(&*self.serve, request.into_inner()))
+    }
+
+    async fn log_settings(
+        &self,
+        request: Request<LogSettingsRequest>,
+    ) -> Result<Response<LogSettingsResponse>, Status> {
+        answer(control::log_settings(request.get_ref()))
+    }
+
+    async fn trace_setting(
+        &self,
+        request: Request<TraceSettingRequest>,
+    ) -> Result<Response<TraceSettingResponse>, Status> {
+        answer(control::trace_setting(&*self.serve, request.get_ref()))
+    }
+
+    async fn system_shared_memory_status(
+        &self,
+        _: Request<SystemSharedMemoryStatusRequest>,
+    ) -> Result<Response<SystemSharedMemoryStatusResponse>, Status> {
+        answer(Err(no_shared_memory()))
+    }
+
+    async fn system_shared_memory_register(
+        &self,
+        _: Request<SystemSharedMemoryRegisterRequest>,
+    ) -> Result<Response<SystemSharedMemoryRegisterResponse>, Status> {
+        answer(Err(no_shared_memory()))
+    }
+
+    async fn system_shared_memory_unregister(
+        &self,
+        _: Request<SystemSharedMemoryUnregisterRequest>,
+    ) -> Result<Response<SystemSharedMemoryUnregisterResponse>, Status> {
+        answer(Err(no_shared_memory()))
+    }
+
+    async fn cuda_shared_memory_status(
+        &self,
+        _: Request<CudaSharedMemoryStatusRequest>,
+    ) -> Result<Response<CudaSharedMemoryStatusResponse>, Status> {
+        answer(Err(no_shared_memory()))
+    }
+
+    async fn cuda_shared_memory_register(
+        &self,
+        _: Request<CudaSharedMemoryRegisterRequest>,
+    ) -> Result<Response<CudaSharedMemoryRegisterResponse>, Status> {
+        answer(Err(no_shared_memory()))
+    }
+
+    async fn cuda_shared_memory_unregister(
+        &self,
+        _: Request<CudaSharedMemoryUnregisterRequest>,
+    ) -> Result<Response<CudaSharedMemoryUnregisterResponse>, Status> {
+        answer(Err(no_shared_memory()))
     }
 
     async fn model_infer(
@@ -207,6 +314,12 @@ fn budget_of(metadata: &MetadataMap) -> Option<Duration> {
         .get("grpc-timeout")
         .and_then(|value| value.to_str().ok())
         .and_then(timeout_header)
+}
+
+fn answer<T>(outcome: Result<T, Fault>) -> Result<Response<T>, Status> {
+    outcome
+        .map(Response::new)
+        .map_err(|fault| response::status(&fault))
 }
 
 fn tensors(specs: &[TensorSpec]) -> Vec<TensorMetadata> {

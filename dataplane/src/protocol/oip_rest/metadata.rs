@@ -3,25 +3,25 @@
 use serde::Serialize;
 
 use crate::pipeline::{ModelDescription, ModelState};
+use crate::protocol::control::extensions;
 use crate::types::TensorSpec;
-
-/// Triton's names of the extensions that are on.
-const EXTENSIONS: &[&str] = &["binary_tensor_data", "parameters", "schedule_policy"];
 
 /// `GET /v2`.
 #[derive(Serialize)]
 pub(crate) struct ServerMetadata {
     pub(crate) name: &'static str,
     pub(crate) version: &'static str,
-    pub(crate) extensions: &'static [&'static str],
+    pub(crate) extensions: Vec<&'static str>,
 }
 
-/// What this server is.
-pub(crate) const SERVER: ServerMetadata = ServerMetadata {
-    name: "serin",
-    version: env!("CARGO_PKG_VERSION"),
-    extensions: EXTENSIONS,
-};
+/// What this server is; `repository_control` says whether callers may load and unload models.
+pub(crate) fn server(repository_control: bool) -> ServerMetadata {
+    ServerMetadata {
+        name: "serin",
+        version: env!("CARGO_PKG_VERSION"),
+        extensions: extensions(repository_control),
+    }
+}
 
 /// `GET /v2/models/{name}`.
 #[derive(Serialize)]

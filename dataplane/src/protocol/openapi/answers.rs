@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::operation::schema;
+use super::paths::control;
 use super::signature;
 use crate::fault::{CODES, FaultKind};
 use crate::protocol::errors::PROBLEM_JSON;
@@ -135,6 +136,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         ("OutputParameters", signature::output_parameters()),
     ]
     .into_iter()
+    .chain(control::schemas())
     .map(|(name, schema)| (name.to_owned(), schema))
     .chain(faults)
     .collect()

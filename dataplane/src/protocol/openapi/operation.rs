@@ -69,6 +69,14 @@ impl Operation {
         self
     }
 
+    /// A part of the path, in braces there.
+    pub(super) fn path_parameter(mut self, name: &str, about: &str) -> Self {
+        self.parameters.push(
+            json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": "string", "minLength": 1}}),
+        );
+        self
+    }
+
     /// An answer with JSON of this schema.
     pub(super) fn json(self, status: u16, about: &str, schema: &Value) -> Self {
         self.answer(

@@ -1,5 +1,6 @@
 //! Every operation, by family; a test compares them with the router's table.
 
+pub(super) mod control;
 mod docs;
 mod infer;
 mod models;
@@ -10,10 +11,15 @@ use super::operation::Operation;
 
 /// The operations that no model decides.
 pub(super) fn of_server() -> Vec<Operation> {
-    [server::operations(), models::list(), docs::of_server()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        server::operations(),
+        models::list(),
+        docs::of_server(),
+        control::of_server(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// The operations of one model under one address.
@@ -22,6 +28,7 @@ pub(super) fn of_model(at: &At<'_>) -> Vec<Operation> {
         infer::operations(at),
         models::of_model(at),
         docs::of_model(at),
+        control::of_model(at),
     ]
     .into_iter()
     .flatten()

@@ -11,10 +11,11 @@ use super::*;
 use crate::config::Limits;
 use crate::fault::FaultKind;
 use crate::lifecycle::Lifecycle;
+use crate::pipeline::Control;
 use crate::server::heavy::Heavy;
 use crate::server::{Parts, routes};
 use crate::telemetry::Metrics;
-use crate::types::{Batching, Call, Datatype, ModelState, Reply, TensorSpec};
+use crate::types::{Availability, Batching, Call, Datatype, ModelState, Reply, TensorSpec};
 
 /// One model, `m` version `1`, of one input and one output.
 struct OneModel(Arc<Signature>);
@@ -48,6 +49,8 @@ impl OneModel {
     }
 }
 
+impl Control for OneModel {}
+
 impl Serve for OneModel {
     async fn serve(&self, _: Call) -> Result<Reply, Fault> {
         Err(Fault::new(FaultKind::Internal, "internal", "made up"))
@@ -68,7 +71,7 @@ impl Serve for OneModel {
         vec![ModelState {
             name: "m".into(),
             version: "1".into(),
-            ready: true,
+            availability: Availability::Ready,
             reason: None,
         }]
     }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::protocol::oip_rest::metadata::SERVER;
+use crate::protocol::oip_rest::metadata;
 use crate::protocol::openapi::operation::{Operation, schema};
 
 const TAG: &str = "Server";
@@ -38,6 +38,7 @@ pub(super) fn operations() -> Vec<Operation> {
 }
 
 fn metadata() -> Operation {
+    let server = metadata::server(true);
     Operation::get("/v2", "serverMetadata", TAG)
         .summary("What this server is")
         .json(
@@ -47,9 +48,9 @@ fn metadata() -> Operation {
                 "type": "object",
                 "required": ["name", "version", "extensions"],
                 "properties": {
-                    "name": {"const": SERVER.name},
+                    "name": {"const": server.name},
                     "version": {"type": "string"},
-                    "extensions": {"type": "array", "items": {"type": "string", "enum": SERVER.extensions}},
+                    "extensions": {"type": "array", "items": {"type": "string", "enum": server.extensions}},
                 },
             }),
         )

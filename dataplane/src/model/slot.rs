@@ -1,0 +1,223 @@
+//! The place of one configured model: what answers there now, and why nothing does.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use serin_crds::pod_config::ModelConfig;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::LoadError;
+use super::load::{Loaded, LoaderOptions, load};
+use crate::fault::{Fault, FaultKind};
+use crate::lifecycle::Lifecycle;
+use crate::telemetry::{InferenceCounters, ModelMetrics};
+use crate::types::{Availability, ModelState};
+
+/// First wait before a passing failure is tried again; doubles up to [`LONGEST_WAIT`].
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// One version of a model.
+pub(super) struct Slot {
+    pub(super) config: ModelConfig,
+    metrics: Arc<ModelMetrics>,
+    pub(super) statistics: Arc<InferenceCounters>,
+    /// What answers. Requests read it without a lock and keep what they have read: one that is
+    /// replaced or taken away finishes those that it has, then its thread and memory go.
+    loaded: ArcSwapOption<Loaded>,
+    standing: Mutex<Standing>,
+    /// Held while the model is being loaded: one load at a time.
+    turns: Arc<Semaphore>,
+}
+
+/// Why nothing answers; without meaning while something does.
+#[derive(Default)]
+struct Standing {
+    /// What is wrong with the model, if anything is known to be.
+    reason: Option<String>,
+    /// Loading has failed for good.
+    failed: bool,
+    /// Somebody unloaded it; what answered until then.
+    unloaded: Option<Weak<Loaded>>,
+}
+
+/// The right to load a model or to take it away.
+pub(super) type Turn = OwnedSemaphorePermit;
+
+impl Slot {
+    pub(super) fn new(config: ModelConfig, metrics: &Arc<ModelMetrics>) -> Self {
+        Self {
+            config,
+            metrics: Arc::clone(metrics),
+            statistics: Arc::default(),
+            loaded: ArcSwapOption::empty(),
+            standing: Mutex::default(),
+            turns: Arc::new(Semaphore::new(1)),
+        }
+    }
+
+    /// What answers now.
+    ///
+    /// # Errors
+    /// `NotReady`, saying why nothing does.
+    pub(super) fn resolve(&self) -> Result<Arc<Loaded>, Fault> {
+        self.loaded.load_full().ok_or_else(|| self.absent())
+    }
+
+    /// Why nothing answers. What is wrong with a model is for those who run the service, where it
+    /// stands in status, health and log: it may name places that are no business of callers.
+    fn absent(&self) -> Fault {
+        let ModelConfig { name, version, .. } = &self.config;
+        let fault = |code, why: &str| {
+            let message = format!("model '{name}' version '{version}' is not ready: {why}");
+            Fault::new(FaultKind::NotReady, code, message)
+        };
+        match self.state().availability {
+            Availability::Failed => fault("model_not_ready", "it could not be loaded"),
+            Availability::Unloading | Availability::Unloaded => fault(
+                "model_unloaded",
+                &format!(
+                    "it was unloaded; POST /v2/repository/models/{name}/load, or the gRPC method \
+                     RepositoryModelLoad, loads it again"
+                ),
+            ),
+            Availability::Loading | Availability::Ready | Availability::Returning => {
+                fault("model_not_ready", "it is being loaded").retry_after(Duration::from_secs(2))
+            }
+        }
+    }
+
+    /// Where the model stands.
+    pub(super) fn state(&self) -> ModelState {
+        let standing = self.standing();
+        let is_loading = self.turns.available_permits() == 0;
+        let leaving = standing
+            .unloaded
+            .as_ref()
+            .map(|left| left.strong_count() > 0);
+        let (availability, reason) = if self.loaded.load().is_some() {
+            (Availability::Ready, None)
+        } else {
+            match leaving {
+                Some(_) if is_loading => (Availability::Returning, Some("loading".to_owned())),
+                Some(true) => (
+                    Availability::Unloading,
+                    Some("unloaded; requests in flight are finishing".to_owned()),
+                ),
+                Some(false) => (
+                    Availability::Unloaded,
+                    Some(standing.reason.as_ref().map_or_else(
+                        || "unloaded".to_owned(),
+                        |why| format!("unloaded; loading it again failed: {why}"),
+                    )),
+                ),
+                None if standing.failed && !is_loading => {
+                    (Availability::Failed, standing.reason.clone())
+                }
+                None => (Availability::Loading, standing.reason.clone()),
+            }
+        };
+        ModelState {
+            name: self.config.name.clone(),
+            version: self.config.version.clone(),
+            availability,
+            reason,
+        }
+    }
+
+    /// The right to change what answers; `None` while somebody else has it.
+    pub(super) fn turn(&self) -> Option<Turn> {
+        Arc::clone(&self.turns).try_acquire_owned().ok()
+    }
+
+    /// Loads the model for the first time, trying again for as long as a failure may pass.
+    ///
+    /// # Errors
+    /// What cannot pass.
+    pub(super) async fn start(
+        &self,
+        options: &LoaderOptions,
+        lifecycle: &Lifecycle,
+    ) -> Result<(), LoadError> {
+        // Never closed.
+        let _turn = self.turns.acquire().await;
+        let mut wait = FIRST_WAIT;
+        loop {
+            match self.attempt(options, Some(lifecycle)).await {
+                Err(error) if !error.permanent => {
+                    let asked = error.retry_after.unwrap_or_default().min(LONGEST_WAIT);
+                    wait = wait.max(asked);
+                    tracing::warn!(
+                        model = self.config.name,
+                        version = self.config.version,
+                        retry_in_ms = wait.as_millis() as u64,
+                        %error,
+                        "the model is not loaded yet"
+                    );
+                }
+                outcome => return outcome,
+            }
+            tokio::time::sleep(jittered(wait)).await;
+            wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    /// Loads the model once and lets it answer in the place of the one before, which goes on until
+    /// then, and beyond if this fails.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(super) async fn attempt(
+        &self,
+        options: &LoaderOptions,
+        starting: Option<&Lifecycle>,
+    ) -> Result<(), LoadError> {
+        let outcome = load(
+            &self.config,
+            options,
+            &self.metrics,
+            &self.statistics,
+            starting,
+        )
+        .await;
+        match outcome {
+            Ok(loaded) => {
+                self.loaded.store(Some(Arc::new(loaded)));
+                *self.standing() = Standing::default();
+                self.metrics.set_ready(true);
+                Ok(())
+            }
+            Err(error) => {
+                let mut standing = self.standing();
+                standing.reason = Some(error.public());
+                // Whoever asks for a load that fails is told; at the start, only some failures
+                // are the end.
+                standing.failed = error.permanent || starting.is_none();
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes away what answers. The caller has the turn.
+    pub(super) fn unload(&self) {
+        let mut standing = self.standing();
+        let left = self.loaded.swap(None);
+        *standing = Standing {
+            unloaded: Some(left.as_ref().map(Arc::downgrade).unwrap_or_default()),
+            ..Standing::default()
+        };
+        drop(standing);
+        self.metrics.set_ready(false);
+    }
+
+    fn standing(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Between half and all of `wait`, so that the pods of a service do not ask a store in step.
+fn jittered(wait: Duration) -> Duration {
+    let noise = uuid::Uuid::now_v7().as_u128() as u32;
+    wait / 2 + wait.mul_f64(f64::from(noise) / f64::from(u32::MAX) / 2.0)
+}
