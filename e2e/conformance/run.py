@@ -4,6 +4,7 @@
     python3 e2e/conformance/run.py                  # everything that needs no KServe
     python3 e2e/conformance/run.py --kserve         # the KServe SDK's clients instead (450 MB, once)
     python3 e2e/conformance/run.py --peers          # the same requests to KServe's server and to ours
+    python3 e2e/conformance/run.py --description    # requests made up from our OpenAPI document, by schemathesis
     python3 e2e/conformance/run.py -- -k golden -x  # what follows -- goes to pytest
 
 SERIN_DATAPLANE names the binary to test; without it target/debug/serin-dataplane is taken. The clients are installed once, pinned, into
@@ -44,13 +45,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kserve", action="store_true", help="run the KServe SDK's clients instead of the others")
     parser.add_argument("--peers", action="store_true", help="compare with KServe's own server, case by case")
+    parser.add_argument("--description", action="store_true", help="make up requests from the OpenAPI document")
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     arguments = parser.parse_args()
     if arguments.kserve or arguments.peers:
         python = environment("venv-conformance-kserve", HERE / "kserve_sdk/requirements.txt")
+    elif arguments.description:
+        python = environment("venv-conformance-description", HERE / "description/requirements.txt")
     else:
         python = environment("venv-conformance", HERE / "requirements.txt")
-    folder = HERE / ("kserve_sdk" if arguments.kserve else "peers" if arguments.peers else "")
+    folder = HERE / ("kserve_sdk" if arguments.kserve else "peers" if arguments.peers else "description" if arguments.description else "")
     return subprocess.run([python, "-m", "pytest", "--tb=short", "-q", *arguments.pytest], cwd=folder).returncode
 
 

@@ -233,8 +233,12 @@ fn models(run: &mut Run) -> Result {
 }
 
 /// What each part of the suite is called, and the flag that chooses it.
-const CONFORMANCE: [(&str, &[&str]); 3] = [
+const CONFORMANCE: [(&str, &[&str]); 4] = [
     ("clients of other projects", &[]),
+    (
+        "requests made up from the OpenAPI document",
+        &["--description"],
+    ),
     ("the KServe SDK's clients", &["--kserve"]),
     ("answers beside KServe's server", &["--peers"]),
 ];

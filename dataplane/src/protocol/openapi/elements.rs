@@ -37,10 +37,12 @@ fn element(datatype: Datatype) -> Value {
         Datatype::Int16 => whole(i16::MIN.into(), 32_767),
         Datatype::Int32 => whole(i32::MIN.into(), 2_147_483_647),
         Datatype::Int64 => whole(i64::MIN, i64::MAX.unsigned_abs()),
-        Datatype::Fp16 => float(65_504.0),
-        Datatype::Bf16 => float(half::bf16::MAX.into()),
-        Datatype::Fp32 => float(f32::MAX.into()),
-        Datatype::Fp64 => float(f64::MAX),
+        Datatype::Fp16 => number(
+            json!({"type": "number", "exclusiveMinimum": -65_520, "exclusiveMaximum": 65_520}),
+        ),
+        Datatype::Bf16 => float(7),
+        Datatype::Fp32 => float(23),
+        Datatype::Fp64 => number(json!({"type": "number"})),
         Datatype::Bytes => json!({
             "description": "Text, as its UTF-8 bytes; base64 where the tensor's `parameters.content_type` is `base64`.",
             "type": "string",
@@ -52,12 +54,42 @@ fn whole(minimum: i64, maximum: u64) -> Value {
     json!({"type": "integer", "minimum": minimum, "maximum": maximum})
 }
 
+/// Numbers up to where rounding to the datatype, which has FP32's exponents, would give infinity:
+/// half a step beyond its largest value. The bound itself is inside, as its decimal digits are a
+/// little less than what they stand for. Bounded at the largest value, answers that write it in
+/// short would not fit.
+fn float(fraction_bits: i32) -> Value {
+    let bound = (2.0 - 2f64.powi(-fraction_bits - 1)) * 2f64.powi(127);
+    number(json!({"type": "number", "minimum": -bound, "maximum": bound}))
+}
+
 /// JSON has no numbers that are not finite: they are strings.
-fn float(largest: f64) -> Value {
-    json!({
-        "anyOf": [
-            {"type": "number", "minimum": -largest, "maximum": largest},
-            {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]},
-        ],
-    })
+fn number(finite: Value) -> Value {
+    json!({"anyOf": [finite, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}]})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_of_floats_are_the_last_digits_that_do_not_round_to_infinity() {
+        let bound = |datatype| {
+            let schema = element(datatype);
+            schema["anyOf"][0]["maximum"].as_f64().unwrap()
+        };
+        let read = |value: f64| {
+            serde_json::to_string(&value)
+                .unwrap()
+                .parse::<f32>()
+                .unwrap()
+        };
+        let largest = bound(Datatype::Fp32);
+        assert!(read(largest).is_finite());
+        assert!(read(largest.next_up()).is_infinite());
+        let largest = bound(Datatype::Bf16);
+        assert!(half::bf16::from_f64(largest.next_down()).is_finite());
+        assert!(half::bf16::from_f64(largest.next_up()).is_infinite());
+        assert!(half::f16::from_f64(65_520.0).is_infinite());
+    }
 }

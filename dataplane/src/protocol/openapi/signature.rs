@@ -102,7 +102,7 @@ fn input_schema(input: &TensorSpec) -> Value {
             "datatype": {"const": input.datatype.as_str()},
             "parameters": {
                 "type": ["object", "null"],
-                "properties": {"content_type": {"type": ["string", "null"], "description": "`base64`: the elements of BYTES are base64."}},
+                "properties": {"content_type": {"description": "`base64`: the elements of BYTES are base64. Anything else is ignored."}},
             },
             "data": data(input.datatype, input.shape.as_deref()),
         },

@@ -12,6 +12,7 @@ const MAX_ELEMENTS: usize = 1024;
 
 const TAG: &str = "Inference";
 
+/// The header is told here: as a parameter of the operation it would be one of JSON bodies too.
 const BINARY: &str = "JSON, and after it the data of the inputs that have `parameters.binary_data_size` instead of `data`, in their order, little-endian, each \
 element of BYTES after its length as four bytes. The header `Inference-Header-Content-Length` then says how many bytes are JSON. With the value 0 the whole body is the data of the model's only input.";
 
@@ -25,11 +26,6 @@ pub(super) fn operations(at: &At<'_>) -> Vec<Operation> {
     )
     .summary("Runs the model")
     .about("`Content-Type` may be absent or anything; what it says is not what decides how the body is read.")
-    .request_header(
-        JSON_LENGTH_HEADER,
-        "Bytes of JSON, before compression, where binary data follows.",
-        &json!({"type": "integer", "minimum": 0}),
-    )
     .answer(
         200,
         "The outputs; as binary data after the JSON where that was asked for.",
