@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::parameters::wrong_type;
-use crate::fault::{Fault, FaultKind};
-use crate::protocol::json::{Kind, Reader};
+use crate::fault::Fault;
+use crate::protocol::json::Reader;
+use crate::protocol::members::{duplicate, expect_root, utf8};
 
 /// Visits each member of a body, which may be empty. `visit` reads the value and says whether it
 /// knows the member: a known one may come once.
@@ -19,18 +19,8 @@ pub(crate) fn members(
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(());
     }
-    let text = std::str::from_utf8(body).map_err(|error| {
-        let message = format!(
-            "the request body is not UTF-8 at byte {}",
-            error.valid_up_to()
-        );
-        Fault::new(FaultKind::Malformed, "malformed_json", message)
-    })?;
-    let mut reader = Reader::new(text, depth);
-    let kind = reader.kind()?;
-    if kind != Kind::Object {
-        return Err(wrong_type("the request body", "an object", kind));
-    }
+    let mut reader = Reader::new(utf8(body)?, depth);
+    expect_root(&mut reader)?;
     members_of(&mut reader, visit)?;
     Ok(reader.end()?)
 }
@@ -48,12 +38,7 @@ pub(crate) fn members_of(
     let mut object = reader.object()?;
     while let Some(name) = reader.member(&mut object)? {
         if seen.contains(&name) {
-            return Err(Fault::new(
-                FaultKind::Malformed,
-                "duplicate_field",
-                format!("'{name}' is given twice"),
-            )
-            .with_param(&*name));
+            return Err(duplicate(&name));
         }
         if visit(&name, reader)? {
             seen.push(name);

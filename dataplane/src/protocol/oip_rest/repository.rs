@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::document::{members, members_of};
-use super::parameters::wrong_type;
 use crate::fault::Fault;
 use crate::protocol::control::{load_parameter, unload_parameter};
 use crate::protocol::json::{Kind, Reader};
+use crate::protocol::members::wrong_type;
 
 /// The answer to a load.
 #[derive(Serialize)]
