@@ -28,6 +28,17 @@ impl Answer {
     }
 }
 
+/// The answer to one inference over gRPC.
+#[derive(Serialize, Deserialize, Clone, Debug)]
+pub struct Tensors {
+    /// The request's id.
+    pub id: String,
+    /// The version that ran.
+    pub model_version: String,
+    /// The raw contents of each output, by its name.
+    pub outputs: BTreeMap<String, Vec<u8>>,
+}
+
 /// A process of a pod, as its node sees it.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq)]
 pub struct Process {

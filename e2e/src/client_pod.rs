@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::answers::{Answer, LoadReport};
+use crate::answers::{Answer, LoadReport, Tensors};
 use crate::namespace::TestNamespace;
 use crate::program::{self, Ended};
 
@@ -68,6 +68,27 @@ impl<'a> ClientPod<'a> {
             return Err(ended.stderr);
         }
         serde_json::from_str(&ended.stdout).map_err(|error| format!("{error}: {}", ended.stdout))
+    }
+
+    /// Sends rows, one a line, and gives the lines of the answer.
+    pub fn stream_rows(&self, url: &str, rows: &str) -> Result<Answer, String> {
+        let arguments = ["send", "POST", url, "--content-type=application/x-ndjson"];
+        let ended = self.exec(&arguments, rows);
+        if !ended.success {
+            return Err(ended.stderr);
+        }
+        serde_json::from_str(&ended.stdout).map_err(|error| format!("{error}: {}", ended.stdout))
+    }
+
+    /// Inference over gRPC with the client's arguments: address, model, input, the row's values, and `--stream=N`.
+    pub fn grpc(&self, arguments: &[&str]) -> Result<Vec<Tensors>, String> {
+        let ended = self.exec(&[&["grpc"], arguments].concat(), "");
+        if !ended.success {
+            return Err(ended.stderr);
+        }
+        let read =
+            |line: &str| serde_json::from_str(line).map_err(|error| format!("{error}: {line}"));
+        ended.stdout.lines().map(read).collect()
     }
 
     /// A prediction of the model behind a service's DNS name.

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 mod connection;
+mod grpc;
 mod load;
 mod pod;
 mod send;
@@ -24,6 +25,8 @@ enum Command {
     Idle,
     /// Sends one request and prints the answer as JSON. The body is read from standard input.
     Send(send::Arguments),
+    /// Infers over gRPC and prints the answers as JSON, one a line.
+    Grpc(grpc::Arguments),
     /// Sends requests on keep-alive connections until standard input is closed.
     Load(load::Arguments),
     /// SIGKILLs the processes of a pod of this node. Needs the node's process IDs and root.
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
         match arguments.command {
             Command::Idle => idle().await,
             Command::Send(arguments) => send::run(arguments).await,
+            Command::Grpc(arguments) => grpc::run(arguments).await,
             Command::Load(arguments) => load::run(arguments).await,
             Command::Kill(arguments) => pod::kill(&arguments),
             Command::Inspect(arguments) => pod::inspect(&arguments),

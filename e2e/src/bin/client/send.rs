@@ -17,6 +17,9 @@ pub struct Arguments {
     method: http::Method,
     /// Where to.
     url: Target,
+    /// What the body is, where there is one.
+    #[arg(long, default_value = "application/json")]
+    content_type: http::HeaderValue,
 }
 
 /// Sends it and prints an [`Answer`] as JSON.
@@ -30,7 +33,7 @@ pub async fn run(arguments: Arguments) -> Result<(), String> {
         .uri(&arguments.url.path)
         .header(http::header::HOST, &arguments.url.authority);
     if !body.is_empty() {
-        request = request.header(http::header::CONTENT_TYPE, "application/json");
+        request = request.header(http::header::CONTENT_TYPE, arguments.content_type);
     }
     let request = request
         .body(Full::new(Bytes::from(body)))
