@@ -42,7 +42,7 @@ pub(crate) fn check_alive(layout: &Layout, sandbox: &Sandbox, names: &[&str]) ->
     let members = sandbox.members();
     match names
         .iter()
-        .find(|name| !members.iter().any(|member| member.name() == **name))
+        .find(|name| !members.iter().any(|member| member.is(name)))
     {
         Some(ended) => Err(failure(layout, ended, "ended")),
         None => Ok(()),

@@ -54,10 +54,20 @@ pub(crate) struct Process {
 impl Process {
     /// The name it was called by, without directories.
     pub(crate) fn name(&self) -> &str {
-        self.arguments
-            .first()
-            .map_or("", |program| program.rsplit('/').next().unwrap_or(program))
+        self.arguments.first().map_or("", |program| file(program))
     }
+
+    /// Whether it is this component, or is about to become it: on a busy machine the shell and `setsid` that start a daemon are
+    /// still there when it is looked for.
+    pub(crate) fn is(&self, component: &str) -> bool {
+        let starts = ["sh", "setsid"].contains(&self.name());
+        self.name() == component
+            || (starts && self.arguments.iter().any(|word| file(word) == component))
+    }
+}
+
+fn file(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 impl Sandbox {
@@ -356,6 +366,28 @@ mod tests {
                 Some(Role::Starter),
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn a_component_that_is_about_to_start_is_there() {
+        let process = |line: &str| Process {
+            pid: 1,
+            arguments: words(line),
+        };
+        for line in [
+            "/x/etcd --data-dir d",
+            "setsid /x/etcd --data-dir d",
+            "sh -c script sh /l/etcd.log /x/etcd --data-dir d",
+        ] {
+            assert!(process(line).is("etcd"), "{line}");
+        }
+        for line in [
+            "containerd-shim -id etcd",
+            "sh -c script sh /l/etcd.log /x/kubelet",
+            "/x/kubelet etcd",
+        ] {
+            assert!(!process(line).is("etcd"), "{line}");
         }
     }
 
