@@ -52,6 +52,9 @@ pub fn up(name: &str) -> Result<Cluster> {
     let _lock = lock(&layout.lock())?;
     packages::ensure()?;
     let binaries = binaries::ensure(&layout)?;
+    // The tests make images inside the cluster's network, from where no package can be fetched: what they are made of must be
+    // in the cache before.
+    image::tools()?;
     if let Some(cluster) = healthy(&layout, &binaries)? {
         progress::say(&format!("{name} is up already"));
         announce(&cluster);
