@@ -26,6 +26,7 @@ mod run;
 pub mod server;
 pub mod telemetry;
 pub mod text;
+mod trust;
 pub mod types;
 
 pub use run::{Running, ServeError, serve};

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use serin_crds::pod_config::PodConfig;
 use tokio::sync::watch;
@@ -15,8 +16,12 @@ use crate::model::{
 use crate::pipeline::Pipeline;
 use crate::server::shutdown::{Shutdown, Stop};
 use crate::server::{Parts, Server, StartError};
-use crate::telemetry::Metrics;
+use crate::telemetry::traces::{Exporter, Process, Settings, SettingsError};
+use crate::telemetry::{Metrics, Monitoring};
 use crate::types::ModelState;
+
+/// How long the last traces may take to be sent once everything else has ended.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A process that serves, as an embedding program sees it.
 #[derive(Clone)]
@@ -41,6 +46,9 @@ pub enum ServeError {
     /// A port cannot be served.
     #[error(transparent)]
     Start(#[from] StartError),
+    /// Traces cannot be sent where they should be.
+    #[error(transparent)]
+    Traces(#[from] SettingsError),
     /// No model can be served, and trying again cannot help.
     #[error(transparent)]
     Load(#[from] LoadError),
@@ -62,6 +70,19 @@ pub async fn serve(
         .iter()
         .map(|model| (model.name.clone(), model.version.clone()));
     let metrics = Arc::new(Metrics::new(named));
+    let process = Process {
+        service: &config.service,
+        revision: &config.revision,
+        local_mode: options.local_mode,
+    };
+    let env = |name: &str| std::env::var(name).ok();
+    let (tracer, exporter) = match Settings::find(config.telemetry.traces.as_ref(), process, env)? {
+        Some(settings) => {
+            let (tracer, exporter) = Exporter::start(settings, &metrics)?;
+            (Some(tracer), Some(exporter))
+        }
+        None => (None, None),
+    };
     let lifecycle = Lifecycle::new();
     let registry = Arc::new(Registry::new(config.models, &metrics));
     let loader = LoaderOptions::from(&options);
@@ -76,6 +97,10 @@ pub async fn serve(
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
         api: config.api,
+        monitoring: Monitoring {
+            compat_metrics: config.telemetry.compat_metrics,
+            tracer,
+        },
     };
     let server = Server::start(&options, parts).await?;
     let (settle, settled) = watch::channel(false);
@@ -104,6 +129,9 @@ pub async fn serve(
         () = shutdown.reached(Stop::Gently) => shutdown.current(),
     };
     server.drain(stop, options.lame_duck, shutdown).await;
+    if let Some(exporter) = exporter {
+        exporter.flush(FLUSH_TIMEOUT).await;
+    }
     Ok(())
 }
 

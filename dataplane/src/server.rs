@@ -38,7 +38,7 @@ use crate::config::{Limits, Options};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::pipeline::Serve;
 use crate::protocol::oip_grpc;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Monitoring};
 
 pub use self::listener::BindError;
 
@@ -87,6 +87,8 @@ pub struct Parts<S> {
     pub lifecycle: Lifecycle,
     /// What the protocols offer, where that is a choice.
     pub api: ApiConfig,
+    /// What monitoring is told besides our own metrics and logs.
+    pub monitoring: Monitoring,
 }
 
 impl Server {
@@ -107,8 +109,10 @@ impl Server {
         let metrics = Arc::clone(&parts.metrics);
         let gauge = metrics.connections.clone();
         let heavy = Heavy::new();
-        let connections =
-            |limits: Limits, gauge| Connections::new(limits, gauge, &metrics, heavy.clone());
+        let tracer = parts.monitoring.tracer.clone();
+        let connections = |limits: Limits, gauge, tracer| {
+            Connections::new(limits, gauge, &metrics, heavy.clone(), tracer)
+        };
         let grpc_routes = oip_grpc::routes(oip_grpc::Parts {
             serve: Arc::clone(&parts.service),
             metrics: Arc::clone(&metrics),
@@ -129,11 +133,14 @@ impl Server {
             http_addr,
             grpc_addr,
             admin_addr,
-            http: http.serve(all, connections(limits.clone(), gauge.clone())),
-            grpc: grpc.serve(grpc_routes, connections(limits.clone(), gauge)),
+            http: http.serve(
+                all,
+                connections(limits.clone(), gauge.clone(), tracer.clone()),
+            ),
+            grpc: grpc.serve(grpc_routes, connections(limits.clone(), gauge, tracer)),
             admin: admin.serve(
                 admin::router(app),
-                connections(admin_limits, Gauge::default()),
+                connections(admin_limits, Gauge::default(), None),
             ),
             lifecycle,
             drain_timeout: options.drain_timeout,

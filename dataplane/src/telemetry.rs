@@ -1,14 +1,30 @@
-//! What the process tells about itself: metrics and logs.
+//! What the process tells about itself: metrics, logs and traces.
 
 pub mod access_log;
+mod compat;
 pub mod exposition;
 pub mod logging;
 pub mod metrics;
+mod noise;
 mod process;
 pub mod statistics;
 pub mod story;
+pub mod traces;
 
 pub use exposition::Exposition;
 pub use metrics::{Metrics, ModelMetrics};
+pub(crate) use noise::noise;
 pub use statistics::InferenceCounters;
 pub use story::{About, Story};
+pub use traces::{Trace, Tracer};
+
+use serin_crds::pod_config::CompatMetrics;
+
+/// What monitoring is told besides our own metrics and logs; nothing by default.
+#[derive(Clone, Default)]
+pub struct Monitoring {
+    /// Servers whose metric names `/metrics` offers too.
+    pub compat_metrics: Vec<CompatMetrics>,
+    /// Traces requests.
+    pub tracer: Option<Tracer>,
+}

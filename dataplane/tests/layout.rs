@@ -12,8 +12,10 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("types", &[]),
     ("fault", &[]),
     ("lifecycle", &[]),
-    // Logs and metrics depend on nothing, so that everything may use them.
-    ("telemetry", &[]),
+    // Whom TLS trusts.
+    ("trust", &[]),
+    // Logs, metrics and traces depend on nothing else, so that everything may use them.
+    ("telemetry", &["trust"]),
     // For the format of log lines, which is a flag.
     ("config", &["telemetry"]),
     // Pure: texts to ids, states to vectors.
@@ -31,6 +33,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "lifecycle",
             "telemetry",
             "text",
+            "trust",
         ],
     ),
     ("pipeline", &["model", "batch", "admission", "text"]),
@@ -78,7 +81,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("tonic", &["protocol/oip_grpc", "server"]),
     ("http", &["protocol", "server"]),
     ("flate2", &["protocol/content_coding"]),
-    ("reqwest", &["model"]),
+    ("reqwest", &["model", "telemetry/traces"]),
     ("tokenizers", &["text"]),
     ("clap", &["config", "telemetry/logging", "main"]),
     ("prometheus_client", &["telemetry", "server"]),

@@ -36,7 +36,6 @@ ROWS_WITHOUT_A_TEST = {
     31: OPENAI,
     32: OPENAI,
     33: "no caller is limited yet, so nothing sends a window",
-    38: "the vLLM gauges that EPP reads are not implemented",
     40: "payload events are not implemented",
     44: OPENAI,
     46: OPENAI,

@@ -5,6 +5,7 @@
     python3 e2e/conformance/run.py --kserve         # the KServe SDK's clients instead (450 MB, once)
     python3 e2e/conformance/run.py --peers          # the same requests to KServe's server and to ours
     python3 e2e/conformance/run.py --description    # requests made up from our OpenAPI document, by schemathesis
+    python3 e2e/conformance/run.py --telemetry      # metrics and traces as Prometheus and OpenTelemetry read them
     python3 e2e/conformance/run.py -- -k golden -x  # what follows -- goes to pytest
 
 SERIN_DATAPLANE names the binary to test; without it target/debug/serin-dataplane is taken. The clients are installed once, pinned, into
@@ -22,6 +23,14 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 INSTALL_LIMIT_S = 1800
+
+# Flag -> the folder of its tests, the folder that pins its packages, and what it does.
+PARTS = {
+    "kserve": ("kserve_sdk", "kserve_sdk", "run the KServe SDK's clients instead of the others"),
+    "peers": ("peers", "kserve_sdk", "compare with KServe's own server, case by case"),
+    "description": ("description", "description", "make up requests from the OpenAPI document"),
+    "telemetry": ("telemetry", "telemetry", "read metrics and traces with others' parsers"),
+}
 
 
 def environment(name: str, requirements: Path) -> Path:
@@ -43,19 +52,13 @@ def environment(name: str, requirements: Path) -> Path:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kserve", action="store_true", help="run the KServe SDK's clients instead of the others")
-    parser.add_argument("--peers", action="store_true", help="compare with KServe's own server, case by case")
-    parser.add_argument("--description", action="store_true", help="make up requests from the OpenAPI document")
+    for flag, (_, _, does) in PARTS.items():
+        parser.add_argument(f"--{flag}", action="store_const", const=flag, dest="part", help=does)
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     arguments = parser.parse_args()
-    if arguments.kserve or arguments.peers:
-        python = environment("venv-conformance-kserve", HERE / "kserve_sdk/requirements.txt")
-    elif arguments.description:
-        python = environment("venv-conformance-description", HERE / "description/requirements.txt")
-    else:
-        python = environment("venv-conformance", HERE / "requirements.txt")
-    folder = HERE / ("kserve_sdk" if arguments.kserve else "peers" if arguments.peers else "description" if arguments.description else "")
-    return subprocess.run([python, "-m", "pytest", "--tb=short", "-q", *arguments.pytest], cwd=folder).returncode
+    folder, packages, _ = PARTS.get(arguments.part, ("", "", ""))
+    python = environment("-".join(filter(None, ("venv-conformance", packages.removesuffix("_sdk")))), HERE / packages / "requirements.txt")
+    return subprocess.run([python, "-m", "pytest", "--tb=short", "-q", *arguments.pytest], cwd=HERE / folder).returncode
 
 
 if __name__ == "__main__":

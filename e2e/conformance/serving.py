@@ -85,16 +85,19 @@ def until(condition, limit_s: float, what: str):
 class Server:
     """A running data plane."""
 
-    def __init__(self, folder: Path, models: list[Model], lame_duck: str = "0s"):
+    def __init__(
+        self, folder: Path, models: list[Model], lame_duck: str = "0s", config: dict | None = None, env: dict | None = None
+    ):
+        """`config` holds members of the configuration besides the models, `env` further variables."""
         self.http_port, self.grpc_port, self.admin_port = free_port(), free_port(), free_port()
         self.log_file = folder / "server.log"
-        config = folder / "config.json"
-        config.write_text(
-            json.dumps({"service": "conformance/all", "revision": "all-1", "models": [model.entry() for model in models]})
+        config_file = folder / "config.json"
+        config_file.write_text(
+            json.dumps({"service": "conformance/all", "revision": "all-1", "models": [model.entry() for model in models], **(config or {})})
         )
         command = [
             str(binary()),
-            f"--config={config}",
+            f"--config={config_file}",
             "--bind=127.0.0.1",
             f"--http-port={self.http_port}",
             f"--grpc-port={self.grpc_port}",
@@ -106,7 +109,9 @@ class Server:
         ]
         (folder / "cache").mkdir()
         with self.log_file.open("wb") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+            self.process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})}
+            )
 
     @property
     def http(self) -> str:

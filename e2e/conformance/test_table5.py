@@ -249,6 +249,15 @@ def test_row_37_metrics_have_no_type_that_breaks_a_scrape(server, accept):
     assert types["serin_build_info"] == "gauge" and set(types.values()) <= {"counter", "gauge", "histogram", "summary"}
 
 
+@pytest.mark.parametrize("name", ["num_requests_waiting", "num_requests_running", "kv_cache_usage_perc", "cache_config_info", "lora_requests_info"])
+def test_row_38_a_gauge_that_endpoint_pickers_read_has_one_series_per_pod(server, name):
+    # The picker scrapes without an Accept header and takes the first series, whatever its labels.
+    text = get(server, "/metrics").body.decode()
+    series = re.findall(rf"^vllm:{name}\{{(.*)\}} (\S+)$", text, re.MULTILINE)
+    assert len(series) == 1 and 'model_name="' in series[0][0], series
+    assert f"# TYPE vllm:{name} gauge\n" in text
+
+
 def test_row_39_an_unknown_model_is_no_label(server):
     name = "made-up-by-a-caller"
     before = server.metric("serin_requests_total", model="_unknown")

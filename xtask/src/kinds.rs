@@ -233,7 +233,7 @@ fn models(run: &mut Run) -> Result {
 }
 
 /// What each part of the suite is called, and the flag that chooses it.
-const CONFORMANCE: [(&str, &[&str]); 4] = [
+const CONFORMANCE: [(&str, &[&str]); 5] = [
     ("clients of other projects", &[]),
     (
         "requests made up from the OpenAPI document",
@@ -241,6 +241,7 @@ const CONFORMANCE: [(&str, &[&str]); 4] = [
     ),
     ("the KServe SDK's clients", &["--kserve"]),
     ("answers beside KServe's server", &["--peers"]),
+    ("metrics and traces", &["--telemetry"]),
 ];
 
 fn conformance(run: &mut Run) -> Result {

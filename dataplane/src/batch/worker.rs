@@ -235,7 +235,7 @@ impl Shared {
             }
         };
         let rows: usize = entries.iter().map(entry_rows).sum();
-        self.executions.fetch_add(1, Ordering::Relaxed);
+        let number = self.executions.fetch_add(1, Ordering::Relaxed);
         self.rows.fetch_add(rows as u64, Ordering::Relaxed);
         self.options.metrics.ran(rows);
         let outputs = match result {
@@ -250,8 +250,7 @@ impl Shared {
             }
         };
         let ran_at = Instant::now();
-        let compute = ran_at - started;
-        self.took(compute / count(&entries));
+        self.took((ran_at - started) / count(&entries));
         let Some(answers) = scatter(&entries, &wanted, &outputs, rows) else {
             // The proof at load was wrong; be slow rather than wrong.
             tracing::warn!(
@@ -273,9 +272,11 @@ impl Shared {
         });
         let results = entries.into_iter().zip(answers).map(|(entry, outputs)| {
             let timing = Timing {
-                queue: started.saturating_duration_since(entry.enqueued),
-                compute,
+                queue: waited(&entry),
+                batch: joined_at - started,
+                compute: ran_at - joined_at,
                 batch_rows: rows,
+                run: number,
             };
             (entry, Ok(Answer { outputs, timing }))
         });

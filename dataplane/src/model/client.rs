@@ -7,12 +7,10 @@ use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 
 use super::LoadError;
 use super::address::Rule;
+use crate::trust;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence of a store, before its answer or in the middle of a file.
@@ -21,6 +19,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client that follows no redirect by itself and dials only what `rule` allows. It uses no proxy:
 /// whom a proxy dials nobody could check.
 pub(super) fn client(rule: &Rule, extra_roots: Option<&Path>) -> Result<Client, LoadError> {
+    let tls = trust::client_config(extra_roots)
+        .map_err(|error| LoadError::permanent(error.to_string()))?;
     Client::builder()
         .https_only(true)
         .no_proxy()
@@ -29,39 +29,9 @@ pub(super) fn client(rule: &Rule, extra_roots: Option<&Path>) -> Result<Client, 
         .read_timeout(READ_TIMEOUT)
         .user_agent(concat!("serin/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Arc::new(CheckedResolver { rule: rule.clone() }))
-        .tls_backend_preconfigured(tls(extra_roots)?)
+        .tls_backend_preconfigured(tls)
         .build()
         .map_err(|error| LoadError::permanent(format!("no HTTPS client can be made: {error}")))
-}
-
-/// Trusts the certificate authorities built in (an image may have none), the system's, and
-/// `extra_roots`.
-fn tls(extra_roots: Option<&Path>) -> Result<ClientConfig, LoadError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter().cloned());
-    let system = rustls_native_certs::load_native_certs();
-    for error in &system.errors {
-        tracing::warn!(%error, "a certificate authority of the system cannot be read");
-    }
-    roots.add_parsable_certificates(system.certs);
-    if let Some(path) = extra_roots {
-        let unreadable = |error: rustls::pki_types::pem::Error| {
-            LoadError::permanent(format!(
-                "the certificate authorities in {} cannot be read: {error}",
-                path.display()
-            ))
-        };
-        for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-            roots.add_parsable_certificates([certificate.map_err(unreadable)?]);
-        }
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| LoadError::permanent(format!("no TLS can be made: {error}")))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(config)
 }
 
 /// An address that may not be dialled.

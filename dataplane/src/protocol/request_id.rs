@@ -1,11 +1,11 @@
 //! The id that ties a request to its answer and its log line.
 
-use std::cell::Cell;
-use std::hash::{BuildHasher, RandomState};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::HeaderName;
 use uuid::Uuid;
+
+use crate::telemetry::noise;
 
 /// Where callers give theirs and every answer has it; in gRPC's metadata the same.
 pub(crate) const HEADER: &str = "x-request-id";
@@ -29,25 +29,17 @@ pub(crate) fn of(given: Option<&[u8]>) -> String {
         .map_or_else(|| made().to_string(), str::to_owned)
 }
 
-/// A new id. It has to differ from others, not to be a secret: its noise is a keyed hash of a
-/// counter, as asking the system for each request's costs a system call.
+/// A new id. It has to differ from others, not to be a secret.
 fn made() -> Uuid {
-    thread_local! {
-        static NOISE: (RandomState, Cell<u64>) = (RandomState::new(), Cell::new(0));
-    }
-    let (high, low) = NOISE.with(|(keys, counter)| {
-        let count = counter.get();
-        counter.set(count.wrapping_add(2));
-        (keys.hash_one(count), keys.hash_one(count.wrapping_add(1)))
-    });
-    let mut noise = [0; 10];
-    noise[..8].copy_from_slice(&high.to_le_bytes());
-    noise[8..].copy_from_slice(&low.to_le_bytes()[..2]);
+    let (high, low) = (noise(), noise());
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&high.to_le_bytes());
+    random[8..].copy_from_slice(&low.to_le_bytes()[..2]);
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     let millis = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-    uuid::Builder::from_unix_timestamp_millis(millis, &noise).into_uuid()
+    uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
 }
 
 #[cfg(test)]

@@ -41,7 +41,10 @@ impl<S> App<S> {
     pub(super) fn new(parts: Parts<S>, limits: Limits, heavy: Heavy) -> Self {
         Self {
             service: parts.service,
-            exposition: Exposition::new(Arc::clone(&parts.metrics)),
+            exposition: Exposition::offering(
+                Arc::clone(&parts.metrics),
+                parts.monitoring.compat_metrics,
+            ),
             metrics: parts.metrics,
             documents: Documents::default(),
             lifecycle: parts.lifecycle,

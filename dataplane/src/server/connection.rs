@@ -33,7 +33,7 @@ use self::sniff::{Spoken, sniff};
 use super::exchange;
 use super::heavy::Heavy;
 use crate::config::Limits;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Tracer};
 
 pub(super) use self::activity::InFlight;
 
@@ -65,6 +65,7 @@ pub(super) struct Connections {
     pub(super) metrics: Arc<Metrics>,
     /// Where large answers are compressed.
     pub(super) heavy: Heavy,
+    pub(super) tracer: Option<Tracer>,
     stage: AtomicU8,
     open: Mutex<Vec<Weak<Activity>>>,
     tasks: TaskTracker,
@@ -77,10 +78,12 @@ impl Connections {
         gauge: Gauge,
         metrics: &Arc<Metrics>,
         heavy: Heavy,
+        tracer: Option<Tracer>,
     ) -> Arc<Self> {
         Arc::new(Self {
             limits,
             heavy,
+            tracer,
             metrics: Arc::clone(metrics),
             stage: AtomicU8::new(Stage::Open as u8),
             open: Mutex::default(),

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{ACCEPT, CONNECTION};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::Service;
@@ -24,8 +24,13 @@ use crate::fault::{Fault, FaultKind};
 use crate::protocol::content_coding::{self, Accepted};
 use crate::protocol::errors::{self, ErrorContext, PROBLEM_JSON};
 use crate::protocol::request_id;
-use crate::telemetry::About;
+use crate::telemetry::{About, Trace, Tracer};
 use crate::types::ModelRef;
+
+/// Where callers name the trace that a request is part of (W3C Trace Context), and where its answer
+/// names our span.
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// What a handler may ask of the exchange that it is part of.
 #[derive(Clone)]
@@ -81,6 +86,19 @@ impl Exchange {
     }
 }
 
+/// The trace that a request may be part of.
+fn trace_of(tracer: &Tracer, request: &Request<Body>) -> Trace {
+    let values = |name| {
+        let values = request.headers().get_all(name).into_iter();
+        values.map(HeaderValue::as_bytes)
+    };
+    tracer.exchange(
+        (request.method().as_str(), request.uri().path()),
+        values(TRACE_PARENT),
+        values(TRACE_STATE),
+    )
+}
+
 /// Answers one request by `router`.
 pub(super) async fn serve(
     connections: Arc<Connections>,
@@ -97,6 +115,7 @@ pub(super) async fn serve(
         true => Accepted::Plain,
     };
     let mut request = request.map(Body::new);
+    let mut trace = None;
     let mut response = if request.uri().path().len() > connections.limits.uri_bytes
         || request
             .uri()
@@ -118,13 +137,22 @@ pub(super) async fn serve(
         // half-changed is dropped with the request.
         let context = PanicContext::of(&request, &exchange);
         request.extensions_mut().insert(exchange);
+        trace = connections
+            .tracer
+            .as_ref()
+            .map(|tracer| trace_of(tracer, &request));
         let answer = async {
             match router.call(request).await {
                 Ok(response) => compress(response, accepted, &connections.heavy).await,
                 Err(never) => match never {},
             }
         };
-        match AssertUnwindSafe(answer).catch_unwind().await {
+        let answer = AssertUnwindSafe(answer).catch_unwind();
+        let answered = match trace.clone() {
+            Some(trace) => trace.scope(answer).await,
+            None => answer.await,
+        };
+        match answered {
             Ok(response) => response,
             Err(_) => {
                 connections.metrics.panics.inc();
@@ -138,6 +166,11 @@ pub(super) async fn serve(
     let headers = response.headers_mut();
     // gRPC's services set it themselves.
     headers.entry(request_id::HEADER_NAME).or_insert(id);
+    if let Some(parent) = trace.as_ref().and_then(Trace::header)
+        && let Ok(parent) = HeaderValue::try_from(parent)
+    {
+        headers.insert(TRACE_PARENT, parent);
+    }
     if version < Version::HTTP_2 {
         if connections.stage() != Stage::Open {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -18,6 +18,8 @@ pub struct Record<'a> {
     pub version: &'a str,
     /// What is measured of it.
     pub finished: &'a Finished,
+    /// The trace that it was part of.
+    pub trace_id: Option<&'a str>,
     /// Code and message of one that failed.
     pub error: Option<(&'static str, &'a str)>,
 }
@@ -43,7 +45,9 @@ impl Record<'_> {
                     queue_us = timing.queue.as_micros() as u64,
                     compute_us = timing.compute.as_micros() as u64,
                     encode_us = finished.phases.encode.as_micros() as u64,
+                    batch_us = timing.batch.as_micros() as u64,
                     batch_rows = timing.batch_rows as u64,
+                    trace_id = self.trace_id,
                     $($error)*
                     "request"
                 )

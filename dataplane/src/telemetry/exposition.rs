@@ -2,14 +2,17 @@
 //!
 //! prometheus-client writes OpenMetrics only. Go's classic parser, which gateways use whatever
 //! they accept, reads counters in it as untyped; so the text is turned into the classic format
-//! here: `# TYPE` and `# HELP` of a counter carry `_total`, units and the end mark go.
+//! here: `# TYPE` and `# HELP` of a counter carry `_total`, units and the end mark go. Other
+//! servers' names follow ours.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prometheus_client::encoding::text::encode;
+use serin_crds::pod_config::CompatMetrics;
 
+use super::compat;
 use super::metrics::Metrics;
 
 /// How long a rendered page is served again: inference gateways scrape each pod every 50 ms.
@@ -20,17 +23,27 @@ pub const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// Content type of OpenMetrics.
 pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// The last line of OpenMetrics.
+const END: &str = "# EOF\n";
+
 /// Renders the metrics, at most once per 20 ms and format.
 pub struct Exposition {
     metrics: Arc<Metrics>,
+    compat: Vec<CompatMetrics>,
     cache: Mutex<[Option<(Instant, Bytes)>; 2]>,
 }
 
 impl Exposition {
-    /// Renders these metrics.
+    /// Renders these metrics by our own names.
     pub fn new(metrics: Arc<Metrics>) -> Self {
+        Self::offering(metrics, Vec::new())
+    }
+
+    /// Renders these metrics by our own names and those of other servers.
+    pub fn offering(metrics: Arc<Metrics>, compat: Vec<CompatMetrics>) -> Self {
         Self {
             metrics,
+            compat,
             cache: Mutex::default(),
         }
     }
@@ -47,10 +60,18 @@ impl Exposition {
         {
             return (content_type, text.clone());
         }
-        let mut text = String::new();
+        let mut own = String::new();
         // Writing to a String does not fail.
-        let _ = encode(&mut text, &self.metrics.registry);
-        let text = Bytes::from(if open { text } else { classic(&text) });
+        let _ = encode(&mut own, &self.metrics.registry);
+        let mut text = match own.strip_suffix(END) {
+            Some(own) if open => own.to_owned(),
+            _ => classic(&own),
+        };
+        compat::append(&mut text, &own, &self.compat, open);
+        if open {
+            text.push_str(END);
+        }
+        let text = Bytes::from(text);
         *slot = Some((Instant::now(), text.clone()));
         (content_type, text)
     }

@@ -36,11 +36,17 @@ struct HttpLabels {
     code: u32,
 }
 
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct DroppedLabels {
+    reason: &'static str,
+}
+
 /// Everything the process measures.
 pub struct Metrics {
     models: HashMap<String, HashMap<String, Arc<ModelMetrics>>>,
     unknown: Arc<ModelMetrics>,
     http: Family<HttpLabels, Counter>,
+    traces_dropped: Family<DroppedLabels, Counter>,
     /// Open connections on the serving ports.
     pub connections: Gauge,
     /// Requests that panicked and were answered 500.
@@ -67,6 +73,12 @@ impl Metrics {
             "serin_http_requests",
             "Finished HTTP requests that are no inference",
             http.clone(),
+        );
+        let traces_dropped = Family::default();
+        registry.register(
+            "serin_traces_dropped",
+            "Traced requests whose spans were lost; spans, where the reason is rejected",
+            traces_dropped.clone(),
         );
         registry.register(
             "serin_connections",
@@ -103,6 +115,7 @@ impl Metrics {
             models: by_name,
             unknown,
             http,
+            traces_dropped,
             connections,
             panics,
             registry,
@@ -120,6 +133,12 @@ impl Metrics {
                 None => versions.values().next(),
             })
             .unwrap_or(&self.unknown)
+    }
+
+    /// Counts traced requests whose spans were lost: `queue_full`, `export_failed`, `rejected`.
+    pub fn traces_dropped(&self, reason: &'static str, how_many: u64) {
+        let labels = DroppedLabels { reason };
+        self.traces_dropped.get_or_create(&labels).inc_by(how_many);
     }
 
     /// Counts a finished HTTP request that is no inference; `route` is a path template.

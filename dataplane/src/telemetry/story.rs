@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::access_log::Record;
 use super::metrics::{Counted, Finished, Metrics, ModelMetrics, Phases, StreamMetrics};
+use super::traces::{Span, Told, Trace};
 use crate::fault::{Fault, FaultKind};
 use crate::types::ModelRef;
 
@@ -39,6 +40,8 @@ pub struct Story<'a> {
     ran: Option<Arc<ModelMetrics>>,
     told: bool,
     open: Open,
+    /// Its span, where the exchange that it is part of is traced.
+    span: Option<Span>,
 }
 
 /// What lasts as long as a story.
@@ -72,6 +75,7 @@ impl<'a> Story<'a> {
             ran: None,
             told: false,
             open,
+            span: Trace::current().map(|trace| trace.begin()),
         }
     }
 
@@ -161,14 +165,27 @@ impl<'a> Story<'a> {
             stream.cancelled();
         }
         let ran = self.ran.as_ref().map(|ran| ran.version());
+        let version = ran.or(asked).unwrap_or_default();
+        let trace_id = self.span.as_ref().map(Span::trace_id);
         Record {
             request_id,
             model: &model.name,
-            version: ran.or(asked).unwrap_or_default(),
+            version,
             finished: &finished,
+            trace_id: trace_id.as_deref(),
             error,
         }
         .log();
+        if let Some(span) = self.span.take() {
+            let told = Told {
+                request_id,
+                // Callers cannot create names of spans.
+                model: metrics.name(),
+                version,
+                error,
+            };
+            span.end(&finished, &told);
+        }
     }
 }
 

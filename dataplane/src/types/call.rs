@@ -73,8 +73,12 @@ pub struct Reply {
 pub struct Timing {
     /// From admission until the engine took it.
     pub queue: Duration,
+    /// Joining the inputs of requests that ran together; zero for one that ran alone.
+    pub batch: Duration,
     /// Running the model.
     pub compute: Duration,
     /// Rows that ran together, this request's included.
     pub batch_rows: usize,
+    /// Number of the run, the same for requests that ran together.
+    pub run: u64,
 }

@@ -17,7 +17,7 @@ use serin_dataplane::lifecycle::{Lifecycle, Phase};
 use serin_dataplane::pipeline::{Batching, Control, ModelDescription, ModelState, Serve};
 use serin_dataplane::server::shutdown::{Shutdown, Trigger, channel};
 use serin_dataplane::server::{Parts, Server};
-use serin_dataplane::telemetry::Metrics;
+use serin_dataplane::telemetry::{Metrics, Monitoring};
 use serin_dataplane::types::{
     Availability, Call, Datatype, Dimension, ModelRef, Reply, Signature, Tensor, TensorData,
     TensorSpec, Timing,
@@ -198,6 +198,7 @@ pub async fn start(options: &Options) -> Running {
         metrics: Arc::new(Metrics::new(names)),
         lifecycle: lifecycle.clone(),
         api: ApiConfig::default(),
+        monitoring: Monitoring::default(),
     };
     let server = Server::start(options, parts).await.expect("free ports");
     lifecycle.advance(Phase::Ready);

@@ -24,7 +24,7 @@ use crate::lifecycle::Lifecycle;
 use crate::pipeline::Serve;
 use crate::protocol::in_order::{Ended, Gone, Incoming, Peer, Wants, drive};
 use crate::telemetry::metrics::{Metrics, Phases};
-use crate::telemetry::{About, Story};
+use crate::telemetry::{About, Story, Trace};
 use crate::types::ModelRef;
 
 /// Says, on every answer, whether it is its request's last. A request has one answer here.
@@ -47,7 +47,7 @@ impl<S: Serve> StreamParts<S> {
     /// Serves the stream on a task of its own, which ends when its answers are dropped.
     pub(super) fn start(self, inbound: Streaming<ModelInferRequest>) -> Answers {
         let (out, answers) = mpsc::channel(1);
-        tokio::spawn(self.serve(inbound, out));
+        tokio::spawn(Trace::carried(self.serve(inbound, out)));
         Answers {
             answers,
             over: false,

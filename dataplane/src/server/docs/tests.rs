@@ -14,7 +14,7 @@ use crate::lifecycle::Lifecycle;
 use crate::pipeline::Control;
 use crate::server::heavy::Heavy;
 use crate::server::{Parts, routes};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Monitoring};
 use crate::types::{Availability, Batching, Call, Datatype, ModelState, Reply, TensorSpec};
 
 /// One model, `m` version `1`, of one input and one output.
@@ -83,6 +83,7 @@ fn router() -> Router {
         metrics: Arc::new(Metrics::new([])),
         lifecycle: Lifecycle::new(),
         api: serin_crds::pod_config::ApiConfig::default(),
+        monitoring: Monitoring::default(),
     };
     routes::router(Arc::new(App::new(parts, Limits::default(), Heavy::new())))
 }

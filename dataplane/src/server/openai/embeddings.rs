@@ -265,8 +265,10 @@ fn and(before: Option<Timing>, run: Timing) -> Timing {
     let before = before.unwrap_or_default();
     Timing {
         queue: before.queue + run.queue,
+        batch: before.batch + run.batch,
         compute: before.compute + run.compute,
         batch_rows: before.batch_rows.max(run.batch_rows),
+        run: run.run,
     }
 }
 
@@ -282,6 +284,7 @@ mod tests {
             queue: Duration::from_millis(millis),
             compute: Duration::from_millis(2 * millis),
             batch_rows,
+            ..Timing::default()
         };
         assert_eq!(and(Some(and(None, run(1, 9))), run(2, 4)), run(3, 9));
     }

@@ -27,6 +27,7 @@ pub struct ModelMetrics {
     inferences: Counter,
     executions: Counter,
     queue: Histogram,
+    batch: Histogram,
     compute: Histogram,
     decode: Histogram,
     encode: Histogram,
@@ -159,6 +160,11 @@ impl ModelMetrics {
         self.families.info(&self.labels, platform, digest).set(1);
     }
 
+    /// The model's name, as in the labels.
+    pub fn name(&self) -> &str {
+        &self.labels.model
+    }
+
     /// The model's version, as in the labels.
     pub fn version(&self) -> &str {
         &self.labels.version
@@ -182,6 +188,10 @@ impl ModelMetrics {
         if let Some(timing) = &phases.timing {
             self.decode.observe(phases.decode.as_secs_f64());
             self.queue.observe(timing.queue.as_secs_f64());
+            // Most requests run alone, and a phase that was none is not counted.
+            if !timing.batch.is_zero() {
+                self.batch.observe(timing.batch.as_secs_f64());
+            }
             self.compute.observe(timing.compute.as_secs_f64());
             self.encode.observe(phases.encode.as_secs_f64());
         }

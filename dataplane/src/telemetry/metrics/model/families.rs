@@ -256,6 +256,7 @@ impl ModelFamilies {
             inferences: Counter::default(),
             executions: Counter::default(),
             queue: self.phase(&labels, "queue"),
+            batch: self.phase(&labels, "batch"),
             compute: self.phase(&labels, "compute"),
             decode: self.phase(&labels, "decode"),
             encode: self.phase(&labels, "encode"),

@@ -1,0 +1,180 @@
+//! Traces of requests, sent to an OpenTelemetry collector (OTLP over HTTP).
+//!
+//! A request that is traced has an ambient [`Trace`] while its handler runs: whatever begins a
+//! [`Story`](super::Story) then is a span, without a word about it in the handler. Without a
+//! collector there is no trace, and nothing of this costs anything.
+
+mod context;
+mod export;
+mod otlp;
+mod settings;
+mod span;
+
+use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
+
+use tokio::sync::mpsc;
+
+pub use self::context::Context;
+pub use self::export::Exporter;
+pub use self::settings::{Process, Settings, SettingsError};
+use self::span::Done;
+use super::metrics::{Finished, Metrics};
+use super::noise::noise;
+
+/// Traced requests that wait to be sent; more are dropped and counted.
+const QUEUE: usize = 2048;
+
+/// Decides which requests are traced, and hands them over to be sent. Cheap to clone.
+#[derive(Clone)]
+pub struct Tracer(Arc<Shared>);
+
+struct Shared {
+    /// Ids below this many of 2^56 are traced.
+    below: u64,
+    queue: mpsc::Sender<Done>,
+    metrics: Arc<Metrics>,
+}
+
+/// One exchange with a caller, which may become a span.
+#[derive(Clone)]
+pub struct Trace(Arc<Exchange>);
+
+struct Exchange {
+    tracer: Tracer,
+    /// What the caller said, if it takes part in a trace.
+    caller: Option<Context>,
+    method: String,
+    path: String,
+    /// The span that was begun for it.
+    begun: OnceLock<Context>,
+}
+
+tokio::task_local! {
+    static CURRENT: Trace;
+}
+
+impl Tracer {
+    fn new(settings: &Settings, queue: mpsc::Sender<Done>, metrics: Arc<Metrics>) -> Self {
+        Self(Arc::new(Shared {
+            below: (1_u64 << 56) / 100 * u64::from(settings.sample_percent.min(100)),
+            queue,
+            metrics,
+        }))
+    }
+
+    /// An exchange has begun. `parents` and `states` are the values of its `traceparent` and
+    /// `tracestate` headers.
+    pub fn exchange<'h>(
+        &self,
+        (method, path): (&str, &str),
+        parents: impl Iterator<Item = &'h [u8]>,
+        states: impl Iterator<Item = &'h [u8]>,
+    ) -> Trace {
+        Trace(Arc::new(Exchange {
+            tracer: self.clone(),
+            caller: Context::read(parents, states),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            begun: OnceLock::new(),
+        }))
+    }
+
+    fn samples(&self, trace_id: u128) -> bool {
+        // The last 56 bits of an id are those that are random in any version of the standard.
+        let low = u64::try_from(trace_id & ((1 << 56) - 1)).unwrap_or_default();
+        low < self.0.below || self.0.below >= (1 << 56) / 100 * 100
+    }
+
+    fn hand_over(&self, done: Done) {
+        if self.0.queue.try_send(done).is_err() {
+            self.0.metrics.traces_dropped("queue_full", 1);
+        }
+    }
+}
+
+impl Trace {
+    /// The trace of the exchange that this task answers, if there is one.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// Runs `answer` with this as the current trace.
+    pub async fn scope<F: Future>(self, answer: F) -> F::Output {
+        CURRENT.scope(self, answer).await
+    }
+
+    /// Runs `work` in this task's trace wherever it is run: a spawned task has none by itself.
+    pub fn carried<F: Future>(work: F) -> impl Future<Output = F::Output> {
+        let trace = Self::current();
+        async move {
+            match trace {
+                Some(trace) => trace.scope(work).await,
+                None => work.await,
+            }
+        }
+    }
+
+    /// The `traceparent` of its span, for the answer; none where nothing of it is a span.
+    pub fn header(&self) -> Option<String> {
+        self.0.begun.get().map(Context::header)
+    }
+
+    /// Begins a span: a part of the caller's trace, else a trace of its own.
+    pub(super) fn begin(&self) -> Span {
+        let context = match &self.0.caller {
+            Some(caller) => caller.child(noise()),
+            None => {
+                let trace_id = (u128::from(noise()) << 64) | u128::from(noise());
+                Context::root(trace_id, noise(), self.0.tracer.samples(trace_id))
+            }
+        };
+        // A second span of one exchange is not announced; it is of the same caller.
+        let _ = self.0.begun.set(context.clone());
+        Span {
+            exchange: self.clone(),
+            context,
+        }
+    }
+}
+
+/// A span that runs.
+pub(super) struct Span {
+    exchange: Trace,
+    context: Context,
+}
+
+/// What a span tells besides its figures.
+pub(super) struct Told<'a> {
+    pub(super) request_id: &'a str,
+    pub(super) model: &'a str,
+    pub(super) version: &'a str,
+    pub(super) error: Option<(&'static str, &'a str)>,
+}
+
+impl Span {
+    /// The trace's id in hexadecimal.
+    pub(super) fn trace_id(&self) -> String {
+        self.context.trace_id_text()
+    }
+
+    /// The request is over; it is sent if it is sampled.
+    pub(super) fn end(self, finished: &Finished, told: &Told<'_>) {
+        if !self.context.sampled {
+            return;
+        }
+        let exchange = &self.exchange.0;
+        exchange.tracer.hand_over(Done {
+            ended: SystemTime::now(),
+            parent: exchange.caller.as_ref().map(|caller| caller.span_id),
+            method: exchange.method.clone(),
+            path: exchange.path.clone(),
+            finished: *finished,
+            request_id: told.request_id.to_owned(),
+            model: told.model.to_owned(),
+            version: told.version.to_owned(),
+            error: told.error.map(|(code, message)| (code, message.to_owned())),
+            context: self.context,
+        });
+    }
+}
