@@ -1,6 +1,7 @@
 //! The path of a request, top to bottom.
 
 mod check;
+mod classification;
 mod control;
 
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use crate::batch::Work;
 use crate::fault::{Fault, FaultKind};
 use crate::model::{Registry, Repository};
 use crate::text::Embedder;
-use crate::types::{Call, ModelRef, Reply};
+use crate::types::{Call, ModelRef, Reply, RequestedOutput, Tensor};
 
 pub use self::control::Control;
 pub use crate::types::{Batching, ModelDescription, ModelState};
@@ -83,18 +84,21 @@ impl Serve for Pipeline {
         } = call;
         let description = &model.description;
         check::inputs(&inputs, &description.signature, &description.batching)?;
-        let outputs = check::outputs(&outputs, &description.signature)?;
+        let places = check::outputs(&outputs, &description.signature)?;
         let left = meta.deadline.saturating_duration_since(now);
         let load = model.worker.counts();
         admit(load.queued + load.running, load.per_request, left)
             .inspect_err(|_| model.metrics.rejected("shed"))?;
         let work = Work {
             inputs,
-            outputs,
+            outputs: places,
             deadline: meta.deadline,
             priority: meta.priority,
         };
-        let answer = model.worker.run(work).await?;
+        let mut answer = model.worker.run(work).await?;
+        if outputs.iter().any(|output| output.classes.is_some()) {
+            answer.outputs = classified(answer.outputs, outputs, &model.labels).await?;
+        }
         counted.answered();
         Ok(Reply {
             model_name: description.name.clone(),
@@ -120,5 +124,45 @@ impl Serve for Pipeline {
             .embedder
             .clone()
             .map_err(|reason| not_an_embedder(&loaded.description.name, &reason))
+    }
+}
+
+/// Scores above this many are ranked off the network's threads.
+const HEAVY_SCORES: usize = 16 << 10;
+
+/// The outputs, each as its request wants it.
+async fn classified(
+    tensors: Vec<Tensor>,
+    wanted: Vec<RequestedOutput>,
+    labels: &Arc<[String]>,
+) -> Result<Vec<Tensor>, Fault> {
+    let scores: usize = tensors
+        .iter()
+        .map(|tensor| Tensor::element_count(&tensor.shape).unwrap_or(usize::MAX))
+        .fold(0, usize::saturating_add);
+    let labels = Arc::clone(labels);
+    let work = move || {
+        tensors
+            .into_iter()
+            .zip(wanted)
+            .map(|(tensor, wanted)| match wanted.classes {
+                None => Ok(tensor),
+                Some(classes) => classification::classify(&tensor, classes, &labels),
+            })
+            .collect()
+    };
+    if scores <= HEAVY_SCORES {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Fault::new(
+                FaultKind::NotReady,
+                "model_not_ready",
+                "the server is stopping",
+            )),
+        },
     }
 }

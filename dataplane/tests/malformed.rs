@@ -69,9 +69,34 @@ const BODIES: &[(&str, u16, &str)] = &[
         "invalid_parameter",
     ),
     (
-        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":2}}]}",
-        501,
-        "not_implemented",
+        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":0}}]}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":-1}}]}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":1001}}]}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":1.5}}]}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":\"2\"}}]}",
+        400,
+        "invalid_parameter",
+    ),
+    (
+        "{\"inputs\":[],\"outputs\":[{\"name\":\"y\",\"parameters\":{\"classification\":[2]}}]}",
+        400,
+        "invalid_parameter",
     ),
     ("{\"inputs\":[],\"parameters\":[]}", 400, "invalid_type"),
     (

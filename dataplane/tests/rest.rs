@@ -146,7 +146,7 @@ async fn every_small_document_has_its_form_with_and_without_a_slash_at_the_end()
         (
             "/v2",
             format!(
-                r#"{{"name":"serin","version":"{}","extensions":["binary_tensor_data","parameters","schedule_policy"]}}"#,
+                r#"{{"name":"serin","version":"{}","extensions":["binary_tensor_data","classification","logging","model_configuration","parameters","schedule_policy","statistics"]}}"#,
                 env!("CARGO_PKG_VERSION")
             ),
         ),

@@ -349,9 +349,7 @@ async fn a_request_is_checked_before_it_is_queued() {
     );
 
     let mut unknown = call("linear", vec![f32s("X", &[1, 4], &[0.0; 4])]);
-    unknown.outputs = vec![RequestedOutput {
-        name: "Z".to_owned(),
-    }];
+    unknown.outputs = vec![RequestedOutput::values("Z")];
     assert_eq!(
         pipeline.serve(unknown).await.unwrap_err().code,
         "unknown_output"

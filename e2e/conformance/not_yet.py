@@ -3,7 +3,6 @@
 import re
 
 ROWS = "infer_stream is not implemented"
-CLASSIFICATION = "the classification extension is not implemented"
 GRPC_DEFLATE = "gRPC messages compressed with deflate are not read"
 
 # File and test -> why it fails. A test without brackets means all its parameters; in brackets `*` stands for anything.
@@ -12,9 +11,6 @@ NOT_YET = {
     "test_stream.py::test_infer_stream_refuses_before_it_commits[/v2/models/linear/infer_stream-400]": ROWS,
     "test_table5.py::test_row_27_events_have_no_id": ROWS,
     "test_table5.py::test_row_42_events_are_not_compressed": ROWS,
-    "test_golden_vectors.py::test_vector_06_classification": CLASSIFICATION,
-    "test_control.py::test_classes_are_sorted_and_named_by_place": CLASSIFICATION,
-    "test_control.py::test_classes_of_words_and_short_floats_are_refused": CLASSIFICATION,
     "test_triton_grpc_infer.py::test_every_datatype_is_echoed[*-deflate-*]": GRPC_DEFLATE,
 }
 

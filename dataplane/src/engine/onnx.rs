@@ -8,6 +8,7 @@ mod file;
 #[doc(hidden)]
 pub mod fuzzing;
 mod graph;
+mod labels;
 mod message;
 mod protobuf;
 mod raw;

@@ -37,6 +37,7 @@ pub const CODES: &[(&str, FaultKind)] = &[
     ("invalid_value", BadTensor),
     ("element_too_large", BadTensor),
     ("size_mismatch", BadTensor),
+    ("unclassifiable_output", BadTensor),
     ("raw_contents_mismatch", BadTensor),
     ("unsupported_contents", BadTensor),
     ("raw_request_unfit", BadTensor),

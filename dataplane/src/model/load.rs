@@ -70,6 +70,8 @@ pub struct Loaded {
     pub embedder: Result<Arc<Embedder>, String>,
     /// Where its statistics are kept.
     pub statistics: Arc<InferenceCounters>,
+    /// Names of the classes that its outputs score, in order; empty where the file has none.
+    pub labels: Arc<[String]>,
 }
 
 /// Loads one model: locate, check, open, warm up and prove, start. `starting` is told when the
@@ -86,7 +88,7 @@ pub(super) async fn load(
 ) -> Result<Loaded, LoadError> {
     let started = Instant::now();
     let located = locate(&model.source, &options.source).await?;
-    let (mut engine, found) =
+    let (mut engine, file, found) =
         opened(&located, model.source.digest.clone(), model.gpu, options).await?;
     let (model, metrics) = (model.clone(), Arc::clone(metrics));
     let (statistics, starting) = (Arc::clone(statistics), starting.cloned());
@@ -97,6 +99,7 @@ pub(super) async fn load(
         let proof = prove(&mut engine, batch::Limits::default());
         let signature = engine.signature().clone();
         let embedder = embedder(&located, &signature, &model);
+        let labels = labels(&file, &model);
         tracing::info!(
             model = model.name,
             version = model.version,
@@ -142,6 +145,7 @@ pub(super) async fn load(
             },
             worker,
             embedder,
+            labels,
         })
     })
     .await
@@ -167,7 +171,7 @@ async fn opened(
     digest: Option<String>,
     gpu: bool,
     options: &LoaderOptions,
-) -> Result<(OnnxEngine, String), LoadError> {
+) -> Result<(OnnxEngine, ModelFile, String), LoadError> {
     let (located, options) = (located.clone(), options.clone());
     let (located, file, found) = blocking(move || {
         let (file, found) = verified(&located, digest.as_deref())?;
@@ -187,7 +191,7 @@ async fn opened(
         file.unchanged().map_err(|error| {
             LoadError::passing(format!("model source {}: {error}", located.shown))
         })?;
-        Ok((engine, found))
+        Ok((engine, file, found))
     })
     .await;
     drop(hold);
@@ -256,6 +260,19 @@ fn embedder(
     embedder.map(Arc::new)
 }
 
+/// The names of classes in the file. A model answers without them, so nothing fails for that.
+fn labels(file: &ModelFile, model: &ModelConfig) -> Arc<[String]> {
+    file.labels().map(Arc::from).unwrap_or_else(|reason| {
+        tracing::warn!(
+            model = model.name,
+            version = model.version,
+            reason,
+            "the labels in the file's metadata cannot be used; classes are told without them"
+        );
+        Arc::default()
+    })
+}
+
 /// Triton's name for models of ONNX Runtime.
 const PLATFORM: &str = "onnxruntime_onnx";
 
@@ -265,7 +282,7 @@ const PLATFORM: &str = "onnxruntime_onnx";
 /// [`LoadError`].
 pub async fn check(source: &SourceConfig, options: &LoaderOptions) -> Result<Signature, LoadError> {
     let located = locate(source, &options.source).await?;
-    let (engine, _) = opened(&located, source.digest.clone(), false, options).await?;
+    let (engine, ..) = opened(&located, source.digest.clone(), false, options).await?;
     Ok(engine.signature().clone())
 }
 

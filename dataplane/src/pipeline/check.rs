@@ -1,6 +1,7 @@
 //! A request against a model's signature, before it is queued: one bad request can then not fail
 //! the run that others share. Pure.
 
+use super::classification;
 use crate::fault::{Fault, FaultKind};
 use crate::types::{
     Batching, Dimension, RequestedOutput, Signature, Tensor, TensorData, TensorSpec,
@@ -40,7 +41,7 @@ pub(super) fn inputs(
 /// The places of the outputs asked for; all of them when none is.
 ///
 /// # Errors
-/// `BadTensor` for an unknown or repeated name.
+/// `BadTensor` for an unknown or repeated name, and for classes of an output that has none.
 pub(super) fn outputs(
     wanted: &[RequestedOutput],
     signature: &Signature,
@@ -71,6 +72,9 @@ pub(super) fn outputs(
                 "duplicate_output",
                 message,
             ));
+        }
+        if output.classes.is_some() {
+            classification::check(&signature.outputs[place])?;
         }
         places.push(place);
     }
@@ -290,9 +294,7 @@ mod tests {
         let ask = |names: &[&str]| {
             let wanted: Vec<_> = names
                 .iter()
-                .map(|name| RequestedOutput {
-                    name: (*name).into(),
-                })
+                .map(|name| RequestedOutput::values(*name))
                 .collect();
             outputs(&wanted, &signature).map_err(|fault| fault.code)
         };

@@ -40,6 +40,7 @@ const fn state_name(availability: Availability) -> &'static str {
 pub(crate) fn extensions(repository_control: bool) -> Vec<&'static str> {
     let mut extensions = vec![
         "binary_tensor_data",
+        "classification",
         "logging",
         "model_configuration",
         "parameters",

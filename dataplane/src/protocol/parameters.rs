@@ -1,5 +1,6 @@
 //! Parameters of a request: the few that the server acts on, the same over every protocol.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::fault::{Fault, FaultKind};
@@ -25,6 +26,26 @@ pub(crate) struct RequestParameters {
     pub(crate) priority: u64,
     /// `binary_data_output`: the form of outputs that ask for none themselves.
     pub(crate) binary_output: Option<bool>,
+}
+
+/// Most classes that may be asked for of one row.
+const MOST_CLASSES: usize = 1000;
+
+/// `classification` of a requested output: how many of the highest scores are wanted. More than there
+/// are means all.
+///
+/// # Errors
+/// `Malformed` for anything but a whole number from 1 to 1000.
+pub(crate) fn classes(path: &str, value: Parameter<'_>) -> Result<NonZeroUsize, Fault> {
+    let count = match value {
+        Parameter::Int(value) => usize::try_from(value).ok(),
+        Parameter::Uint(value) => usize::try_from(value).ok(),
+        _ => None,
+    };
+    count
+        .filter(|count| *count <= MOST_CLASSES)
+        .and_then(NonZeroUsize::new)
+        .ok_or_else(|| wrong_type(path, &format!("a whole number from 1 to {MOST_CLASSES}")))
 }
 
 impl RequestParameters {
@@ -93,6 +114,25 @@ mod tests {
         assert_eq!(parameters.timeout, Some(Duration::from_micros(1500)));
         parameters.set("timeout", Parameter::Int(0)).unwrap();
         assert_eq!(parameters.timeout, None);
+    }
+
+    #[test]
+    fn classes_are_counted_from_one_to_a_thousand() {
+        let count = |value| classes("outputs[0].parameters.classification", value).map(usize::from);
+        assert_eq!(count(Parameter::Int(1)).unwrap(), 1);
+        assert_eq!(count(Parameter::Uint(1000)).unwrap(), 1000);
+        for bad in [
+            Parameter::Int(0),
+            Parameter::Int(-1),
+            Parameter::Int(1001),
+            Parameter::Uint(u64::MAX),
+            Parameter::Double(1.5),
+            Parameter::Text("2"),
+            Parameter::Bool(true),
+            Parameter::Other,
+        ] {
+            assert_eq!(count(bad).unwrap_err().code, "invalid_parameter", "{bad:?}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One request on its way down, and its reply on the way up.
 
+use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use super::Tensor;
@@ -46,6 +47,19 @@ pub struct Call {
 pub struct RequestedOutput {
     /// Its name.
     pub name: String,
+    /// Instead of its values, the highest so many of each row, as text (the classification
+    /// extension).
+    pub classes: Option<NonZeroUsize>,
+}
+
+impl RequestedOutput {
+    /// The values of an output.
+    pub fn values(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            classes: None,
+        }
+    }
 }
 
 /// What a request weighs for limits.

@@ -18,6 +18,8 @@ class Model:
     opset: int = 17
     # New names for tensors that the text syntax cannot spell.
     rename: tuple[tuple[str, str], ...] = ()
+    # Entries of the file's metadata.
+    metadata: tuple[tuple[str, str], ...] = ()
     # False where ONNX's own checker refuses the model: runtimes load what it does not like, and so models like it exist.
     valid: bool = True
 
@@ -169,6 +171,14 @@ SIGNATURES = [
         "`label` is declared as [1] and has one value for each row (the place of the row's largest value), as LightGBM's exporter does.",
         "(float[N,4] X) => (int64[1] label) { label = ArgMax<axis = 1, keepdims = 0>(X) }",
         valid=False,
+    ),
+    Model(
+        "labelled",
+        "Scores of three species, whose names stand in the file's metadata; ranks of them, and four other scores.",
+        """(float[N,3] X) => (float[N,3] scores, int64[N,3] ranks, float[N,4] others)
+        <int64[4] pads = {0, 0, 0, 1}>
+        { scores = Identity(X)  ranks = Cast<to = 7>(X)  others = Pad(X, pads) }""",
+        metadata=(("labels", '["setosa", "versicolor", "vir: ginica"]'),),
     ),
     Model(
         "odd_names",

@@ -59,6 +59,8 @@ def build(model: Model) -> onnx.ModelProto:
     proto.opset_import.extend(kept)
     rename(proto.graph, dict(model.rename))
     proto.doc_string = model.purpose
+    if model.metadata:
+        onnx.helper.set_model_props(proto, dict(model.metadata))
     if model.valid:
         try:
             onnx.checker.check_model(proto, full_check=True)

@@ -3,6 +3,7 @@
     python verify.py
 """
 
+import json
 import sys
 import threading
 import time
@@ -127,6 +128,9 @@ def signatures() -> None:
     declared = session("declared_wrong")
     same("declared_wrong declares", declared.get_outputs()[0].shape, [1])
     same("declared_wrong", declared.run(None, {"X": ROWS})[0], [3, 2, 3])
+    labelled = session("labelled")
+    same("labelled names", json.loads(labelled.get_modelmeta().custom_metadata_map["labels"])[0], "setosa")
+    same("labelled others", labelled.run(["others"], {"X": ROWS[:, :3]})[0][:, 3], [0, 0, 0])
     odd = session("odd_names")
     names = [value.name for value in odd.get_inputs()]
     answers = odd.run(None, {name: np.full(2, place, np.float32) for place, name in enumerate(names)})

@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::graph::{GraphError, GraphFile};
+use super::labels;
 
 /// A file that may be given to the runtime: a regular file inside its own folder, an ONNX model by
 /// its structure, referring to no file outside that folder.
@@ -176,6 +177,18 @@ impl ModelFile {
     /// Its canonical path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Names of classes, from the file's metadata; empty where it has none.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    pub fn labels(&self) -> Result<Vec<String>, String> {
+        match &self.graph.labels {
+            None => Ok(Vec::new()),
+            Some(Ok(text)) => labels::parse(text),
+            Some(Err(reason)) => Err(reason.clone()),
+        }
     }
 
     pub(super) fn graph(&self) -> &GraphFile {

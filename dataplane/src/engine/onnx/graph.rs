@@ -20,6 +20,10 @@ const LARGEST: u64 = i32::MAX as u64;
 /// known model has.
 const MOST_KEPT: u64 = 8 << 20;
 
+/// The metadata entry that names classes, and the longest that is read: tens of thousands of names.
+const LABELS: &str = "labels";
+const LONGEST_LABELS: u64 = 2 << 20;
+
 /// What a model's file says about itself.
 #[derive(Debug, Default)]
 pub(super) struct GraphFile {
@@ -27,6 +31,8 @@ pub(super) struct GraphFile {
     shapes: HashMap<String, Option<Vec<Dimension>>>,
     /// The other files that hold weights, as the file spells them.
     pub(super) external: BTreeSet<String>,
+    /// The metadata entry `labels`, or why it is not read.
+    pub(super) labels: Option<Result<String, String>>,
     /// Producer name and version.
     pub(super) producer: Option<String>,
 }
@@ -160,6 +166,7 @@ impl<R: Read + Seek> Walk<'_, R> {
                     self.graph(end, 0)?;
                 }
                 Field::Block(20, n) => self.training(n)?,
+                Field::Block(14, n) => self.metadata(n)?,
                 Field::Block(25, n) => self.function(n)?,
                 other => self.walker.skip(other)?,
             }
@@ -303,6 +310,32 @@ impl<R: Read + Seek> Walk<'_, R> {
             }
         }
         Ok(entry)
+    }
+
+    /// One of the model's `metadata_props`, of which writers put the key first. A value that nobody
+    /// reads may be of any length.
+    fn metadata(&mut self, length: u64) -> Step {
+        let end = self.walker.position() + length;
+        let mut is_labels = false;
+        while let Some(field) = self.walker.next(end)? {
+            match field {
+                Field::Block(1, n) if n == LABELS.len() as u64 => {
+                    is_labels = self.walker.text(n)? == LABELS;
+                }
+                Field::Block(2, n) if is_labels && n <= LONGEST_LABELS => {
+                    self.keep(n)?;
+                    self.graph.labels = Some(Ok(self.walker.long_text(n)?));
+                }
+                Field::Block(2, n) if is_labels => {
+                    self.graph.labels = Some(Err(format!(
+                        "'labels' has {n} bytes, more than {LONGEST_LABELS}"
+                    )));
+                    self.walker.skip(field)?;
+                }
+                other => self.walker.skip(other)?,
+            }
+        }
+        Ok(())
     }
 
     /// `ValueInfoProto` of an input or output.

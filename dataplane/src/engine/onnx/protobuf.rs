@@ -88,9 +88,12 @@ impl<R: Read + Seek> Walker<R> {
 
     /// Reads a field's content as text; what is not UTF-8 is replaced.
     pub(super) fn text(&mut self, length: u64) -> Result<String, WalkError> {
-        let bytes = self.bytes(length)?;
-        Ok(String::from_utf8(bytes)
-            .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned()))
+        self.bytes(length).map(lossy)
+    }
+
+    /// As [`Walker::text`], of a length that the caller has bounded.
+    pub(super) fn long_text(&mut self, length: u64) -> Result<String, WalkError> {
+        self.content(length).map(lossy)
     }
 
     /// Reads a field's content as it stands.
@@ -98,6 +101,10 @@ impl<R: Read + Seek> Walker<R> {
         if length > LONGEST_TEXT {
             return Err(WalkError::Malformed(self.position));
         }
+        self.content(length)
+    }
+
+    fn content(&mut self, length: u64) -> Result<Vec<u8>, WalkError> {
         let mut bytes = Vec::new();
         let read = (&mut self.file)
             .take(length)
@@ -135,6 +142,11 @@ impl<R: Read + Seek> Walker<R> {
         }
         Err(WalkError::Malformed(self.position))
     }
+}
+
+fn lossy(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes)
+        .unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::typed;
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
 use crate::protocol::bounds;
-use crate::protocol::parameters::{Parameter, RequestParameters};
+use crate::protocol::parameters::{Parameter, RequestParameters, classes};
 use crate::protocol::raw_tensor;
 use crate::types::{Datatype, ModelRef, RequestedOutput, Tensor};
 
@@ -70,16 +70,20 @@ pub(super) fn decode(request: ModelInferRequest, limits: &Limits) -> Result<Deco
         .outputs
         .into_iter()
         .map(|output| {
-            if output.parameters.contains_key("classification") {
-                return Err(Fault::new(
-                    FaultKind::NotImplemented,
-                    "not_implemented",
-                    format!("output '{}': classification is not offered", output.name),
-                ));
-            }
-            Ok(RequestedOutput { name: output.name })
+            let classes = output
+                .parameters
+                .get("classification")
+                .map(|value| {
+                    let path = format!("output '{}': classification", output.name);
+                    classes(&path, parameter(value))
+                })
+                .transpose()?;
+            Ok(RequestedOutput {
+                name: output.name,
+                classes,
+            })
         })
-        .collect::<Result<_, _>>()?;
+        .collect::<Result<_, Fault>>()?;
     let is_typed = request.inputs.iter().any(|input| input.contents.is_some());
     let inputs = inputs(request.inputs, request.raw_input_contents, limits)?;
     Ok(Decoded {

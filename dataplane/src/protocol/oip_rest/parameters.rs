@@ -1,9 +1,11 @@
 //! The `parameters` objects: reserved keys are obeyed or refused, all others are for the model.
 
+use std::num::NonZeroUsize;
+
 use crate::fault::{Fault, FaultKind};
 use crate::protocol::json::{Integer, Kind, Reader};
 use crate::protocol::members::wrong_type;
-use crate::protocol::parameters::{Parameter, RequestParameters};
+use crate::protocol::parameters::{Parameter, RequestParameters, classes};
 
 /// What an input's `parameters` ask for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,30 +65,40 @@ pub(super) fn of_input(reader: &mut Reader<'_>, path: &str) -> Result<InputParam
     Ok(found)
 }
 
-/// Reads the `parameters` of the output at `path`: whether it is to be binary.
-pub(super) fn of_output(reader: &mut Reader<'_>, path: &str) -> Result<Option<bool>, Fault> {
-    let mut binary = None;
+/// What an output's `parameters` ask for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OutputParameters {
+    /// Whether its data comes after the JSON, if it says so.
+    pub(super) binary: Option<bool>,
+    /// How many classes are wanted instead of the values.
+    pub(super) classes: Option<NonZeroUsize>,
+}
+
+/// Reads the `parameters` of the output at `path`.
+pub(super) fn of_output(reader: &mut Reader<'_>, path: &str) -> Result<OutputParameters, Fault> {
+    let mut found = OutputParameters::default();
     each(reader, &format!("{path}.parameters"), |name, reader| {
         match name {
             "binary_data" => {
-                binary = Some(boolean(reader, &format!("{path}.parameters.binary_data"))?);
+                found.binary = Some(boolean(reader, &format!("{path}.parameters.binary_data"))?);
             }
             "classification" => {
-                return Err(Fault::new(
-                    FaultKind::NotImplemented,
-                    "not_implemented",
-                    format!(
-                        "{path}: classification is not offered; ask for the scores and sort them"
-                    ),
-                )
-                .with_param(format!("{path}.parameters.classification")));
+                let value = match reader.kind()? {
+                    Kind::Number => number(reader.number()?),
+                    _ => {
+                        reader.skip()?;
+                        Parameter::Other
+                    }
+                };
+                let path = format!("{path}.parameters.classification");
+                found.classes = Some(classes(&path, value)?);
             }
             "shared_memory_region" => return Err(no_shared_memory(path)),
             _ => reader.skip()?,
         }
         Ok(())
     })?;
-    Ok(binary)
+    Ok(found)
 }
 
 /// Visits each parameter that is not null; `null` for the whole object is as if it were absent.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::elements::{self, InputSpec};
-use super::parameters::{self, InputParameters};
+use super::parameters::{self, InputParameters, OutputParameters};
 use super::{Forms, InferRequest};
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
@@ -237,7 +237,7 @@ impl RequestReader<'_> {
             self.expect(Kind::Object, &path, "an object")?;
             let mut seen = Seen::default();
             let mut name = None;
-            let mut binary = None;
+            let mut asked = OutputParameters::default();
             let mut object = self.reader.object()?;
             while let Some(member) = self.reader.member(&mut object)? {
                 match &*member {
@@ -247,14 +247,17 @@ impl RequestReader<'_> {
                     }
                     "parameters" => {
                         seen.once(2, &path, "parameters")?;
-                        binary = parameters::of_output(&mut self.reader, &path)?;
+                        asked = parameters::of_output(&mut self.reader, &path)?;
                     }
                     _ => self.reader.skip()?,
                 }
             }
             let name = name.ok_or_else(|| missing(&format!("{path}.name")))?;
-            outputs.push(RequestedOutput { name });
-            forms.push(binary);
+            outputs.push(RequestedOutput {
+                name,
+                classes: asked.classes,
+            });
+            forms.push(asked.binary);
         }
         Ok((outputs, forms))
     }

@@ -165,9 +165,7 @@ impl<S: Serve> Embedding<'_, S> {
                 meta: self.meta(),
                 model: model.clone(),
                 inputs: embedder.inputs(&together),
-                outputs: vec![RequestedOutput {
-                    name: embedder.output().to_owned(),
-                }],
+                outputs: vec![RequestedOutput::values(embedder.output())],
             };
             let reply = self.app.service.serve(call).await?;
             story.phases.timing = Some(and(story.phases.timing, reply.timing));
