@@ -11,6 +11,7 @@ mod exchange;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod grpc_body;
 mod health;
 mod heavy;
 mod infer;
@@ -20,6 +21,7 @@ mod openai;
 mod routes;
 mod settings;
 pub mod shutdown;
+mod tracked;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -110,9 +112,6 @@ impl Server {
         let gauge = metrics.connections.clone();
         let heavy = Heavy::new();
         let tracer = parts.monitoring.tracer.clone();
-        let connections = |limits: Limits, gauge, tracer| {
-            Connections::new(limits, gauge, &metrics, heavy.clone(), tracer)
-        };
         let grpc_routes = oip_grpc::routes(oip_grpc::Parts {
             serve: Arc::clone(&parts.service),
             metrics: Arc::clone(&metrics),
@@ -123,6 +122,13 @@ impl Server {
         .prepare()
         .into_axum_router();
         let app = Arc::new(App::new(parts, limits.clone(), heavy.clone()));
+        let shared = connection::Shared {
+            metrics: Arc::clone(&metrics),
+            heavy,
+            bodies: Arc::clone(&app.bodies),
+        };
+        let connections =
+            |limits: Limits, gauge, tracer| Connections::new(limits, gauge, shared.clone(), tracer);
         // Each has an answer of its own for unknown paths; on the common port REST's is given.
         let all = routes::router(Arc::clone(&app)).merge(grpc_routes.clone().reset_fallback());
         let admin_limits = Limits {

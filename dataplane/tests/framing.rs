@@ -15,6 +15,13 @@ const FRAMING: &[&str] = &[
     "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 0x0d\r\n\r\n{\"inputs\":[]}",
     "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip\r\n\r\n{\"inputs\":[]}",
     "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \u{b}chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nX: a\rContent-Length: 13\r\n\r\n{\"inputs\":[]}",
+    "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent\0-Length: 13\r\n\r\n{\"inputs\":[]}",
     "GET /v2 HTTP/1.1\r\nHost: a\r\nX-Folded: one\r\n two\r\n\r\n",
     "GET /v2 HTTP/1.1\r\nHost: a\r\nContent-Length : 0\r\n\r\n",
     "GET /v2 HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n",
@@ -44,6 +51,54 @@ async fn ambiguous_framing_is_refused_and_never_becomes_a_second_request() {
         !metrics.text().contains("route=\"_unknown\""),
         "a smuggled request was served"
     );
+}
+
+#[tokio::test]
+async fn a_line_that_ends_without_cr_makes_no_second_request() {
+    // RFC 9112, 2.2 lets a recipient take LF for the end of a line; what counts is that the length
+    // is then obeyed.
+    let server = start(&options()).await;
+    for (bytes, statuses) in [
+        (
+            "GET /v2/health/live HTTP/1.1\nHost: a\nConnection: close\n\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
+            &[200, 400][..],
+        ),
+        (
+            "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nConnection: close\r\nX: a\nContent-Length: 38\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n    ",
+            &[400],
+        ),
+    ] {
+        let mut client = server.client().await;
+        client.send(bytes).await;
+        if let Some(answer) = client.try_answer(false).await {
+            assert!(statuses.contains(&answer.status), "{bytes:?}: {answer:?}");
+        }
+        assert!(client.try_answer(false).await.is_none(), "{bytes:?}");
+    }
+    let metrics = server.client().await.get("/metrics").await;
+    assert!(!metrics.text().contains("route=\"_unknown\""));
+}
+
+#[tokio::test]
+async fn chunks_that_are_all_extension_or_all_trailer_end_their_connection() {
+    let server = start(&options()).await;
+    let head =
+        "POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (begin, more) in [("2;", "x".repeat(1000)), ("0\r\n", "X: y\r\n".repeat(100))] {
+        let mut client = server.client().await;
+        client.send(format!("{head}{begin}")).await;
+        let flood = async {
+            while client.stream.writable().await.is_ok() {
+                match client.stream.try_write(more.as_bytes()) {
+                    Err(error) if error.kind() != std::io::ErrorKind::WouldBlock => break,
+                    _ => {}
+                }
+            }
+        };
+        tokio::time::timeout(harness::PATIENCE, flood)
+            .await
+            .expect("the connection is closed");
+    }
 }
 
 #[tokio::test]

@@ -121,7 +121,12 @@ async fn collect(
 }
 
 /// When the next bytes must have come: no stall, and after the grace an average of 1 KiB/s.
-fn next_bytes_by(begun: Instant, now: Instant, received: usize, limits: &Limits) -> Instant {
+pub(super) fn next_bytes_by(
+    begun: Instant,
+    now: Instant,
+    received: usize,
+    limits: &Limits,
+) -> Instant {
     let at_pace = Duration::from_secs_f64(received as f64 / SLOWEST);
     (now + limits.stall_timeout).min(begun + limits.slow_body_grace + at_pace)
 }
@@ -152,7 +157,7 @@ fn too_large(limits: &Limits) -> Fault {
     )
 }
 
-fn too_slow(received: usize) -> Fault {
+pub(super) fn too_slow(received: usize) -> Fault {
     Fault::new(
         FaultKind::SlowBody,
         "slow_body",

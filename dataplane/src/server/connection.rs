@@ -6,6 +6,7 @@
 
 mod activity;
 mod io;
+mod sending;
 mod sniff;
 
 use std::convert::Infallible;
@@ -30,6 +31,7 @@ use tokio_util::task::TaskTracker;
 use self::activity::{Activity, Silence};
 use self::io::Watched;
 use self::sniff::{Spoken, sniff};
+use super::body::Budget;
 use super::exchange;
 use super::heavy::Heavy;
 use crate::config::Limits;
@@ -59,6 +61,16 @@ pub(super) enum Stage {
     Closing = 2,
 }
 
+/// What the connections of all ports share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) metrics: Arc<Metrics>,
+    /// Where large answers are compressed.
+    pub(super) heavy: Heavy,
+    /// Memory for request bodies.
+    pub(super) bodies: Arc<Budget>,
+}
+
 /// The connections of one port.
 pub(super) struct Connections {
     pub(super) limits: Limits,
@@ -66,6 +78,7 @@ pub(super) struct Connections {
     /// Where large answers are compressed.
     pub(super) heavy: Heavy,
     pub(super) tracer: Option<Tracer>,
+    pub(super) bodies: Arc<Budget>,
     stage: AtomicU8,
     open: Mutex<Vec<Weak<Activity>>>,
     tasks: TaskTracker,
@@ -76,15 +89,20 @@ impl Connections {
     pub(super) fn new(
         limits: Limits,
         gauge: Gauge,
-        metrics: &Arc<Metrics>,
-        heavy: Heavy,
+        shared: Shared,
         tracer: Option<Tracer>,
     ) -> Arc<Self> {
+        let Shared {
+            metrics,
+            heavy,
+            bodies,
+        } = shared;
         Arc::new(Self {
             limits,
+            metrics,
             heavy,
             tracer,
-            metrics: Arc::clone(metrics),
+            bodies,
             stage: AtomicU8::new(Stage::Open as u8),
             open: Mutex::default(),
             tasks: TaskTracker::new(),
@@ -158,7 +176,7 @@ impl Connections {
         let service = {
             let (connections, activity) = (Arc::clone(&self), Arc::clone(&activity));
             service_fn(move |request: hyper::Request<Incoming>| {
-                let in_flight = InFlight::new(&activity);
+                let in_flight = InFlight::new(&activity, spoken);
                 let connections = Arc::clone(&connections);
                 let exchange = exchange::serve(connections, router.clone(), request, in_flight);
                 async move { Ok::<_, Infallible>(exchange.await) }

@@ -2,9 +2,7 @@
 
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::Router;
@@ -14,12 +12,13 @@ use futures_util::FutureExt;
 use http::header::{ACCEPT, CONNECTION};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
-use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use tower::Service;
 
 use super::compress::compress;
 use super::connection::{Connections, InFlight, Stage};
+use super::grpc_body;
+use super::tracked::Tracked;
 use crate::fault::{Fault, FaultKind};
 use crate::protocol::content_coding::{self, Accepted};
 use crate::protocol::errors::{self, ErrorContext, PROBLEM_JSON};
@@ -114,7 +113,7 @@ pub(super) async fn serve(
         // Whose body is not sent need not be compressed.
         true => Accepted::Plain,
     };
-    let mut request = request.map(Body::new);
+    let mut request = grpc_body::paced(request.map(Body::new), &connections);
     let mut trace = None;
     let mut response = if request.uri().path().len() > connections.limits.uri_bytes
         || request
@@ -178,10 +177,7 @@ pub(super) async fn serve(
     } else {
         headers.remove(CONNECTION);
     }
-    response.map(|body| Tracked {
-        body,
-        _in_flight: in_flight,
-    })
+    response.map(|body| Tracked::new(body, in_flight))
 }
 
 /// The answer for a fault outside the OpenAI paths.
@@ -247,31 +243,5 @@ impl PanicContext {
             format!("the server failed; its log has more under request id {id}"),
         );
         refuse(&fault, self.path.path(), self.problem_json, &self.exchange)
-    }
-}
-
-/// An answer's body, which keeps its request in flight until it is sent.
-pub(super) struct Tracked {
-    body: Body,
-    _in_flight: InFlight,
-}
-
-impl http_body::Body for Tracked {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

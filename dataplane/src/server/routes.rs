@@ -11,6 +11,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 
 use super::app::App;
 use super::exchange::{Exchange, refusal};
+use super::grpc_body::is_grpc;
 use super::{control, docs, health, infer, models, openai, settings};
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
@@ -84,6 +85,7 @@ async fn unknown_path<S: Serve>(
     State(app): State<Arc<App<S>>>,
     request: Request,
 ) -> Response<Body> {
+    // gRPC tells unknown methods by its own status, on a port that serves both as well.
     if is_grpc(&request) {
         app.metrics.http_request("_unknown", 200);
         return tonic::Status::unimplemented("no such service or method").into_http();
@@ -94,15 +96,6 @@ async fn unknown_path<S: Serve>(
         format!("no such path: {}", shown(request.uri().path())),
     );
     refuse(&app, "_unknown", &fault, request)
-}
-
-/// gRPC tells unknown methods by its own status, on a port that serves both as well.
-fn is_grpc(request: &Request) -> bool {
-    let content_type = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .map(HeaderValue::as_bytes);
-    content_type.is_some_and(|value| value.starts_with(b"application/grpc"))
 }
 
 /// OPTIONS on a known path, or a method it does not have. axum adds `Allow`.

@@ -6,6 +6,8 @@
 )]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+pub mod frames;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -20,7 +20,7 @@ impl Budget {
         })
     }
 
-    pub(super) fn hold(self: &Arc<Self>) -> Held {
+    pub(in crate::server) fn hold(self: &Arc<Self>) -> Held {
         Held {
             budget: Arc::clone(self),
             bytes: 0,
@@ -40,7 +40,7 @@ impl Held {
     ///
     /// # Errors
     /// `Overloaded`.
-    pub(super) fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(in crate::server) fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
         let more = bytes.saturating_sub(self.bytes);
         let before = self.budget.used.fetch_add(more, Ordering::Relaxed);
         self.bytes += more;

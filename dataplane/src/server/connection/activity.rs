@@ -9,6 +9,7 @@ use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
 use super::CLOSING_FIRST_REQUEST;
+use super::sending::Sending;
 use super::sniff::Spoken;
 use crate::config::Limits;
 
@@ -24,6 +25,7 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     /// Since when the peer takes nothing of what we write.
     blocked_since: AtomicU64,
+    sending: Sending,
     waker: AtomicWaker,
 }
 
@@ -44,6 +46,7 @@ impl Activity {
             idle_since: AtomicU64::new(1),
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
+            sending: Sending::default(),
             waker: AtomicWaker::new(),
         }
     }
@@ -93,6 +96,12 @@ impl Activity {
             self.blocked_since.load(Ordering::Relaxed),
             limits.stall_timeout,
         );
+        let untaken = match silence.spoken {
+            Spoken::Http1 => None,
+            Spoken::Http2 => self.sending.blocked(limits.stall_timeout),
+        };
+        let untaken = untaken.and_then(|(since, wait)| after(since, wait));
+        let blocked = blocked.into_iter().chain(untaken).min();
         if blocked.is_some() || self.in_flight.load(Ordering::Relaxed) > 0 {
             return blocked;
         }
@@ -118,21 +127,51 @@ impl Activity {
 }
 
 /// Counts a request in flight on its connection until its answer is sent.
-pub(in crate::server) struct InFlight(Arc<Activity>);
+pub(in crate::server) struct InFlight {
+    activity: Arc<Activity>,
+    /// Its place among the answers of an HTTP/2 connection.
+    place: Option<usize>,
+}
 
 impl InFlight {
-    pub(super) fn new(activity: &Arc<Activity>) -> Self {
+    pub(super) fn new(activity: &Arc<Activity>, spoken: Spoken) -> Self {
         activity.in_flight.fetch_add(1, Ordering::Relaxed);
         activity.served.fetch_add(1, Ordering::Relaxed);
         activity.head_since.store(0, Ordering::Relaxed);
-        Self(Arc::clone(activity))
+        Self {
+            activity: Arc::clone(activity),
+            place: (spoken == Spoken::Http2).then(|| activity.sending.enter()),
+        }
+    }
+
+    /// Whether other answers share the connection.
+    pub(in crate::server) fn is_multiplexed(&self) -> bool {
+        self.place.is_some()
+    }
+
+    /// A piece of the answer is there for the peer to take; the one before it was taken.
+    pub(in crate::server) fn offered(&self) {
+        if let Some(place) = self.place {
+            self.activity.sending.offered(place, self.activity.now());
+        }
+    }
+
+    /// The next piece of the answer is still to be made.
+    pub(in crate::server) fn making(&self) {
+        if let Some(place) = self.place {
+            self.activity.sending.making(place);
+        }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.idle_since.store(self.0.now(), Ordering::Relaxed);
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let activity = &self.activity;
+        if let Some(place) = self.place {
+            activity.sending.leave(place, activity.now());
+        }
+        activity.idle_since.store(activity.now(), Ordering::Relaxed);
+        activity.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -162,7 +201,7 @@ mod tests {
     #[test]
     fn a_request_in_flight_has_no_deadline_unless_its_reader_stalls() {
         let activity = Arc::new(Activity::new());
-        let in_flight = InFlight::new(&activity);
+        let in_flight = InFlight::new(&activity, Spoken::Http1);
         assert_eq!(wait(&activity, OPEN), None);
         activity.wrote(false);
         assert!(wait(&activity, OPEN).unwrap() < Duration::from_secs(31));
@@ -180,7 +219,7 @@ mod tests {
         };
         let activity = Arc::new(Activity::new());
         assert_eq!(wait(&activity, http2), Some(Duration::from_secs(10)));
-        drop(InFlight::new(&activity));
+        drop(InFlight::new(&activity, Spoken::Http2));
         assert_eq!(wait(&activity, http2), None);
     }
 
