@@ -26,6 +26,14 @@ const TAGS: &[(&str, &str)] = &[
     ("Inference", "Predictions, by the Open Inference Protocol."),
     ("Models", "What is served, and whether it can answer."),
     (
+        "OpenAI and KServe V1",
+        "Embeddings and predictions as clients of other interfaces ask for them.",
+    ),
+    (
+        "Control",
+        "Triton's extensions: statistics, configuration, the repository, settings.",
+    ),
+    (
         "Server",
         "The server itself: health, metrics, descriptions.",
     ),
@@ -38,7 +46,7 @@ const TAGS: &[(&str, &str)] = &[
 /// The description of the whole server with these loaded models.
 pub(crate) fn of_server(models: &[ModelDescription]) -> Value {
     let mut document = Document::default();
-    document.add(paths::of_server());
+    document.add(paths::of_server(models));
     for model in models {
         document.add_model(model, true);
     }
@@ -58,6 +66,8 @@ pub(super) struct At<'a> {
     pub(super) model: &'a ModelDescription,
     /// Where its paths begin, `/v2/models/{name}[/versions/{version}]`, percent-encoded.
     pub(super) base: String,
+    /// Whether they name the version.
+    pub(super) versioned: bool,
     /// Ends the names of operations, so that each is unique: letters, digits and `_`.
     pub(super) suffix: String,
     /// Begins the names of its schemas.
@@ -98,6 +108,7 @@ impl Document {
     fn add_at(&mut self, model: &ModelDescription, base: String, suffix: String, key: &str) {
         let at = At {
             model,
+            versioned: suffix == key,
             base,
             suffix,
             key,

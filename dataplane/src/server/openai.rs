@@ -9,7 +9,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use http::header::ALLOW;
 use http::{HeaderValue, Response};
 
@@ -22,20 +22,36 @@ use crate::types::ModelRef;
 /// Where the interface is found: its own place, and KServe's.
 const PREFIXES: [&str; 2] = ["/v1", "/openai/v1"];
 
+/// The rest of a path.
+pub(super) const ID: &str = "{*id}";
+
 /// A model by its id, which may hold slashes: the rest of the path, with or without a slash at its
 /// end.
 const MODEL_ROUTE: &str = "/v1/models/{id}";
 
+/// The paths. What stands here is described in [`openapi`](crate::protocol::openapi) too.
+pub(super) fn table<S: Serve>() -> Vec<(String, MethodRouter<Arc<App<S>>>)> {
+    let of_prefix = |prefix| {
+        [
+            (format!("{prefix}/models"), get(models::list::<S>)),
+            (format!("{prefix}/embeddings"), post(embeddings::embed::<S>)),
+            (
+                format!("{prefix}/models/{ID}"),
+                get(models::retrieve::<S>).post(act::<S>),
+            ),
+        ]
+    };
+    PREFIXES.into_iter().flat_map(of_prefix).collect()
+}
+
 /// Adds the paths to those of `router`.
 pub(super) fn routes<S: Serve>(router: Router<Arc<App<S>>>) -> Router<Arc<App<S>>> {
-    PREFIXES.into_iter().fold(router, |router, prefix| {
-        let models = format!("{prefix}/models");
-        let embeddings = format!("{prefix}/embeddings");
-        let router = both(router, (&models, get(models::list::<S>)));
-        both(router, (&embeddings, post(embeddings::embed::<S>))).route(
-            &format!("{models}/{{*id}}"),
-            get(models::retrieve::<S>).post(act::<S>),
-        )
+    table().into_iter().fold(router, |router, (path, methods)| {
+        if path.ends_with(ID) {
+            router.route(&path, methods)
+        } else {
+            both(router, (&path, methods))
+        }
     })
 }
 

@@ -6,27 +6,40 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::operation::schema;
-use super::paths::control;
+use super::paths::{control, openai};
 use super::signature;
 use crate::fault::{CODES, FaultKind};
 use crate::protocol::errors::PROBLEM_JSON;
 
-/// The error answers, `Fault{status}`, each with the codes that it may carry.
+/// The error answers, each with the codes that it may carry: `Fault{status}`, and in the form that
+/// OpenAI's clients read `OpenAiFault{status}`.
 pub(super) fn responses() -> Map<String, Value> {
-    let response = |status: u16| {
-        let body = json!({"schema": schema(&format!("Fault{status}"))});
+    let response = |(status, openai): (u16, bool)| {
+        let name = format!("{}Fault{status}", if openai { "OpenAi" } else { "" });
+        let body = if openai {
+            json!({"schema": schema("OpenAiError")})
+        } else {
+            json!({"schema": schema(&name)})
+        };
         let mut headers = json!({"x-request-id": {"$ref": "#/components/headers/RequestId"}});
         for (name, header) in more_headers(status) {
             headers[*name] = json!({"$ref": format!("#/components/headers/{header}")});
         }
-        let response = json!({
+        let mut response = json!({
             "description": meaning(status),
             "headers": headers,
-            "content": {"application/json": body, PROBLEM_JSON: body},
+            "content": {"application/json": body},
         });
-        (format!("Fault{status}"), response)
+        if !openai {
+            response["content"][PROBLEM_JSON] = body;
+        }
+        (name, response)
     };
-    codes_by_status().into_keys().map(response).collect()
+    let statuses = codes_by_status().into_keys();
+    statuses
+        .flat_map(|status| [(status, false), (status, true)])
+        .map(response)
+        .collect()
 }
 
 fn codes_by_status() -> BTreeMap<u16, Vec<&'static str>> {
@@ -104,6 +117,20 @@ pub(super) fn schemas() -> Map<String, Value> {
             "instance": {"type": "string"},
         },
     });
+    let openai_error = json!({
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {
+            "type": "object",
+            "required": ["message", "type", "param", "code"],
+            "properties": {
+                "message": {"type": "string"},
+                "type": {"type": "string"},
+                "param": {"type": ["string", "null"], "description": "The member at fault."},
+                "code": {"type": ["string", "null"]},
+            },
+        }},
+    });
     let health = json!({
         "type": "object",
         "required": ["live"],
@@ -129,6 +156,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     let datatypes = crate::types::Datatype::ALL.map(crate::types::Datatype::as_str);
     [
         ("Error", error),
+        ("OpenAiError", openai_error),
         ("Health", health),
         ("TensorMetadata", tensor),
         ("Datatype", json!({"type": "string", "enum": datatypes})),
@@ -137,6 +165,7 @@ pub(super) fn schemas() -> Map<String, Value> {
     ]
     .into_iter()
     .chain(control::schemas())
+    .chain(openai::schemas())
     .map(|(name, schema)| (name.to_owned(), schema))
     .chain(faults)
     .collect()

@@ -116,6 +116,16 @@ impl Operation {
         self
     }
 
+    /// Gives the error answers the form that OpenAI's clients read.
+    pub(super) fn openai(mut self) -> Self {
+        for answer in self.answers.values_mut() {
+            if let Some(Value::String(reference)) = answer.get_mut("$ref") {
+                *reference = reference.replace("/Fault", "/OpenAiFault");
+            }
+        }
+        self
+    }
+
     /// Path, method and the operation's object.
     pub(super) fn finish(self) -> (String, &'static str, Value) {
         let mut value = json!({

@@ -4,18 +4,21 @@ pub(super) mod control;
 mod docs;
 mod infer;
 mod models;
+pub(super) mod openai;
 mod server;
 
 use super::At;
 use super::operation::Operation;
+use crate::types::ModelDescription;
 
-/// The operations that no model decides.
-pub(super) fn of_server() -> Vec<Operation> {
+/// The operations that have no model in their path.
+pub(super) fn of_server(models: &[ModelDescription]) -> Vec<Operation> {
     [
         server::operations(),
         models::list(),
         docs::of_server(),
         control::of_server(),
+        openai::of_server(models),
     ]
     .into_iter()
     .flatten()
@@ -29,6 +32,7 @@ pub(super) fn of_model(at: &At<'_>) -> Vec<Operation> {
         models::of_model(at),
         docs::of_model(at),
         control::of_model(at),
+        openai::of_model(at),
     ]
     .into_iter()
     .flatten()

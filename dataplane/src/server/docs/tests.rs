@@ -13,7 +13,7 @@ use crate::fault::FaultKind;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Control;
 use crate::server::heavy::Heavy;
-use crate::server::{Parts, routes};
+use crate::server::{Parts, openai, routes};
 use crate::telemetry::{Metrics, Monitoring};
 use crate::types::{Availability, Batching, Call, Datatype, ModelState, Reply, TensorSpec};
 
@@ -113,10 +113,19 @@ async fn document(router: &mut Router, path: &str) -> Value {
 async fn what_is_served_and_what_is_described_are_the_same() {
     let mut router = router();
     let mut served = BTreeSet::new();
-    let paths = routes::table::<OneModel>()
-        .into_iter()
-        .map(|(path, _)| path);
-    for path in paths.chain(["/"]) {
+    let common = routes::table::<OneModel>().into_iter();
+    let openai = openai::table::<OneModel>().into_iter();
+    let mut paths = vec!["/".to_owned()];
+    paths.extend(common.map(|(path, _)| path.to_owned()));
+    paths.extend(openai.map(|(path, _)| path));
+    for path in paths {
+        if let Some(models) = path.strip_suffix(openai::ID) {
+            // What is asked of the model stands in the same segment as its name.
+            for (rest, method) in [("m", "get"), ("m:predict", "post"), ("m:explain", "post")] {
+                served.insert((format!("{models}{rest}"), method.to_owned()));
+            }
+            continue;
+        }
         let path = path.replace("{name}", "m").replace("{version}", "1");
         let answer = ask(&mut router, Method::OPTIONS, &path, &[]).await;
         let methods = answer.headers()[ALLOW].to_str().unwrap().to_lowercase();
