@@ -21,6 +21,7 @@ mod openai;
 mod routes;
 mod settings;
 pub mod shutdown;
+mod stream;
 mod tracked;
 
 use std::net::SocketAddr;

@@ -78,6 +78,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("axum", &["server"]),
     ("hyper", &["server"]),
     ("hyper_util", &["server"]),
+    ("tokio_websockets", &["server/stream"]),
     ("tonic", &["protocol/oip_grpc", "server"]),
     ("http", &["protocol", "server"]),
     ("flate2", &["protocol/content_coding"]),

@@ -2,15 +2,10 @@
 
 import re
 
-ROWS = "infer_stream is not implemented"
 GRPC_DEFLATE = "gRPC messages compressed with deflate are not read"
 
 # File and test -> why it fails. A test without brackets means all its parameters; in brackets `*` stands for anything.
 NOT_YET = {
-    "test_stream.py::test_infer_stream_answers_as_events": ROWS,
-    "test_stream.py::test_infer_stream_refuses_before_it_commits[/v2/models/linear/infer_stream-400]": ROWS,
-    "test_table5.py::test_row_27_events_have_no_id": ROWS,
-    "test_table5.py::test_row_42_events_are_not_compressed": ROWS,
     "test_triton_grpc_infer.py::test_every_datatype_is_echoed[*-deflate-*]": GRPC_DEFLATE,
 }
 

@@ -37,6 +37,8 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// Between two reads of a body, and for a reader that takes nothing of its answer (30 s).
     pub stall_timeout: Duration,
+    /// After how long without bytes an event stream sends a comment (15 s).
+    pub stream_keep_alive: Duration,
     /// How long a body may come at any rate (10 s); after that it must average 1 KiB/s.
     pub slow_body_grace: Duration,
 }
@@ -60,6 +62,7 @@ impl Default for Limits {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(30),
+            stream_keep_alive: Duration::from_secs(15),
             slow_body_grace: Duration::from_secs(10),
         }
     }

@@ -38,6 +38,10 @@ struct Body<'a> {
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     param: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<u64>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     problem: Option<Problem<'a>>,
 }
@@ -127,6 +131,8 @@ fn oip_body(fault: &Fault, context: ErrorContext<'_>) -> Vec<u8> {
         code: fault.code,
         request_id: context.request_id,
         param: fault.param.as_deref(),
+        id: None,
+        line: None,
         problem: context.problem_json.then(|| Problem {
             r#type: problem_type(fault.kind),
             title: status.canonical_reason().unwrap_or("error"),
@@ -134,6 +140,32 @@ fn oip_body(fault: &Fault, context: ErrorContext<'_>) -> Vec<u8> {
             detail: &fault.message,
             instance: context.path,
         }),
+    };
+    // Strings and numbers only: serialising cannot fail.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// What an error within a stream tells besides the fault.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EventContext<'a> {
+    /// The stream's id, for the logs.
+    pub(crate) request_id: &'a str,
+    /// The `id` of the request at fault, where it gave one that can be read.
+    pub(crate) id: Option<&'a str>,
+    /// Its line in an NDJSON stream, or its place among the messages of a WebSocket; from 1.
+    pub(crate) line: Option<u64>,
+}
+
+/// The error as one answer of a stream among others, in one line.
+pub(crate) fn event(fault: &Fault, context: EventContext<'_>) -> Vec<u8> {
+    let body = Body {
+        error: &fault.message,
+        code: fault.code,
+        request_id: context.request_id,
+        param: fault.param.as_deref(),
+        id: context.id,
+        line: context.line,
+        problem: None,
     };
     // Strings and numbers only: serialising cannot fail.
     serde_json::to_vec(&body).unwrap_or_default()
@@ -225,6 +257,20 @@ mod tests {
             serde_json::from_slice(response(&fault, context).body()).unwrap();
         assert_eq!(body["error"]["param"], "input");
         assert!(body["error"]["code"].is_null());
+    }
+
+    #[test]
+    fn an_error_within_a_stream_names_its_line_and_id() {
+        let fault = Fault::new(FaultKind::Malformed, "malformed_json", "no\nJSON");
+        let context = EventContext {
+            request_id: "r-1",
+            id: Some("7"),
+            line: Some(3),
+        };
+        assert_eq!(
+            event(&fault, context),
+            br#"{"error":"no\nJSON","code":"malformed_json","request_id":"r-1","id":"7","line":3}"#
+        );
     }
 
     #[test]

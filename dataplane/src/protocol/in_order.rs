@@ -23,6 +23,9 @@ const IN_FLIGHT: usize = 32;
 /// although nothing more is taken up.
 const READ_AHEAD: usize = 64 << 10;
 
+/// What a request read ahead holds besides its own bytes, roughly.
+const OVERHEAD: usize = 128;
+
 /// A process that stops waits for a stream until it has been quiet for this long.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -182,11 +185,11 @@ impl<R> Queue<R> {
     }
 
     fn has_room(&self) -> bool {
-        self.bytes < READ_AHEAD && self.requests.len() < IN_FLIGHT
+        self.bytes < READ_AHEAD
     }
 
     fn push(&mut self, request: R, weight: usize) {
-        self.bytes += weight;
+        self.bytes += weight + OVERHEAD;
         self.requests.push_back((request, weight));
     }
 
@@ -197,7 +200,7 @@ impl<R> Queue<R> {
             return None;
         }
         let (request, weight) = self.requests.pop_front()?;
-        self.bytes -= weight;
+        self.bytes -= weight + OVERHEAD;
         Some((request, weight))
     }
 }

@@ -53,6 +53,11 @@ pub(crate) struct Forms {
 }
 
 impl Forms {
+    /// Whether any output may be binary.
+    pub(crate) fn any_binary(&self) -> bool {
+        self.binary_by_default || self.listed.contains(&Some(true))
+    }
+
     /// Whether the output at this place of the answer is binary.
     fn is_binary(&self, index: usize) -> bool {
         self.listed

@@ -1,14 +1,14 @@
 //! What every handler shares.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
-use serin_crds::pod_config::ApiConfig;
+use serin_crds::pod_config::{ApiConfig, StreamKeepAlive};
 
 use super::Parts;
 use super::body::Budget;
@@ -27,10 +27,6 @@ pub(super) struct App<S> {
     pub(super) exposition: Exposition,
     pub(super) documents: Documents,
     pub(super) lifecycle: Lifecycle,
-    #[expect(
-        dead_code,
-        reason = "the first handler that reads it removes this line"
-    )]
     pub(super) api: ApiConfig,
     pub(super) bodies: Arc<Budget>,
     /// Where large bodies are read and written.
@@ -56,6 +52,14 @@ impl<S> App<S> {
                 .duration_since(UNIX_EPOCH)
                 .unwrap_or_default()
                 .as_secs(),
+        }
+    }
+
+    /// After how long without bytes an event stream sends a comment; never if it is not to.
+    pub(super) fn keep_alive(&self) -> Option<Duration> {
+        match self.api.stream_keep_alive {
+            StreamKeepAlive::Comment => Some(self.limits.stream_keep_alive),
+            StreamKeepAlive::Off => None,
         }
     }
 

@@ -22,7 +22,7 @@ use crate::protocol::content_coding;
 pub(super) use budget::{Budget, Held};
 
 /// Bytes a second that a body must average after its grace.
-const SLOWEST: f64 = 1024.0;
+pub(super) const SLOWEST: f64 = 1024.0;
 
 /// Of a refused body, what is read on so that the caller gets to read the refusal.
 const DISCARD_BYTES: usize = 1 << 20;
@@ -168,7 +168,7 @@ pub(super) fn too_slow(received: usize) -> Fault {
 }
 
 /// A body that ends before its announced length, or chunks that are none.
-fn broken(error: &axum::Error) -> Fault {
+pub(super) fn broken(error: &axum::Error) -> Fault {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {
         if let Some(hyper) = current.downcast_ref::<hyper::Error>() {

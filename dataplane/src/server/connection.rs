@@ -26,6 +26,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::activity::{Activity, Silence};
@@ -172,7 +173,8 @@ impl Connections {
         let Some(spoken) = sniff(&stream, self.limits.first_byte_timeout, silence).await else {
             return;
         };
-        let io = Watched::new(stream, Arc::clone(&activity));
+        let closed = CancellationToken::new();
+        let io = Watched::new(stream, Arc::clone(&activity), closed.clone());
         let service = {
             let (connections, activity) = (Arc::clone(&self), Arc::clone(&activity));
             service_fn(move |request: hyper::Request<Incoming>| {
@@ -188,9 +190,10 @@ impl Connections {
                 let connection = http1::Builder::new()
                     .max_header_size(limits.header_bytes)
                     .max_headers(limits.header_fields)
-                    .serve_connection(io, service);
+                    .serve_connection(io, service)
+                    .with_upgrades();
                 let leave_at = (Stage::Closing, |connection: Pin<&mut _>| {
-                    http1::Connection::graceful_shutdown(connection);
+                    http1::UpgradeableConnection::graceful_shutdown(connection);
                 });
                 self.watch(&activity, spoken, connection, leave_at).await
             }
@@ -212,6 +215,8 @@ impl Connections {
             }
         };
         tracing::debug!(?spoken, ?ended, "connection ended");
+        // A WebSocket is a connection for as long as it lasts.
+        closed.cancelled().await;
     }
 
     /// Runs a connection to its end, or to its deadline. At the stage of `leave_at` it is told to

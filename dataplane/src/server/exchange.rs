@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{ACCEPT, CONNECTION};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tower::Service;
 
@@ -162,6 +162,7 @@ pub(super) async fn serve(
     if is_head {
         *response.body_mut() = Body::empty();
     }
+    let status = response.status();
     let headers = response.headers_mut();
     // gRPC's services set it themselves.
     headers.entry(request_id::HEADER_NAME).or_insert(id);
@@ -171,7 +172,9 @@ pub(super) async fn serve(
         headers.insert(TRACE_PARENT, parent);
     }
     if version < Version::HTTP_2 {
-        if connections.stage() != Stage::Open {
+        // What has become another protocol closes in that one's way.
+        let upgraded = status == StatusCode::SWITCHING_PROTOCOLS;
+        if connections.stage() != Stage::Open && !upgraded {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
     } else {

@@ -1,7 +1,7 @@
 //! `POST …/infer`: from a body to a call, from a reply to a body, measured.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -17,11 +17,12 @@ use super::heavy::HEAVY_BYTES;
 use super::routes::model_of;
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
+use crate::protocol::deadline;
 use crate::protocol::oip_rest::{self, Answer, InferRequest, JSON_LENGTH_HEADER};
 use crate::telemetry::Story;
 use crate::types::{Call, CallMeta, ModelRef, Reply};
 
-const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
+pub(super) const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
 
 /// The handler of both infer paths.
 pub(super) async fn infer<S: Serve>(
@@ -82,13 +83,16 @@ impl<S: Serve> Inference<'_, S> {
         story.phases.decode = begun.elapsed();
 
         let id = request.id.unwrap_or_else(|| self.exchange.id().to_owned());
-        let limit = app.limits.request_timeout;
+        let budget = [deadline::asked(&self.parts.headers)?, request.timeout]
+            .into_iter()
+            .flatten()
+            .fold(app.limits.request_timeout, Duration::min);
         let call = Call {
             meta: CallMeta {
                 request_id: self.exchange.id().to_owned(),
                 id: id.clone(),
                 received: self.exchange.received,
-                deadline: self.exchange.received + request.timeout.unwrap_or(limit).min(limit),
+                deadline: self.exchange.received + budget,
                 priority: request.priority,
             },
             model: self.model.clone(),

@@ -12,7 +12,7 @@ use http::{HeaderValue, Method, Response, StatusCode};
 use super::app::App;
 use super::exchange::{Exchange, refusal};
 use super::grpc_body::is_grpc;
-use super::{control, docs, health, infer, models, openai, settings};
+use super::{control, docs, health, infer, models, openai, settings, stream};
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
 use crate::protocol::oip_rest::metadata;
@@ -60,6 +60,7 @@ pub(super) fn table<S: Serve>() -> Vec<(&'static str, MethodRouter<Arc<App<S>>>)
         .chain(docs::routes())
         .chain(control::routes())
         .chain(settings::routes())
+        .chain(stream::routes())
         .collect()
 }
 

@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod frames;
+pub mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Models by name: `echo` gives its inputs back, `slow` waits for [`FakeModels::release`], `panic`
 /// panics, `fails` fails as a model would, `loading` is not ready, `raw` takes one FP32 `[-1,2]`,
-/// `team/model` has a slash in its name.
+/// `late` gives the milliseconds left until its deadline, `team/model` has a slash in its name.
 pub struct FakeModels {
     /// Lets one call of `slow` go on per permit.
     pub release: Semaphore,
@@ -43,11 +44,12 @@ pub struct FakeModels {
     pub cancelled: Semaphore,
 }
 
-const MODELS: [&str; 7] = [
+const MODELS: [&str; 8] = [
     "echo",
     "slow",
     "panic",
     "fails",
+    "late",
     "loading",
     "raw",
     "team/model",
@@ -85,7 +87,19 @@ impl Serve for FakeModels {
             }
             _ => {}
         }
-        let outputs = if call.outputs.is_empty() {
+        let outputs = if call.model.name == "late" {
+            let left = call
+                .meta
+                .deadline
+                .saturating_duration_since(std::time::Instant::now());
+            let left = i64::try_from(left.as_millis()).expect("a few");
+            vec![Tensor {
+                name: "left".to_owned(),
+                datatype: Datatype::Int64,
+                shape: vec![1],
+                data: TensorData::Raw(left.to_le_bytes().to_vec().into()),
+            }]
+        } else if call.outputs.is_empty() {
             call.inputs
         } else {
             let find = |name: &str| call.inputs.iter().find(|input| input.name == name).cloned();

@@ -6,6 +6,7 @@ mod infer;
 mod models;
 pub(super) mod openai;
 mod server;
+mod stream;
 
 use super::At;
 use super::operation::Operation;
@@ -29,6 +30,7 @@ pub(super) fn of_server(models: &[ModelDescription]) -> Vec<Operation> {
 pub(super) fn of_model(at: &At<'_>) -> Vec<Operation> {
     [
         infer::operations(at),
+        stream::operations(at),
         models::of_model(at),
         docs::of_model(at),
         control::of_model(at),

@@ -36,6 +36,11 @@ pub(in crate::server) struct Held {
 }
 
 impl Held {
+    /// Nothing yet, of the same budget.
+    pub(in crate::server) fn another(&self) -> Self {
+        self.budget.hold()
+    }
+
     /// Holds `bytes` in all, if that is more than before.
     ///
     /// # Errors

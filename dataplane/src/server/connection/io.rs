@@ -8,19 +8,27 @@ use std::task::{Context, Poll};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::activity::Activity;
 
 pub(super) struct Watched {
     inner: TokioIo<TcpStream>,
     activity: Arc<Activity>,
+    /// Told when the socket closes, which may be after HTTP has ended on it.
+    _open: DropGuard,
 }
 
 impl Watched {
-    pub(super) fn new(stream: TcpStream, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(
+        stream: TcpStream,
+        activity: Arc<Activity>,
+        closed: CancellationToken,
+    ) -> Self {
         Self {
             inner: TokioIo::new(stream),
             activity,
+            _open: closed.drop_guard(),
         }
     }
 

@@ -2,10 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::protocol::example;
 use crate::protocol::oip_rest::JSON_LENGTH_HEADER;
 use crate::protocol::openapi::At;
 use crate::protocol::openapi::operation::{Operation, schema};
+use crate::protocol::{deadline, example};
 
 /// Elements of an input beyond which a document is no place for an example.
 const MAX_ELEMENTS: usize = 1024;
@@ -17,13 +17,13 @@ const BINARY: &str = "JSON, and after it the data of the inputs that have `param
 element of BYTES after its length as four bytes. The header `Inference-Header-Content-Length` then says how many bytes are JSON. With the value 0 the whole body is the data of the model's only input.";
 
 pub(super) fn operations(at: &At<'_>) -> Vec<Operation> {
-    let infer = Operation::post(
+    let infer = timeout_header(Operation::post(
         format!("{}/infer", at.base),
         format!("infer_{}", at.suffix),
         TAG,
         true,
         &request_content(at),
-    )
+    ))
     .summary("Runs the model")
     .about("`Content-Type` may be absent or anything; what it says is not what decides how the body is read.")
     .answer(
@@ -37,6 +37,15 @@ pub(super) fn operations(at: &At<'_>) -> Vec<Operation> {
     .answer_header(200, JSON_LENGTH_HEADER, "JsonLength")
     .faults(&[404, 501, 504]);
     vec![infer]
+}
+
+/// How long a caller waits.
+pub(super) fn timeout_header(operation: Operation) -> Operation {
+    operation.request_header(
+        deadline::HEADER.as_str(),
+        "How long you wait for an answer: seconds, or with a unit (`250ms`). The parameter `timeout` says the same in microseconds; the least counts.",
+        &json!({"type": "string", "pattern": "^[1-9][0-9]{0,5}(\\.[0-9]{1,6})?(us|ms|s|m)?$"}),
+    )
 }
 
 fn request_content(at: &At<'_>) -> Value {

@@ -1,0 +1,151 @@
+//! What the header of a stream asks for.
+
+use std::time::Duration;
+
+use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName};
+
+use super::super::infer::JSON_LENGTH;
+use crate::fault::{Fault, FaultKind};
+use crate::protocol::{deadline, ndjson, sse};
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// Server-sent events.
+    Events,
+    /// One line each.
+    Lines,
+}
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// The body is a request on each line, not one request.
+    pub(super) rows: bool,
+    pub(super) form: Form,
+    /// How long the caller waits for each answer, if it says so.
+    pub(super) budget: Option<Duration>,
+}
+
+impl Form {
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Events => sse::CONTENT_TYPE,
+            Self::Lines => ndjson::CONTENT_TYPE,
+        }
+    }
+
+    /// Adds an answer, which is on one line, to what goes to the caller.
+    pub(super) fn write(self, out: &mut Vec<u8>, json: &[u8]) {
+        match self {
+            Self::Events => sse::write_event(out, json),
+            Self::Lines => {
+                out.reserve(json.len() + 1);
+                out.extend_from_slice(json);
+                out.push(b'\n');
+            }
+        }
+    }
+}
+
+impl Asked {
+    /// Answers take the form that `Accept` names; where it names neither, lines are answered by
+    /// lines and a single request by events.
+    ///
+    /// # Errors
+    /// Headers that a stream cannot heed.
+    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Fault> {
+        if headers.contains_key(JSON_LENGTH) {
+            return Err(Fault::new(
+                FaultKind::Malformed,
+                "invalid_header",
+                "a stream carries JSON only: remove Inference-Header-Content-Length and send data in JSON, or use /infer",
+            )
+            .with_param(JSON_LENGTH.as_str()));
+        }
+        let rows = text(headers, &CONTENT_TYPE).any(ndjson::is_ndjson);
+        if rows {
+            refuse_codings(headers)?;
+        }
+        let form = if text(headers, &ACCEPT).any(sse::is_wanted) {
+            Form::Events
+        } else if rows
+            || text(headers, &ACCEPT).any(|accept| accept.split(',').any(ndjson::is_ndjson))
+        {
+            Form::Lines
+        } else {
+            Form::Events
+        };
+        Ok(Self {
+            rows,
+            form,
+            budget: deadline::asked(headers)?,
+        })
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+}
+
+fn refuse_codings(headers: &HeaderMap) -> Result<(), Fault> {
+    let coded = text(headers, &CONTENT_ENCODING)
+        .find(|coding| !coding.trim().eq_ignore_ascii_case("identity"));
+    coded.map_or(Ok(()), |coding| {
+        let coding: String = coding.chars().take(40).collect();
+        Err(Fault::new(
+            FaultKind::UnsupportedEncoding,
+            "unsupported_encoding",
+            format!(
+                "rows are not sent compressed, got content encoding '{coding}'; send them as they are"
+            ),
+        )
+        .with_param(CONTENT_ENCODING.as_str()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(headers: &[(&'static str, &str)]) -> Result<Asked, Fault> {
+        let headers = headers
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
+            .collect();
+        Asked::of(&headers)
+    }
+
+    #[test]
+    fn the_form_follows_accept_and_else_the_body() {
+        let ndjson = ("content-type", "application/x-ndjson");
+        let events = ("accept", "text/event-stream");
+        let lines = ("accept", "text/html, application/x-ndjson;q=0.9");
+        let form = |headers: &[_]| {
+            asked(headers)
+                .map(|asked| (asked.rows, asked.form))
+                .unwrap()
+        };
+        assert_eq!(form(&[]), (false, Form::Events));
+        assert_eq!(form(&[("accept", "*/*")]), (false, Form::Events));
+        assert_eq!(form(&[lines]), (false, Form::Lines));
+        assert_eq!(form(&[ndjson]), (true, Form::Lines));
+        assert_eq!(form(&[ndjson, ("accept", "*/*")]), (true, Form::Lines));
+        assert_eq!(form(&[ndjson, events]), (true, Form::Events));
+    }
+
+    #[test]
+    fn what_a_stream_cannot_heed_is_refused_with_the_cure() {
+        let fault = asked(&[("inference-header-content-length", "10")]).unwrap_err();
+        assert!(fault.message.contains("use /infer"), "{fault}");
+        let ndjson = ("content-type", "application/x-ndjson");
+        let fault = asked(&[ndjson, ("content-encoding", "gzip")]).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::UnsupportedEncoding);
+        assert!(asked(&[ndjson, ("content-encoding", "identity")]).is_ok());
+        assert!(asked(&[("x-request-timeout", "soon")]).is_err());
+    }
+}

@@ -1,0 +1,209 @@
+//! The body of a stream's answer, and the way to it.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Response};
+use http_body::Frame;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, Sleep, sleep, timeout};
+
+use super::asked::Form;
+use crate::fault::{Fault, FaultKind};
+use crate::protocol::errors::{self, EventContext};
+use crate::protocol::in_order::Gone;
+use crate::protocol::sse;
+
+/// Keeps nginx and those that follow it from collecting a stream before they pass it on.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What goes to the caller.
+enum Outgoing {
+    Data(Bytes),
+    /// Instead of answers: the HTTP answer itself, if that has not begun.
+    Refused(Fault),
+    End,
+}
+
+/// Where a stream's task hands its answers over.
+pub(super) struct Out {
+    sender: mpsc::Sender<Outgoing>,
+    stall: Duration,
+}
+
+/// How what goes to a caller is written.
+#[derive(Clone, Debug)]
+pub(super) struct Style {
+    pub(super) form: Form,
+    /// For errors that come after the answer has begun.
+    pub(super) request_id: String,
+    /// After how long without bytes a comment is sent, where the form has one.
+    pub(super) keep_alive: Option<Duration>,
+}
+
+/// A stream's task, and what its caller reads. A caller that takes nothing for `stall` is given
+/// up.
+pub(super) fn channel(style: Style, stall: Duration) -> (Out, Events) {
+    // One: what the caller has not taken is not made.
+    let (sender, receiver) = mpsc::channel(1);
+    let keep_alive = style.keep_alive.filter(|_| style.form == Form::Events);
+    let events = Events {
+        receiver,
+        first: None,
+        timer: keep_alive.map(|after| Box::pin(sleep(after))),
+        style: Style {
+            keep_alive,
+            ..style
+        },
+        over: false,
+    };
+    (Out { sender, stall }, events)
+}
+
+impl Out {
+    /// Returns once the caller has left.
+    pub(super) async fn closed(&self) {
+        self.sender.closed().await;
+    }
+
+    pub(super) async fn data(&self, data: impl Into<Bytes>) -> Result<(), Gone> {
+        self.hand(Outgoing::Data(data.into())).await
+    }
+
+    /// The stream fails: by its status if nothing was sent, else by a last event.
+    pub(super) async fn refuse(&self, fault: Fault) -> Result<(), Gone> {
+        self.hand(Outgoing::Refused(fault)).await
+    }
+
+    /// Without this the answer is cut off, so that nobody takes it for whole.
+    pub(super) async fn end(&self) -> Result<(), Gone> {
+        self.hand(Outgoing::End).await
+    }
+
+    async fn hand(&self, outgoing: Outgoing) -> Result<(), Gone> {
+        let handed = self.sender.send_timeout(outgoing, self.stall).await;
+        handed.map_err(|_| Gone)
+    }
+}
+
+/// What the caller reads.
+pub(super) struct Events {
+    receiver: mpsc::Receiver<Outgoing>,
+    first: Option<Outgoing>,
+    style: Style,
+    timer: Option<Pin<Box<Sleep>>>,
+    over: bool,
+}
+
+impl Events {
+    /// Waits for the first answer, as long as the caller may be kept waiting for a header block.
+    ///
+    /// # Errors
+    /// What is known to be wrong by then: it has a status of its own.
+    pub(super) async fn begun(mut self) -> Result<Self, Fault> {
+        let first = match self.style.keep_alive {
+            Some(patience) => timeout(patience, self.receiver.recv()).await,
+            None => Ok(self.receiver.recv().await),
+        };
+        match first {
+            Ok(Some(Outgoing::Refused(fault))) => Err(fault),
+            Ok(Some(first)) => {
+                self.first = Some(first);
+                Ok(self)
+            }
+            Ok(None) => Err(Fault::new(
+                FaultKind::Internal,
+                "internal",
+                format!(
+                    "the server failed; its log has more under request id {}",
+                    self.style.request_id
+                ),
+            )),
+            Err(_) => {
+                self.first = Some(Outgoing::Data(Bytes::from_static(sse::KEEP_ALIVE)));
+                Ok(self)
+            }
+        }
+    }
+
+    /// The answer: from here on its status is 200.
+    pub(super) fn respond(self) -> Response<Body> {
+        let content_type = HeaderValue::from_static(self.style.form.content_type());
+        let mut response = Response::new(Body::new(self));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        response
+    }
+
+    fn poll_keep_alive(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let (Some(timer), Some(after)) = (&mut self.timer, self.style.keep_alive) else {
+            return Poll::Pending;
+        };
+        ready!(timer.as_mut().poll(cx));
+        timer.as_mut().reset(Instant::now() + after);
+        Poll::Ready(Bytes::from_static(sse::KEEP_ALIVE))
+    }
+
+    fn last_event(&self, fault: &Fault) -> Bytes {
+        let context = EventContext {
+            request_id: &self.style.request_id,
+            id: None,
+            line: None,
+        };
+        let mut out = Vec::new();
+        self.style
+            .form
+            .write(&mut out, &errors::event(fault, context));
+        out.into()
+    }
+}
+
+impl http_body::Body for Events {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        if self.over {
+            return Poll::Ready(None);
+        }
+        let outgoing = match self.first.take() {
+            Some(first) => Some(first),
+            None => match self.receiver.poll_recv(cx) {
+                Poll::Ready(outgoing) => outgoing,
+                Poll::Pending => Some(Outgoing::Data(ready!(self.poll_keep_alive(cx)))),
+            },
+        };
+        let data = match outgoing {
+            Some(Outgoing::Data(data)) => data,
+            Some(Outgoing::Refused(fault)) => {
+                self.over = true;
+                self.last_event(&fault)
+            }
+            Some(Outgoing::End) => {
+                self.over = true;
+                return Poll::Ready(None);
+            }
+            // The task has given up, or panicked.
+            None => {
+                self.over = true;
+                let cut = io::Error::other("the stream was cut off");
+                return Poll::Ready(Some(Err(cut)));
+            }
+        };
+        let keep_alive = self.style.keep_alive;
+        if let (Some(timer), Some(after)) = (&mut self.timer, keep_alive) {
+            timer.as_mut().reset(Instant::now() + after);
+        }
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+}

@@ -1,0 +1,108 @@
+//! Rows in, rows out, over HTTP: full duplex, no faster than the caller reads.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::Response;
+use tokio::time::Instant;
+
+use super::asked::Form;
+use super::events::{Out, Style, channel};
+use super::lines::Lines;
+use super::row::{Answered, Row, Rows};
+use super::spawn;
+use crate::pipeline::Serve;
+use crate::protocol::in_order::{Ended, Gone, Incoming, Peer, Wants, drive};
+use crate::telemetry::Story;
+
+/// The answer, which begins at once: what is wrong with a row is that row's answer.
+pub(super) fn respond<S: Serve>(
+    rows: Arc<Rows<S>>,
+    form: Form,
+    story: Story<'static>,
+    body: Body,
+) -> Response<Body> {
+    let app = Arc::clone(&rows.app);
+    let style = Style {
+        form,
+        request_id: rows.request_id.clone(),
+        keep_alive: app.keep_alive(),
+    };
+    let (out, events) = channel(style, app.limits.stall_timeout);
+    let mut caller = Caller {
+        lines: Lines::new(body, &app.limits, &app.bodies),
+        out,
+        form,
+        story,
+        ran: false,
+        unwanted: None,
+    };
+    spawn(Arc::clone(&app.metrics), async move {
+        let most = app.limits.body_bytes;
+        let ended = drive(&mut caller, &app.lifecycle, most, |row| {
+            Arc::clone(&rows).answer(row)
+        })
+        .await;
+        let Caller { out, story, .. } = caller;
+        match ended {
+            Ended::Whole if out.end().await.is_ok() => story.ended(),
+            Ended::Failed(fault) if out.refuse(fault.clone()).await.is_ok() => {
+                story.failed(&fault);
+            }
+            // The story tells by itself that nobody waited for its end.
+            _ => {}
+        }
+    });
+    events.respond()
+}
+
+/// The other end of the stream.
+struct Caller {
+    lines: Lines,
+    out: Out,
+    form: Form,
+    story: Story<'static>,
+    /// The story knows which version ran.
+    ran: bool,
+    /// Since when no row was wanted.
+    unwanted: Option<Instant>,
+}
+
+impl Peer for Caller {
+    type Request = Row;
+    type Answer = Answered;
+
+    async fn next(&mut self, wants: Wants) -> Incoming<Row> {
+        if !wants.requests {
+            self.unwanted.get_or_insert_with(Instant::now);
+            self.out.closed().await;
+            return Incoming::Left;
+        }
+        if let Some(since) = self.unwanted.take() {
+            self.lines.excuse(since);
+        }
+        tokio::select! {
+            biased;
+            () = self.out.closed() => Incoming::Left,
+            incoming = self.lines.next(wants.busy) => incoming,
+        }
+    }
+
+    async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Gone> {
+        let count = answers.len();
+        let size: usize = answers.iter().map(|answer| answer.json.len() + 8).sum();
+        let mut data = Vec::with_capacity(size);
+        for answer in answers {
+            self.form.write(&mut data, &answer.json);
+            if let (false, Some(version)) = (self.ran, &answer.version) {
+                self.story.ran(version);
+                self.ran = true;
+            }
+        }
+        let begun = Instant::now();
+        self.out.data(data).await?;
+        self.lines.excuse(begun);
+        self.story.sent(count);
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! One request whose answer is a stream.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use http::Response;
+use http::request::Parts;
+
+use super::super::body::{self, Received};
+use super::asked::Form;
+use super::events::{Out, Style, channel};
+use super::row::{Answered, Rows};
+use super::spawn;
+use crate::fault::Fault;
+use crate::pipeline::Serve;
+use crate::protocol::in_order::Gone;
+use crate::telemetry::Story;
+
+/// The answer, once it has begun.
+///
+/// # Errors
+/// What is wrong before that, for an answer with a status of its own.
+pub(super) async fn respond<S: Serve>(
+    rows: Arc<Rows<S>>,
+    form: Form,
+    mut story: Story<'static>,
+    (parts, body): (&Parts, Body),
+) -> Result<Response<Body>, Fault> {
+    let app = &rows.app;
+    let received = story.about().received;
+    let read = body::read(body, &parts.headers, &app.limits, &app.bodies, &app.heavy).await;
+    let Received { bytes, held } = match read {
+        Ok(received) => received,
+        Err(fault) => {
+            story.failed(&fault);
+            return Err(fault);
+        }
+    };
+    let style = Style {
+        form,
+        request_id: rows.request_id.clone(),
+        keep_alive: app.keep_alive(),
+    };
+    let (out, events) = channel(style, app.limits.stall_timeout);
+    let metrics = Arc::clone(&app.metrics);
+    spawn(metrics, async move {
+        let outcome = tokio::select! {
+            biased;
+            () = out.closed() => return,
+            outcome = rows.serve(&bytes, received) => outcome,
+        };
+        drop(held);
+        match outcome {
+            Ok(answered) => {
+                if let Some(version) = &answered.version {
+                    story.ran(version);
+                }
+                if send(&out, form, &answered).await.is_ok() {
+                    story.sent(1);
+                    story.ended();
+                }
+            }
+            Err(fault) => {
+                story.failed(&fault);
+                // Told or not, there is nobody else to tell.
+                let _ = out.refuse(fault).await;
+            }
+        }
+    });
+    Ok(events.begun().await?.respond())
+}
+
+async fn send(out: &Out, form: Form, answered: &Answered) -> Result<(), Gone> {
+    let mut data = Vec::new();
+    form.write(&mut data, &answered.json);
+    out.data(data).await?;
+    out.end().await
+}
