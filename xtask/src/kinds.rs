@@ -202,14 +202,15 @@ fn models(run: &mut Run) -> Result {
     for (requirements, scripts) in [
         (
             "dataplane/tests/models/requirements.txt",
-            [
+            &[
                 "dataplane/tests/models/make.py --check",
                 "dataplane/tests/models/verify.py",
-            ],
+                "dataplane/tests/models/hostile/make_hostile.py --check",
+            ][..],
         ),
         (
             "examples/requirements.txt",
-            [
+            &[
                 "examples/iris/train.py --check",
                 "examples/digits/train.py --check",
             ],

@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 use serin_crds::pod_config::{ModelConfig, SourceConfig};
 
 use super::source::{SourceOptions, locate};
-use super::trial::{self, Passed};
+use super::trial::{self, Outcome, Passed};
 use super::{LoadError, Located, digest, memory};
-use crate::batch::{self, Worker, WorkerOptions, prove};
+use crate::batch::{self, Proof, Worker, WorkerOptions, prove};
 use crate::engine::Engine;
 use crate::engine::onnx::{Device, FileError, ModelFile, OnnxEngine, Runtime, SessionOptions};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::{InferenceCounters, ModelMetrics};
 use crate::text::Embedder;
-use crate::types::{ModelDescription, Signature};
+use crate::types::{Batching, ModelDescription, Signature};
 
 /// Requests that may wait for one model (as `protocols.md` of the design has it: 256).
 const QUEUE: usize = 256;
@@ -88,15 +88,26 @@ pub(super) async fn load(
 ) -> Result<Loaded, LoadError> {
     let started = Instant::now();
     let located = locate(&model.source, &options.source).await?;
-    let (mut engine, file, found) =
-        opened(&located, model.source.digest.clone(), model.gpu, options).await?;
+    let Opened {
+        mut engine,
+        file,
+        digest: found,
+        outcome,
+    } = opened(&located, model.source.digest.clone(), model.gpu, options).await?;
     let (model, metrics) = (model.clone(), Arc::clone(metrics));
     let (statistics, starting) = (Arc::clone(statistics), starting.cloned());
     blocking(move || {
         if let Some(lifecycle) = starting {
             lifecycle.advance(Phase::Warming);
         }
-        let proof = prove(&mut engine, batch::Limits::default());
+        let proof = match outcome.unanswered {
+            // What the child could not end or answer is not begun here.
+            Some(reason) => Proof {
+                batching: Batching::off(reason),
+                row_time: None,
+            },
+            None => prove(&mut engine, batch::Limits::default()),
+        };
         let signature = engine.signature().clone();
         let embedder = embedder(&located, &signature, &model);
         let labels = labels(&file, &model);
@@ -164,14 +175,22 @@ async fn blocking<T: Send + 'static>(
         })
 }
 
-/// The model of a source within reach, checked, tried in a child process and opened; and its
-/// digest. Dropping the future ends a trial.
+/// A model in the runtime, and what is known of it by then.
+struct Opened {
+    engine: OnnxEngine,
+    file: ModelFile,
+    digest: String,
+    outcome: Outcome,
+}
+
+/// The model of a source within reach, checked, tried in a child process and opened. Dropping the
+/// future ends a trial.
 async fn opened(
     located: &Located,
     digest: Option<String>,
     gpu: bool,
     options: &LoaderOptions,
-) -> Result<(OnnxEngine, ModelFile, String), LoadError> {
+) -> Result<Opened, LoadError> {
     let (located, options) = (located.clone(), options.clone());
     let (located, file, found) = blocking(move || {
         let (file, found) = verified(&located, digest.as_deref())?;
@@ -183,15 +202,22 @@ async fn opened(
     let opened = blocking(move || {
         let _turn = turn;
         // A GPU may admit one process only.
-        if options.bounds.trial && trial::is_able() && !gpu {
-            tried(&file, &located, &found, &options, watch)?;
-        }
+        let outcome = if options.bounds.trial && trial::is_able() && !gpu {
+            tried(&file, &located, &found, &options, watch)?
+        } else {
+            Outcome::default()
+        };
         let engine = open(&file, &located, gpu, &options)?;
         // The runtime opened the files by name: they must be those that were checked.
         file.unchanged().map_err(|error| {
             LoadError::passing(format!("model source {}: {error}", located.shown))
         })?;
-        Ok((engine, file, found))
+        Ok(Opened {
+            engine,
+            file,
+            digest: found,
+            outcome,
+        })
     })
     .await;
     drop(hold);
@@ -205,10 +231,10 @@ fn tried(
     found: &str,
     options: &LoaderOptions,
     watch: trial::Watch,
-) -> Result<(), LoadError> {
+) -> Result<Outcome, LoadError> {
     // Without the library there is nothing to try with; opening the model says what to do.
     let Ok(library) = Runtime::find(options.runtime_library.as_deref()) else {
-        return Ok(());
+        return Ok(Outcome::default());
     };
     let passed = Passed::new(
         &options.source.cache_dir,
@@ -217,16 +243,19 @@ fn tried(
         &library,
         options.bounds.memory,
     );
-    if passed.is_marked() {
-        return Ok(());
+    if let Some(outcome) = passed.recall() {
+        return Ok(outcome);
     }
-    std::thread::scope(|scope| {
+    let outcome = std::thread::scope(|scope| {
         // Opened here too, while the child loads the model: it takes as long as a small one.
         let named = options.runtime_library.as_deref();
         scope.spawn(move || Runtime::open(named));
         trial::attempt(file, located, &library, options.bounds, watch)
-    })
-    .inspect(|()| passed.mark())
+    })?;
+    if let Some(outcome) = &outcome {
+        passed.mark(outcome);
+    }
+    Ok(outcome.unwrap_or_default())
 }
 
 /// What stands beside the model to embed texts by. Most models are no embedders, so nothing fails
@@ -282,8 +311,8 @@ const PLATFORM: &str = "onnxruntime_onnx";
 /// [`LoadError`].
 pub async fn check(source: &SourceConfig, options: &LoaderOptions) -> Result<Signature, LoadError> {
     let located = locate(source, &options.source).await?;
-    let (engine, ..) = opened(&located, source.digest.clone(), false, options).await?;
-    Ok(engine.signature().clone())
+    let opened = opened(&located, source.digest.clone(), false, options).await?;
+    Ok(opened.engine.signature().clone())
 }
 
 /// The checked file and its digest.

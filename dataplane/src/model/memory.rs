@@ -8,7 +8,7 @@ const MIB: u64 = 1 << 20;
 const OWN: u64 = 32 * MIB;
 
 /// Less than this is never asked of models: nothing would load.
-const LEAST: u64 = 32 * MIB;
+pub(super) const LEAST: u64 = 32 * MIB;
 
 /// What the models of this process may take together, in bytes: seven eighths of the container's
 /// memory limit less 32 MiB (an eighth is for requests and answers), or half of the machine's
@@ -39,6 +39,16 @@ pub(super) fn held() -> u64 {
 /// The most that this process ever held.
 pub(super) fn peak() -> u64 {
     kib_of(&read("/proc/self/status"), "VmHWM:").unwrap_or(0)
+}
+
+/// What a child of this process holds that is not a file's; 0 once it has ended.
+pub(super) fn held_by(child: u32) -> u64 {
+    let text = read(format!("/proc/{child}/statm"));
+    let pages = |index: usize| -> Option<u64> { text.split(' ').nth(index)?.parse().ok() };
+    let anonymous = pages(1)
+        .zip(pages(2))
+        .map(|(all, shared)| all.saturating_sub(shared));
+    anonymous.unwrap_or(0) * rustix::param::page_size() as u64
 }
 
 fn read(path: impl AsRef<Path>) -> String {
@@ -121,6 +131,7 @@ mod tests {
     #[test]
     fn a_process_knows_what_it_holds() {
         assert!(held() > 0 && peak() >= held());
+        assert!(held_by(std::process::id()) > 0);
         assert_eq!(kib_of("VmHWM:\t  12 kB\n", "VmHWM:"), Some(12 << 10));
         assert_eq!(kib_of("VmHWM:\t  many\n", "VmHWM:"), None);
     }

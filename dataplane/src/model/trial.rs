@@ -12,10 +12,11 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use child::{Job, Report};
 pub(super) use passed::Passed;
+use serde::{Deserialize, Serialize};
 
 use super::load::LoadBounds;
 use super::{LoadError, Located, memory};
@@ -30,9 +31,15 @@ const LONGEST_REPORT: u64 = 64 << 10;
 /// Longest reason that is passed on, in characters.
 const LONGEST_REASON: usize = 1000;
 
-/// How long the model may run on made-up inputs; one that needs longer is told to stop, which is
-/// no fault.
-const RUN: Duration = Duration::from_secs(10);
+/// How long the model may run on made-up inputs, and at most half of the time that loading has; one
+/// that needs longer is told to stop, which is no fault.
+const RUN: Duration = Duration::from_secs(30);
+
+/// Between two looks at what the child holds; a process gets some 10 MiB of new memory meanwhile.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// What the child needs besides the model.
+const OWN_MEMORY: u64 = 32 << 20;
 
 /// For each so many bytes of a model, loading may take a second more.
 const BYTES_PER_SECOND: u64 = 16 << 20;
@@ -92,11 +99,22 @@ pub(super) fn watch() -> (GiveUp, Watch) {
 #[derive(Debug, PartialEq, Eq)]
 enum Broken {
     TimeOver,
+    /// It took more memory than it may.
+    Swollen,
     GivenUp,
     Ended(ExitStatus),
 }
 
-/// Tries a checked file; blocks until that is over.
+/// What is known of a model that has passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Outcome {
+    /// Why no made-up input gave an answer, where none did: such a run is not to be tried again in
+    /// the serving process.
+    pub(super) unanswered: Option<String>,
+}
+
+/// Tries a checked file; blocks until that is over. `None` where it could not be tried, there being
+/// no runtime.
 ///
 /// # Errors
 /// Permanent when the model is refused, crashes, or needs more memory or time than there is;
@@ -107,20 +125,27 @@ pub(super) fn attempt(
     library: &Path,
     bounds: LoadBounds,
     watch: Watch,
-) -> Result<(), LoadError> {
+) -> Result<Option<Outcome>, LoadError> {
     let most = longest(bounds.timeout, file.bytes());
-    let left = bounds.memory.saturating_sub(memory::held());
+    let left = bounds
+        .memory
+        .saturating_sub(memory::held())
+        .max(memory::LEAST);
     let job = Job {
         path: file.path().to_path_buf(),
         library: library.to_path_buf(),
         memory: left,
-        run_ms: u64::try_from(RUN.min(most / 4).as_millis()).unwrap_or(u64::MAX),
+        run_ms: u64::try_from(RUN.min(most / 2).as_millis()).unwrap_or(u64::MAX),
         cpu_s: most.as_secs().saturating_add(1),
         parent: std::process::id(),
     };
     let shown = &located.shown;
+    let limits = Limits {
+        time: most,
+        memory: left.saturating_add(OWN_MEMORY),
+    };
     let outcome = start(&job)
-        .and_then(|child| finish(child, watch, most))
+        .and_then(|child| finish(child, watch, limits))
         .map_err(|error| {
             LoadError::passing(format!(
                 "model source {shown}: no process can be had to try it in: {error}"
@@ -139,13 +164,13 @@ pub(super) fn attempt(
                 peak_mib = peak >> 20,
                 open_ms,
                 run_ms,
-                unanswered,
+                unanswered = unanswered.as_deref(),
                 "tried the model in a process of its own"
             );
-            Ok(())
+            Ok(Some(Outcome { unanswered }))
         }
         // Loading it here says why, with the cure.
-        Ok(Report::NoRuntime) => Ok(()),
+        Ok(Report::NoRuntime) => Ok(None),
         Ok(Report::Refused(reason)) => Err(LoadError::permanent(format!(
             "model source {shown}: {}",
             readable(&reason)
@@ -182,8 +207,16 @@ fn start(job: &Job) -> io::Result<Child> {
     Ok(child)
 }
 
+/// Bounds of a child.
+#[derive(Clone, Copy)]
+struct Limits {
+    time: Duration,
+    /// In bytes.
+    memory: u64,
+}
+
 /// Waits for the child's report or its end; afterwards there is no child.
-fn finish(mut child: Child, watch: Watch, most: Duration) -> io::Result<Result<Report, Broken>> {
+fn finish(mut child: Child, watch: Watch, limits: Limits) -> io::Result<Result<Report, Broken>> {
     let Watch(sender, events) = watch;
     let output = child.stdout.take();
     let reader = std::thread::Builder::new()
@@ -195,19 +228,29 @@ fn finish(mut child: Child, watch: Watch, most: Duration) -> io::Result<Result<R
             }
             let _ = sender.send(Event::Said(said));
         });
-    let event = match &reader {
-        Ok(_) => events.recv_timeout(most),
-        Err(_) => Ok(Event::GivenUp),
+    let said = match &reader {
+        Ok(_) => listen(&events, child.id(), limits),
+        Err(_) => Err(Broken::GivenUp),
     };
-    // It has said all it has to say, or its time is over; killing one that ended changes nothing.
+    // It has said all it has to say, or may say no more; killing one that ended changes nothing.
     let _ = child.kill();
     let status = child.wait()?;
     reader?;
-    Ok(match event {
-        Ok(Event::Said(said)) => serde_json::from_slice(&said).map_err(|_| Broken::Ended(status)),
-        Ok(Event::GivenUp) => Err(Broken::GivenUp),
-        Err(_) => Err(Broken::TimeOver),
-    })
+    Ok(said.and_then(|said| serde_json::from_slice(&said).map_err(|_| Broken::Ended(status))))
+}
+
+/// What the child says, while it keeps within its limits.
+fn listen(events: &Receiver<Event>, child: u32, limits: Limits) -> Result<Vec<u8>, Broken> {
+    let begun = Instant::now();
+    loop {
+        match events.recv_timeout(LOOK_EVERY) {
+            Ok(Event::Said(said)) => return Ok(said),
+            Ok(Event::GivenUp) => return Err(Broken::GivenUp),
+            Err(_) if begun.elapsed() > limits.time => return Err(Broken::TimeOver),
+            Err(_) if memory::held_by(child) > limits.memory => return Err(Broken::Swollen),
+            Err(_) => {}
+        }
+    }
 }
 
 /// What happened, and what to do.
@@ -222,19 +265,23 @@ fn explain(broken: &Broken, most: Duration, memory: u64) -> String {
             most.as_secs()
         )
     };
+    let large = || {
+        format!(
+            "loading it, tried in a process of its own, takes more than the {} MiB that are left for it: raise the \
+             container's memory limit or --model-memory-mib, or serve a smaller model",
+            memory >> 20
+        )
+    };
     let status = match broken {
         Broken::TimeOver => return slow(),
+        Broken::Swollen => return large(),
         Broken::GivenUp => return "loading it was given up".to_owned(),
         Broken::Ended(status) => status,
     };
     match status.signal() {
         Some(XCPU) => slow(),
-        Some(signal @ (ABRT | KILL)) => format!(
-            "loading it, tried in a process of its own, ended by signal {signal}, as it does for want of memory: \
-             {} MiB were left for it. Raise the container's memory limit or --model-memory-mib, or serve a smaller \
-             model",
-            memory >> 20
-        ),
+        // What a process does that gets no memory, and what the system does to one that takes it.
+        Some(ABRT | KILL) => large(),
         Some(signal) => format!(
             "it crashes ONNX Runtime (signal {signal}, in a process of its own): do not serve this file; export the \
              model anew"

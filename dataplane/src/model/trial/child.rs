@@ -23,7 +23,7 @@ pub(super) struct Job {
     pub(super) path: PathBuf,
     /// The library of ONNX Runtime.
     pub(super) library: PathBuf,
-    /// What the model may take, in bytes.
+    /// What the tensors of the model may take, in bytes.
     pub(super) memory: u64,
     /// How long a run may take, in milliseconds, before it is told to stop.
     pub(super) run_ms: u64,
@@ -57,9 +57,6 @@ pub(super) enum Report {
 /// Longest job that is read, in bytes.
 const LONGEST_JOB: u64 = 64 << 10;
 
-/// What the process needs besides the model.
-const OWN_MEMORY: u64 = 32 << 20;
-
 pub(super) fn run() -> ExitCode {
     let report = read_job().and_then(|job| {
         confine(&job)?;
@@ -87,6 +84,10 @@ fn read_job() -> Option<Job> {
 
 /// Gives up what is not needed, before anything of the model is read. Where the system refuses one
 /// of the bounds, the model is not tried without it.
+///
+/// Memory is bounded from outside. A limit of the system's would make allocations fail, which the
+/// runtime hides in places (a constant that it cannot compute ahead is computed later), so that the
+/// same model would take there what it was not given here.
 fn confine(job: &Job) -> Option<()> {
     // Whoever waits may be killed; a race with that is settled by looking after asking.
     set_parent_process_death_signal(Some(Signal::KILL)).ok()?;
@@ -104,8 +105,6 @@ fn confine(job: &Job) -> Option<()> {
     // No file can be written.
     bound(Resource::Fsize, 0)?;
     bound(Resource::Cpu, job.cpu_s)?;
-    // Not the address space: the runtime maps libraries and weights far beyond what they take.
-    bound(Resource::Data, job.memory.saturating_add(OWN_MEMORY))?;
     set_no_new_privs(true).ok()?;
     // Of the two processes, the system should end this one. Not every system lets us say so.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");

@@ -1,16 +1,22 @@
 //! Which models have passed their trial, remembered over restarts.
 //!
-//! A mark is an empty file in the cache folder, named by everything that the outcome depends on.
+//! A mark is a small file in the cache folder, named by everything that the outcome depends on.
 //! Where it cannot be written, the next start tries again.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use super::Outcome;
+
 /// So many marks are kept; then all are forgotten.
 const MOST: usize = 1000;
+
+/// Longest mark that is read, in bytes.
+const LONGEST: u64 = 64 << 10;
 
 /// The place of one model's mark.
 pub(in crate::model) struct Passed(PathBuf);
@@ -42,14 +48,17 @@ impl Passed {
         Self(cache_dir.join("tried").join(&key[..32]))
     }
 
-    /// Whether it has passed.
-    pub(in crate::model) fn is_marked(&self) -> bool {
-        self.0.exists()
+    /// What came of it, if it has passed.
+    pub(in crate::model) fn recall(&self) -> Option<Outcome> {
+        let mut text = Vec::new();
+        let file = fs::File::open(&self.0).ok()?;
+        file.take(LONGEST).read_to_end(&mut text).ok()?;
+        serde_json::from_slice(&text).ok()
     }
 
     /// Remembers that it has passed, where that can be written.
-    pub(in crate::model) fn mark(&self) {
-        let Some(folder) = self.0.parent() else {
+    pub(in crate::model) fn mark(&self, outcome: &Outcome) {
+        let (Some(folder), Ok(text)) = (self.0.parent(), serde_json::to_vec(outcome)) else {
             return;
         };
         let marks = fs::read_dir(folder).map_or(0, Iterator::count);
@@ -57,7 +66,7 @@ impl Passed {
             let _ = fs::remove_dir_all(folder);
         }
         let _ = fs::create_dir_all(folder);
-        let _ = fs::write(&self.0, b"");
+        let _ = fs::write(&self.0, text);
     }
 }
 
@@ -72,17 +81,23 @@ mod tests {
     #[test]
     fn a_mark_is_for_one_model_its_weights_and_its_bounds() {
         let cache = tempfile::tempdir().unwrap();
-        passed(cache.path(), "a", "w", 1).mark();
-        assert!(passed(cache.path(), "a", "w", 1).is_marked());
+        let outcome = Outcome {
+            unanswered: Some("it was stopped".to_owned()),
+        };
+        passed(cache.path(), "a", "w", 1).mark(&outcome);
+        assert_eq!(passed(cache.path(), "a", "w", 1).recall(), Some(outcome));
         for other in [("b", "w", 1), ("a", "x", 1), ("a", "w", 2)] {
-            assert!(!passed(cache.path(), other.0, other.1, other.2).is_marked());
+            assert_eq!(
+                passed(cache.path(), other.0, other.1, other.2).recall(),
+                None
+            );
         }
     }
 
     #[test]
     fn where_nothing_can_be_written_nothing_is_remembered() {
         let nowhere = passed(Path::new("/proc/nowhere"), "a", "", 1);
-        nowhere.mark();
-        assert!(!nowhere.is_marked());
+        nowhere.mark(&Outcome::default());
+        assert_eq!(nowhere.recall(), None);
     }
 }

@@ -28,7 +28,7 @@ What an untrusted model may try, one thing a file. `make_hostile.py` writes the 
 def outcome(case: Case) -> str:
     if case.refused:
         return f"refused: “{case.says}”" if case.says else "refused"
-    runs = [f"{name} = {values}: " + (f"fails, “{says}”" if says else "answered") for name, values, says in case.runs]
+    runs = [f"{name} = {values}: " + (("fails" if says == "*" else f"fails, “{says}”") if says else "answered") for name, values, says in case.runs]
     return "; ".join(["loads", *runs])
 
 
