@@ -8,3 +8,4 @@ pub use crate::engine::onnx::fuzzing as onnx;
 pub use crate::model::fuzzing as model;
 pub use crate::protocol::fuzzing as protocol;
 pub use crate::server::fuzzing as server;
+pub use crate::telemetry::traces::fuzzing as traces;

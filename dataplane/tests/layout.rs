@@ -68,7 +68,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Not a layer: what fuzz targets see of the others, in a build of its own.
     (
         "fuzzing",
-        &["server", "protocol", "engine", "model", "config"],
+        &[
+            "server",
+            "protocol",
+            "engine",
+            "model",
+            "config",
+            "telemetry",
+        ],
     ),
 ];
 

@@ -1,11 +1,13 @@
 //! Every target; a reader that strangers reach has one.
 
 mod checks;
+mod codings;
 mod grpc;
 mod json;
 mod manifest;
 mod names;
 mod onnx;
+mod openai;
 mod rest;
 mod tensors;
 
@@ -24,6 +26,12 @@ pub const TARGETS: &[Target] = &[
     names::HEADERS,
     names::SOURCE,
     names::DURATION,
+    codings::HEADERS,
+    codings::INFLATE,
+    openai::PREDICT,
+    openai::EMBEDDINGS,
+    openai::CONTROL,
+    names::TRACE,
     onnx::GRAPH,
     onnx::MESSAGE,
     manifest::MANIFEST,

@@ -2,6 +2,9 @@
 //! one an answer may be in, and which answers are worth it. Pure.
 
 mod deflate;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod inflate;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};

@@ -3,11 +3,13 @@
 use bytes::Bytes;
 
 use super::json::{self, Kind, Problem, Reader};
-use super::{oip_rest, raw_tensor};
+use super::openai::embeddings::{self, Piece};
+use super::{kserve_v1, oip_rest, raw_tensor};
 use crate::config::Limits;
 use crate::fault::Fault;
 use crate::types::{Datatype, Reply, RequestedOutput, Signature, Tensor, TensorData};
 
+pub use super::content_coding::fuzzing as codings;
 pub use super::oip_grpc::fuzzing as grpc;
 
 /// A document as the pull reader gives it.
@@ -178,4 +180,36 @@ pub fn raw_bytes(data: &TensorData) -> Bytes {
 /// The id under which a request is logged.
 pub fn request_id(given: Option<&[u8]>) -> String {
     super::request_id::of(given)
+}
+
+/// Reads the body of KServe's `:predict`.
+///
+/// # Errors
+/// What the caller is told.
+pub fn predict(body: &Bytes, signature: &Signature, limits: &Limits) -> Result<Vec<Tensor>, Fault> {
+    kserve_v1::parse(body, signature, limits)
+}
+
+/// Reads the body of `/v1/embeddings`: the length of each text and of each list of token ids.
+///
+/// # Errors
+/// What the caller is told.
+pub fn embeddings(body: &Bytes, limits: &Limits) -> Result<Vec<usize>, Fault> {
+    let length = |piece: &Piece| match piece {
+        Piece::Text(text) => text.len(),
+        Piece::Tokens(ids) => ids.len(),
+    };
+    let request = embeddings::parse(body, limits)?;
+    Ok(request.input.iter().map(length).collect())
+}
+
+/// Reads a body as each control request does: index, load, unload, trace settings.
+pub fn control(body: &[u8], depth: usize) -> [Result<(), Fault>; 4] {
+    use oip_rest::{repository, settings};
+    [
+        repository::index_request(body, depth).map(drop),
+        repository::load_request(body, depth),
+        repository::unload_request(body, depth),
+        settings::trace_settings_change(body, depth),
+    ]
 }

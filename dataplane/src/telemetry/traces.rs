@@ -6,6 +6,9 @@
 
 mod context;
 mod export;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod otlp;
 mod settings;
 mod span;

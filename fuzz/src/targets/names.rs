@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use http::HeaderValue;
-use serin_dataplane::fuzzing::{config, model, protocol, server};
+use serin_dataplane::fuzzing::{config, model, protocol, server, traces};
 
 use super::checks;
 use crate::Target;
@@ -259,4 +259,43 @@ fn duration(data: &[u8]) {
         other => panic!("'{other}' is no unit"),
     };
     assert_eq!(duration, wanted);
+}
+
+pub const TRACE: Target = Target {
+    name: "trace",
+    about: "a trace's place is passed on as it came, its state bounded, and rubbish not at all",
+    run: trace,
+    seeds: || {
+        seeds_of(&[
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\na=1, b@c=2",
+            "cc-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00-more\nk=v,\t,d=3",
+        ])
+    },
+    dictionary: &["00-", "ff-", "-01", "\n", ",", "=", "\t", "a=b,"],
+    longest: 1024,
+};
+
+/// The first line is `traceparent`, each other one a `tracestate`.
+fn trace(data: &[u8]) {
+    let mut lines = data.split(|byte| *byte == b'\n');
+    let parent = lines.next().unwrap_or_default();
+    let states: Vec<&[u8]> = lines.collect();
+    let Some((header, state)) = traces::passed_on(&[parent], &states) else {
+        return;
+    };
+    let given = text(parent).expect("only text is read");
+    let fields = |text: &str| text[3..52].to_owned();
+    assert_eq!(fields(&header), fields(given), "other ids");
+    let sampled = |text: &str| u8::from_str_radix(&text[53..55], 16).map(|flags| flags & 1);
+    assert_eq!(sampled(&header), sampled(given));
+    assert!(
+        state.len() <= 512 && state.split(',').count() <= 32,
+        "{state}"
+    );
+    assert!(
+        state.bytes().all(|byte| (b' '..=b'~').contains(&byte)),
+        "{state:?}"
+    );
+    let again = traces::passed_on(&[header.as_bytes()], &[state.as_bytes()]);
+    assert_eq!(again, Some((header, state)), "passed on once more");
 }
