@@ -184,4 +184,36 @@ mod tests {
         assert!(!text.contains("nope"));
         assert!(text.contains("model=\"_unknown\",version=\"_unknown\",protocol=\"rest\",operation=\"infer\",outcome=\"client_error\",code=\"404\"} 2"), "{text}");
     }
+
+    #[test]
+    fn every_name_is_documented_and_every_documented_name_is_there() {
+        let metrics = Metrics::new([("iris".to_owned(), "1".to_owned())]);
+        let iris = metrics.model("iris", None);
+        iris.rejected("full");
+        iris.loaded(Duration::from_secs(1), "onnx_onnxruntime", "sha256:0");
+        metrics.http_request("/v2", 200);
+        metrics.traces_dropped("queue_full", 1);
+        let all = vec![
+            CompatMetrics::Vllm,
+            CompatMetrics::Triton,
+            CompatMetrics::KServe,
+        ];
+        let (_, text) = Exposition::offering(Arc::new(metrics), all).render(None);
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let mut shown: Vec<&str> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+            .collect();
+        let page = include_str!("../../../docs/observability.md");
+        let (_, page) = page.split_once("## Metrics").unwrap();
+        let (page, _) = page.split_once("## Traces").unwrap();
+        let mut documented: Vec<&str> = page
+            .lines()
+            .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+            .filter(|name| !["VLLM", "Triton", "KServe"].contains(name))
+            .collect();
+        shown.sort_unstable();
+        documented.sort_unstable();
+        assert_eq!(shown, documented);
+    }
 }

@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use tokio::sync::mpsc;
 
-pub use self::context::Context;
+use self::context::Context;
 pub use self::export::Exporter;
 pub use self::settings::{Process, Settings, SettingsError};
 use self::span::Done;
