@@ -142,6 +142,11 @@ impl Models {
                 )?;
                 self.load(service, &path)
             }
+            Found::Folder(files) => {
+                let folder = self.scratch.path().join(service.name());
+                let path = source::write_all(service, &folder, files)?;
+                self.load(service, &path)
+            }
             Found::Absent(_) if self.allow_missing => {
                 Ok("model not checked: the cluster has it".to_owned())
             }

@@ -26,7 +26,7 @@ use crate::failure::Failure;
 use crate::runtime;
 use crate::terminal::{Tone, on_stderr, write_out};
 use plan::Plan;
-use request::{Body, MAX_ELEMENTS};
+use request::{Body, MAX_ELEMENTS, Request};
 
 /// Serves until Ctrl-C.
 ///
@@ -114,7 +114,7 @@ async fn announce_once_settled(mut running: Running, plan: Plan) {
     if running.settled.wait_for(|settled| *settled).await.is_err() {
         return;
     }
-    let bodies: Vec<Option<Body>> = plan
+    let requests: Vec<Option<Request>> = plan
         .config
         .models
         .iter()
@@ -123,16 +123,21 @@ async fn announce_once_settled(mut running: Running, plan: Plan) {
             let beside = origin
                 .alone
                 .then(|| request::beside(Path::new(&origin.file)))
-                .flatten();
-            beside.map(Body::File).or_else(|| {
-                let model = ModelRef {
-                    name: model.name.clone(),
-                    version: None,
-                };
-                let description = running.pipeline.describe(&model).ok()?;
-                let request = example::request(&description.signature, MAX_ELEMENTS)?;
-                serde_json::to_string(&request).ok().map(Body::Json)
-            })
+                .flatten()
+                .map(Body::File);
+            let named = ModelRef {
+                name: model.name.clone(),
+                version: None,
+            };
+            let description = running.pipeline.describe(&named).ok()?;
+            if description.embedding.is_some() {
+                return Some(Request::embed(&model.name, beside));
+            }
+            let body = beside.or_else(|| {
+                let made = example::request(&description.signature, MAX_ELEMENTS)?;
+                serde_json::to_string(&made).ok().map(Body::Json)
+            });
+            body.map(|body| Request::infer(&model.name, body))
         })
         .collect();
     let states = running.pipeline.models();
@@ -140,6 +145,6 @@ async fn announce_once_settled(mut running: Running, plan: Plan) {
         running.http_addr,
         &plan,
         &states,
-        &bodies,
+        &requests,
     ));
 }

@@ -1,5 +1,6 @@
 //! Where the model of a service is, seen from this machine.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,8 @@ pub enum Found<'a> {
         /// The model.
         bytes: &'a [u8],
     },
+    /// All values of a ConfigMap among the manifests: a folder, by key.
+    Folder(&'a BTreeMap<String, Vec<u8>>),
     /// A web server; the data plane fetches from it.
     Remote,
     /// A volume claim: only a cluster has those.
@@ -53,7 +56,10 @@ fn in_config_map<'a>(
     config_maps: &'a [ConfigMap],
     rest: &str,
 ) -> Result<Found<'a>, Problem> {
-    let (name, key) = rest.split_once('/').unwrap_or((rest, ""));
+    let (name, key) = match rest.split_once('/') {
+        Some((name, key)) => (name, Some(key)),
+        None => (rest, None),
+    };
     let namespace = &service.service.metadata.namespace;
     let Some(config_map) = config_maps
         .iter()
@@ -74,6 +80,9 @@ fn in_config_map<'a>(
             ),
         };
         return Ok(Found::Absent(service.problem(URI, wrong, cure)));
+    };
+    let Some(key) = key else {
+        return Ok(Found::Folder(&config_map.data));
     };
     match config_map.data.get(key) {
         Some(bytes) => Ok(Found::Bytes {
@@ -124,6 +133,21 @@ pub fn write(service: &Service, path: &Path, bytes: &[u8]) -> Result<PathBuf, Pr
                 "make room there, or name another folder with TMPDIR",
             )
         })?;
+    Ok(path.to_owned())
+}
+
+/// Writes a model that is a ConfigMap's values to the folder `path`, a file for each key.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_all(
+    service: &Service,
+    path: &Path,
+    files: &BTreeMap<String, Vec<u8>>,
+) -> Result<PathBuf, Problem> {
+    for (key, bytes) in files {
+        write(service, &path.join(key), bytes)?;
+    }
     Ok(path.to_owned())
 }
 

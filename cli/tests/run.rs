@@ -142,6 +142,20 @@ fn the_request_that_is_told_is_answered_and_ctrl_c_ends_it_well() {
 }
 
 #[test]
+fn the_embedder_of_a_configmap_without_a_key_embeds() {
+    let mut running = Running::start(&[&example("embedder")]);
+    running.wait_for("Ctrl-C ends it");
+    let (url, body) = pasted(&running.said, "embedder");
+    assert!(url.ends_with("/v1/embeddings"), "{url}");
+    let answer = post(&url, &body);
+    assert!(
+        answer.starts_with("HTTP/1.1 200") && answer.contains("\"prompt_tokens\":17"),
+        "{answer}"
+    );
+    assert!(running.interrupt().success());
+}
+
+#[test]
 fn without_a_request_beside_it_one_is_made_from_the_model() {
     let folder = tempfile::tempdir().unwrap();
     for file in ["inferenceservice.yaml", "model-configmap.yaml"] {

@@ -48,6 +48,8 @@ def every_model() -> list[Model]:
         Model("iris", EXAMPLES / "iris/iris.onnx", "1"),
         Model("iris", EXAMPLES / "iris/v2/iris.onnx", "2"),
         Model("digits", EXAMPLES / "digits/digits.onnx"),
+        # A folder with a tokenizer.
+        Model("embedder", EXAMPLES / "embedder/model"),
         # A name that must be escaped in a path.
         Model("team/a model", TEST_MODELS / "linear.onnx"),
     ]

@@ -10,6 +10,7 @@ import time
 import grpc
 import ml_dtypes
 import numpy as np
+import openai
 import pytest
 import tritonclient.grpc
 import tritonclient.http
@@ -219,6 +220,38 @@ def events(server, document: dict, accept: str = "text/event-stream") -> tuple[s
 def test_row_27_events_have_no_id(server):
     _, body = events(server, {"inputs": [ROW]})
     assert b"data: {" in body and not re.search(rb"^(id|event|retry):", body, re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", ["/v1/models/nobody", "/v1/nothing", "/openai/v1/models/nobody", "/openai/v1"])
+def test_row_31_openais_errors_are_nested_and_their_code_is_a_word(server, path):
+    answer = get(server, path, Accept="application/problem+json")
+    assert answer.status == 404 and answer.headers["content-type"] == "application/json"
+    error = answer.document()["error"]
+    assert list(error) == ["message", "type", "param", "code"]
+    assert error["type"] == "invalid_request_error" and error["code"] in ("model_not_found", "not_found")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [(b"{", None), (b"{}", "model"), (b'{"model":"embedder"}', "input"), (b'{"model":"embedder","input":{}}', "input"), (b"[]", None)],
+)
+def test_row_32_what_cannot_be_read_is_400_without_a_code(server, body, param):
+    answer = request(server, "POST", "/v1/embeddings", body)
+    error = answer.document()["error"]
+    assert answer.status == 400 and error["type"] == "invalid_request_error"
+    assert error["param"] == param and error["code"] is None
+
+
+def test_row_44_embeddings_come_as_the_base64_that_openais_client_asks_for(server):
+    sent = []
+    http = openai.DefaultHttpxClient(event_hooks={"request": [lambda request: sent.append(json.loads(request.content))]})
+    with openai.OpenAI(base_url=f"http://{server.http}/v1", api_key="none", http_client=http) as client:
+        asked = {"model": "embedder", "input": ["The cat sleeps.", "Rain."]}
+        by_default = client.embeddings.create(**asked)
+        as_floats = client.embeddings.create(**asked, encoding_format="float")
+    assert [body["encoding_format"] for body in sent] == ["base64", "float"]
+    for decoded, plain in zip(by_default.data, as_floats.data, strict=True):
+        assert np.array_equal(np.float32(decoded.embedding), np.float32(plain.embedding))
 
 
 def test_row_34_health_and_reflection_are_built_in(channel):

@@ -39,6 +39,15 @@ pub fn request(example: &str, name: &str) -> (String, Value) {
     (text(&format!("{example}/requests/{name}.json")), expected)
 }
 
+/// Where a request of an example goes: to the model of that name, or to the embedder.
+pub fn path_of(example: &str, request: &str) -> String {
+    if request.contains("\"input\":") {
+        "/v1/embeddings".to_owned()
+    } else {
+        format!("/v2/models/{example}/infer")
+    }
+}
+
 /// Names of the examples, and of the requests of each.
 ///
 /// # Panics

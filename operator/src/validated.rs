@@ -41,12 +41,12 @@ pub enum Size {
 pub enum Source {
     /// The pod fetches the file itself.
     Https,
-    /// A key of a ConfigMap in the service's namespace.
+    /// A ConfigMap in the service's namespace.
     ConfigMap {
         /// Name of the ConfigMap.
         name: String,
-        /// Key in its `data` or `binaryData`.
-        key: String,
+        /// Key in its `data` or `binaryData`; `None` for all of them, as a folder.
+        key: Option<String>,
     },
     /// A file or folder of a claim in the service's namespace.
     Pvc {
@@ -66,7 +66,7 @@ pub enum Invalid {
     /// `file://` means something on one machine only.
     #[error(
         "spec.model.source.uri is {uri:?}: a file:// source works only with `serin run`. On a cluster \
-         use configmap://NAME/KEY, pvc://CLAIM/PATH or https://HOST/PATH"
+         use configmap://NAME/KEY, configmap://NAME, pvc://CLAIM/PATH or https://HOST/PATH"
     )]
     FileSource {
         /// The URI as written.
@@ -74,7 +74,7 @@ pub enum Invalid {
     },
     /// A URI of no known kind; the CRD's pattern should have refused it.
     #[error(
-        "spec.model.source.uri is {uri:?}: expected configmap://NAME/KEY, pvc://CLAIM/PATH or https://HOST/PATH"
+        "spec.model.source.uri is {uri:?}: expected configmap://NAME/KEY, configmap://NAME, pvc://CLAIM/PATH or https://HOST/PATH"
     )]
     SourceUri {
         /// The URI as written.
@@ -139,8 +139,17 @@ impl Source {
         match scheme {
             "https" if !rest.is_empty() => Ok(Self::Https),
             "configmap" => {
+                if !rest.is_empty() && !rest.contains('/') {
+                    return Ok(Self::ConfigMap {
+                        name: rest.to_owned(),
+                        key: None,
+                    });
+                }
                 let (name, key) = named(rest).ok_or_else(unknown)?;
-                Ok(Self::ConfigMap { name, key })
+                Ok(Self::ConfigMap {
+                    name,
+                    key: Some(key),
+                })
             }
             "pvc" => {
                 let (claim, path) = named(rest).ok_or_else(unknown)?;
@@ -165,7 +174,14 @@ mod tests {
             Source::parse("configmap://iris-model/iris.onnx"),
             Ok(Source::ConfigMap {
                 name: "iris-model".into(),
-                key: "iris.onnx".into()
+                key: Some("iris.onnx".into())
+            })
+        );
+        assert_eq!(
+            Source::parse("configmap://embedder-model"),
+            Ok(Source::ConfigMap {
+                name: "embedder-model".into(),
+                key: None
             })
         );
         assert_eq!(
@@ -196,7 +212,8 @@ mod tests {
         for uri in [
             "s3://b/k",
             "iris.onnx",
-            "configmap://only-a-name",
+            "configmap://",
+            "configmap://a/",
             "pvc:///x",
         ] {
             assert!(

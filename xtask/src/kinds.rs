@@ -213,6 +213,7 @@ fn models(run: &mut Run) -> Result {
             &[
                 "examples/iris/train.py --check",
                 "examples/digits/train.py --check",
+                "examples/embedder/train.py --check",
             ],
         ),
     ] {

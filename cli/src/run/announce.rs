@@ -5,19 +5,19 @@ use std::net::SocketAddr;
 use serin_dataplane::pipeline::ModelState;
 
 use super::plan::Plan;
-use super::request::{Body, curl};
+use super::request::{Request, curl};
 
-/// The text that `serin run` prints once models answer. `bodies` has a request for each model of
+/// The text that `serin run` prints once models answer. `requests` has one for each model of
 /// the plan, where there is one to show.
 pub fn announcement(
     address: SocketAddr,
     plan: &Plan,
     states: &[ModelState],
-    bodies: &[Option<Body>],
+    requests: &[Option<Request>],
 ) -> String {
     let base = base_url(address);
     let mut text = String::new();
-    for ((model, origin), body) in plan.config.models.iter().zip(&plan.models).zip(bodies) {
+    for ((model, origin), request) in plan.config.models.iter().zip(&plan.models).zip(requests) {
         let failed = states
             .iter()
             .find(|state| state.name == model.name && !state.ready());
@@ -34,8 +34,8 @@ pub fn announcement(
             "\n{} version {} answers at {base}/v2/models/{}\n  from {}, revision {}\n",
             model.name, model.version, model.name, origin.file, origin.revision.name
         ));
-        match body {
-            Some(body) => text.push_str(&format!("  try it: {}\n", curl(&base, &model.name, body))),
+        match request {
+            Some(request) => text.push_str(&format!("  try it: {}\n", curl(&base, request))),
             None => text.push_str(&format!(
                 "  what it takes: curl -s {base}/v2/models/{}\n",
                 model.name
@@ -63,6 +63,7 @@ fn base_url(address: SocketAddr) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::plan;
+    use super::super::request::Body;
     use serin_dataplane::types::Availability;
 
     use super::*;
@@ -76,8 +77,9 @@ mod tests {
         let revision = plan.config.revision.clone();
         let address = "0.0.0.0:8080".parse().unwrap();
         let body = Body::File("examples/iris/requests/setosa.json".into());
+        let request = Request::infer("iris", body);
         assert_eq!(
-            announcement(address, &plan, &[], &[Some(body)]),
+            announcement(address, &plan, &[], &[Some(request)]),
             format!(
                 "\niris version 2 answers at http://127.0.0.1:8080/v2/models/iris\n  from iris.yaml, revision {revision}\n  try it: curl -s http://127.0.0.1:8080/v2/models/iris/infer -d @examples/iris/requests/setosa.json\n\nlook and try in a browser: http://127.0.0.1:8080/docs\nCtrl-C ends it, after the requests that are under way.\n"
             )

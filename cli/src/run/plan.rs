@@ -174,6 +174,11 @@ fn model(service: &Service, manifest: &Manifest, scratch: &Path) -> Result<Model
             source::verify(service, &path)?;
             Some(path.display().to_string())
         }
+        Found::Folder(files) => {
+            let path = source::write_all(service, scratch, files)?;
+            source::verify(service, &path)?;
+            Some(path.display().to_string())
+        }
         Found::Remote => None,
         Found::Volume => {
             return Err(service.problem(

@@ -22,12 +22,42 @@ pub fn beside(manifest: &Path) -> Option<PathBuf> {
     requests.into_iter().next()
 }
 
-/// The command that sends a request to a model.
-pub fn curl(base: &str, model: &str, body: &Body) -> String {
-    let url = format!("{base}/v2/models/{model}/infer");
-    match body {
+/// The command that sends a request.
+pub fn curl(base: &str, request: &Request) -> String {
+    let url = format!("{base}{}", request.path);
+    match &request.body {
         Body::File(path) => format!("curl -s {url} -d @{}", quoted(&path.display().to_string())),
         Body::Json(text) => format!("curl -s {url} -d {}", quoted(text)),
+    }
+}
+
+/// A request to show.
+pub struct Request {
+    /// Where it goes.
+    pub path: String,
+    /// What is sent.
+    pub body: Body,
+}
+
+impl Request {
+    /// An inference by a model.
+    pub fn infer(model: &str, body: Body) -> Self {
+        Self {
+            path: format!("/v2/models/{model}/infer"),
+            body,
+        }
+    }
+
+    /// Embeddings by a model that makes them; without `body`, of a made-up text.
+    pub fn embed(model: &str, body: Option<Body>) -> Self {
+        let made = || {
+            let text = serde_json::json!({"model": model, "input": "a text"});
+            Body::Json(text.to_string())
+        };
+        Self {
+            path: "/v1/embeddings".to_owned(),
+            body: body.unwrap_or_else(made),
+        }
     }
 }
 
@@ -56,7 +86,7 @@ mod tests {
     fn a_request_is_quoted_for_a_shell() {
         let body = Body::Json(r#"{"name":"it's"}"#.to_owned());
         assert_eq!(
-            curl("http://127.0.0.1:8080", "m", &body),
+            curl("http://127.0.0.1:8080", &Request::infer("m", body)),
             r#"curl -s http://127.0.0.1:8080/v2/models/m/infer -d '{"name":"it'\''s"}'"#
         );
     }

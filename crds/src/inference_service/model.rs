@@ -33,7 +33,7 @@ pub struct Model {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("!self.uri.startsWith('configmap://') || self.uri.matches('^configmap://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[-._A-Za-z0-9]+$')").message("a configmap URI is configmap://NAME/KEY, for example configmap://iris-model/iris.onnx").field_path(".uri"),
+    validation = Rule::new("!self.uri.startsWith('configmap://') || self.uri.matches('^configmap://[a-z0-9]([-a-z0-9.]*[a-z0-9])?(/[-._A-Za-z0-9]+)?$')").message("a configmap URI is configmap://NAME/KEY, for example configmap://iris-model/iris.onnx, or configmap://NAME for a folder of all its keys").field_path(".uri"),
     validation = Rule::new("!self.uri.startsWith('pvc://') || self.uri.matches('^pvc://[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[^/].*$')").message("a pvc URI is pvc://CLAIM/PATH, for example pvc://models/fraud/4/model.onnx").field_path(".uri"),
     validation = Rule::new("!self.uri.startsWith('file://') || self.uri.startsWith('file:///')").message("a file URI needs an absolute path: file:///models/iris.onnx").field_path(".uri"),
     validation = Rule::new("!self.uri.matches('(^|/)[.][.](/|$)')").message("source.uri must not contain '..'").field_path(".uri"),
@@ -42,7 +42,8 @@ pub struct Model {
 pub struct ModelSource {
     /// `https://HOST/PATH`, `pvc://CLAIM/PATH`, `configmap://NAME/KEY`, or, for `serin run` only,
     /// `file:///PATH`. The path is an ONNX file or, for pvc and file, a folder that holds
-    /// `model.onnx`. ConfigMap and claim are those of the object's own namespace.
+    /// `model.onnx`; `configmap://NAME` is a folder of all keys of that ConfigMap. ConfigMap and
+    /// claim are those of the object's own namespace.
     #[schemars(
         length(min = 1, max = 1024),
         regex(pattern = r"^(https|pvc|configmap|file)://[^ \t\r\n?#]+(\?[^ \t\r\n#]*)?$")

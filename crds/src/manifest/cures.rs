@@ -12,7 +12,7 @@ use super::schema_check::joined;
 pub(super) const FORMS: [(&str, &str); 12] = [
     (
         "spec.model.source.uri",
-        "give https://HOST/PATH, pvc://CLAIM/PATH, configmap://NAME/KEY or (for `serin run`) file:///PATH, for example configmap://iris-model/iris.onnx",
+        "give https://HOST/PATH, pvc://CLAIM/PATH, configmap://NAME/KEY, configmap://NAME or (for `serin run`) file:///PATH, for example configmap://iris-model/iris.onnx",
     ),
     (
         "spec.model.source.digest",

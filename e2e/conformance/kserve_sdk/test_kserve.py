@@ -13,8 +13,8 @@ def request(binary: bool, model: str = "identity_fp32"):
     return InferRequest(model_name=model, infer_inputs=[entry], request_id="k-1")
 
 
-async def rest(server, call):
-    client = InferenceRESTClient(RESTConfig(protocol="v2", timeout=30))
+async def rest(server, call, protocol="v2"):
+    client = InferenceRESTClient(RESTConfig(protocol=protocol, timeout=30))
     try:
         return await call(client, f"http://{server.http}")
     finally:
@@ -47,6 +47,24 @@ def test_an_error_keeps_its_text_over_rest(server):
     with pytest.raises(Exception) as failure:
         asyncio.run(rest(server, lambda client, url: client.infer(url, request(False, "nobody"), model_name="nobody")))
     assert "nobody" in str(failure.value)
+
+
+def test_everything_over_the_first_protocol(server):
+    async def call(client, url):
+        health = await client.is_server_live(url), await client.is_model_ready(url, "linear")
+        return health, await client.infer(url, {"instances": [[1, 2, 3, 4], [0, 0, 0, 0.5]]}, model_name="linear")
+
+    health, answer = asyncio.run(rest(server, call, "v1"))
+    assert health == (True, True)
+    assert answer == {"predictions": [[10, -1, 41], [0.5, 0, 6]]}
+
+
+def test_an_error_keeps_its_text_over_the_first_protocol(server):
+    async def call(client, url):
+        return await client.infer(url, {"instances": [[1, 2]]}, model_name="linear")
+
+    with pytest.raises(Exception, match="shape"):
+        asyncio.run(rest(server, call, "v1"))
 
 
 def test_everything_over_grpc(server):

@@ -74,9 +74,11 @@ fn pod_config(service: &ValidatedService, blueprint: &Blueprint) -> PodConfig {
 fn mounted_path(source: &Source) -> Option<String> {
     match source {
         Source::Https => None,
-        Source::ConfigMap { key: path, .. } | Source::Pvc { path, .. } => {
-            Some(format!("{SOURCE_MOUNT_PATH}/{path}"))
+        Source::ConfigMap { key: None, .. } => Some(SOURCE_MOUNT_PATH.to_owned()),
+        Source::ConfigMap {
+            key: Some(path), ..
         }
+        | Source::Pvc { path, .. } => Some(format!("{SOURCE_MOUNT_PATH}/{path}")),
     }
 }
 

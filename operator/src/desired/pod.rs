@@ -179,7 +179,7 @@ fn volumes(blueprint: &Blueprint) -> Vec<Volume> {
         Volume {
             name: "config".into(),
             // One key of the two: the snapshot is the operator's, not the pod's.
-            config_map: Some(one_key(&blueprint.name, CONFIG_KEY)),
+            config_map: Some(of_config_map(&blueprint.name, Some(CONFIG_KEY))),
             ..Volume::default()
         },
         Volume {
@@ -195,7 +195,7 @@ fn volumes(blueprint: &Blueprint) -> Vec<Volume> {
         Source::Https => {}
         Source::ConfigMap { name, key } => volumes.push(Volume {
             name: "source".into(),
-            config_map: Some(one_key(name, key)),
+            config_map: Some(of_config_map(name, key.as_deref())),
             ..Volume::default()
         }),
         Source::Pvc { claim, .. } => volumes.push(Volume {
@@ -210,14 +210,16 @@ fn volumes(blueprint: &Blueprint) -> Vec<Volume> {
     volumes
 }
 
-fn one_key(config_map: &str, key: &str) -> ConfigMapVolumeSource {
+/// One key of a ConfigMap, or all of them.
+fn of_config_map(config_map: &str, key: Option<&str>) -> ConfigMapVolumeSource {
+    let item = |key: &str| KeyToPath {
+        key: key.to_owned(),
+        path: key.to_owned(),
+        ..KeyToPath::default()
+    };
     ConfigMapVolumeSource {
         name: config_map.to_owned(),
-        items: Some(vec![KeyToPath {
-            key: key.to_owned(),
-            path: key.to_owned(),
-            ..KeyToPath::default()
-        }]),
+        items: key.map(|key| vec![item(key)]),
         ..ConfigMapVolumeSource::default()
     }
 }

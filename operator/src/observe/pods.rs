@@ -98,8 +98,9 @@ fn missing_source(
              it, or correct the URI; the pods start by themselves within two minutes"
         ),
         SourceState::NoKey => format!(
-            "spec.model.source.uri names key {key} of ConfigMap {name}, which has no such key. \
-             Add it, or correct the URI; the pods start by themselves within two minutes"
+            "spec.model.source.uri names key {} of ConfigMap {name}, which has no such key. \
+             Add it, or correct the URI; the pods start by themselves within two minutes",
+            key.as_deref().unwrap_or_default()
         ),
     };
     let since = pod.metadata.creation_timestamp.as_ref();

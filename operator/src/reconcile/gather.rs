@@ -175,6 +175,10 @@ async fn source_state(
     let Some(found) = ask(question, api.get_opt(&name)).await? else {
         return Ok(SourceState::NoConfigMap);
     };
+    // A pod waits for a key that it names, not for what a folder should hold.
+    let Some(key) = key else {
+        return Ok(SourceState::Present);
+    };
     let has_key = found.data.is_some_and(|data| data.contains_key(&key))
         || found
             .binary_data

@@ -43,6 +43,21 @@ fn a_configmap_source_is_mounted_read_only_with_the_one_key() {
 }
 
 #[test]
+fn a_configmap_without_a_key_is_mounted_whole() {
+    let pod = spec(|blueprint| {
+        blueprint.source = Source::ConfigMap {
+            name: "embedder-model".into(),
+            key: None,
+        };
+    });
+    let source = pod.volumes.unwrap().pop().unwrap().config_map.unwrap();
+    assert_eq!(
+        (source.name.as_str(), source.items),
+        ("embedder-model", None)
+    );
+}
+
+#[test]
 fn a_claim_is_mounted_read_only_and_https_mounts_nothing() {
     let pod = spec(|blueprint| {
         blueprint.source = Source::Pvc {

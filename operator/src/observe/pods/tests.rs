@@ -15,7 +15,7 @@ use crate::live::Answer;
 fn source() -> Source {
     Source::ConfigMap {
         name: "iris-model".into(),
-        key: "iris.onnx".into(),
+        key: Some("iris.onnx".into()),
     }
 }
 
