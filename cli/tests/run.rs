@@ -96,7 +96,10 @@ fn pasted(said: &str, model: &str) -> (String, String) {
     let command = said
         .lines()
         .filter_map(|line| line.trim().strip_prefix("try it: curl -s "))
-        .find(|line| line.contains(&format!("/v2/models/{model}/infer")))
+        .find(|line| {
+            line.contains(&format!("/v2/models/{model}/infer"))
+                || line.contains("/v1/embeddings") && line.contains(model)
+        })
         .unwrap();
     let (url, body) = command.split_once(" -d ").unwrap();
     let body = match body.strip_prefix('@') {
