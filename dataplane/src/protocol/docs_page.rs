@@ -43,7 +43,7 @@ pub(crate) fn index(models: &[ModelState], root: &str) -> String {
         let (name, version) = (escaped(&model.name), escaped(&model.version));
         let row = if model.ready() {
             format!(
-                "<th scope=\"row\"><a href=\"{root}docs/{path}\">{name}</a></th><td>{version}</td><td class=\"short\"><span class=\"ok\">ready</span></td><td><a href=\"{root}v2/{path}\">metadata</a> · <a href=\"{root}v2/{path}/docs/dataplane.json\">OpenAPI</a></td>"
+                "<th scope=\"row\"><a href=\"{root}docs/{path}\">{name}</a></th><td>{version}</td><td class=\"short\"><span class=\"ok\">ready</span></td><td><span class=\"more\"><a href=\"{root}v2/{path}\">metadata</a> <a href=\"{root}v2/{path}/docs/dataplane.json\">OpenAPI</a></span></td>"
             )
         } else {
             format!(

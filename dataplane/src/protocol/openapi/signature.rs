@@ -87,6 +87,7 @@ pub(super) fn output_parameters() -> Value {
         "type": ["object", "null"],
         "properties": {
             "binary_data": {"type": ["boolean", "null"], "description": "The data comes after the JSON, little-endian."},
+            "classification": {"type": ["integer", "null"], "minimum": 1, "maximum": 1_000_000, "description": "So many of the best classes of each row instead of its values, each as `value:index`."},
         },
     })
 }
@@ -117,7 +118,23 @@ fn output_schema(output: &TensorSpec) -> Value {
     };
     let element = match output.datatype {
         Datatype::Bool => json!({"type": "boolean"}),
+        Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 | Datatype::Fp64 => json!({
+            "description": "`null` only for what JSON has no number for, where `spec.api.nonFinite` is `Null`.",
+            "anyOf": [schema(output.datatype.as_str()), {"type": "null"}],
+        }),
         other => schema(other.as_str()),
+    };
+    let unclassified = matches!(
+        output.datatype,
+        Datatype::Bytes | Datatype::Fp16 | Datatype::Bf16
+    );
+    let (datatype, element) = if unclassified {
+        (json!({"const": output.datatype.as_str()}), element)
+    } else {
+        (
+            json!({"enum": [output.datatype.as_str(), "BYTES"], "description": "BYTES where classes were asked for."}),
+            json!({"anyOf": [element, {"type": "string"}]}),
+        )
     };
     json!({
         "title": output.name,
@@ -126,7 +143,7 @@ fn output_schema(output: &TensorSpec) -> Value {
         "properties": {
             "name": {"const": output.name},
             "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}, "description": declared},
-            "datatype": {"const": output.datatype.as_str()},
+            "datatype": datatype,
             "parameters": {"type": "object"},
             "data": {"type": "array", "items": element, "description": "Flat, row by row; absent where `parameters.binary_data_size` is there."},
         },
