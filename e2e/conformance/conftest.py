@@ -1,12 +1,14 @@
 """Fixtures: the servers under test and the clients, each once for all tests; and the table of what is not there yet."""
 
+import shutil
+
 import grpc
 import pytest
 from tritonclient.grpc import service_pb2_grpc
 
 from clients import KINDS, Client
 from not_yet import NOT_YET, names
-from serving import START_LIMIT_S, Server, every_model, named, until
+from serving import START_LIMIT_S, Model, Server, every_model, named, until
 from wire import get
 
 
@@ -99,3 +101,24 @@ def channel(request, server):
 def rpc(channel):
     """The inference service on each of the two ports."""
     return service_pb2_grpc.GRPCInferenceServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def controlled_server(tmp_path_factory):
+    """A server whose models may be loaded and unloaded, in a folder of its own where a test can replace them."""
+    folder = tmp_path_factory.mktemp("controlled")
+    replaceable = folder / "replaceable.onnx"
+    shutil.copy(named("linear").file, replaceable)
+    models = [named("linear"), named("multi_var"), Model("replaceable", replaceable)]
+    running = Server(folder, models, config={"api": {"repositoryControl": True}})
+    running.wait_until("/readyz")
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def controller(request, controlled_server):
+    """Each of Triton's clients in turn, for the server whose models may be controlled."""
+    made = Client(request.param, controlled_server)
+    yield made
+    made.close()

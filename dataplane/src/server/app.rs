@@ -12,6 +12,7 @@ use serin_crds::pod_config::{ApiConfig, StreamKeepAlive};
 
 use super::Parts;
 use super::body::Budget;
+use super::compress::PlainIfTaken;
 use super::docs::Documents;
 use super::heavy::Heavy;
 use crate::config::Limits;
@@ -63,7 +64,7 @@ impl<S> App<S> {
         }
     }
 
-    /// A JSON answer, counted under its route.
+    /// A small document as JSON, counted under its route.
     pub(super) fn json(
         &self,
         route: &'static str,
@@ -75,6 +76,7 @@ impl<S> App<S> {
         let body = serde_json::to_vec(document).unwrap_or_default();
         let mut response = json(Bytes::from(body));
         *response.status_mut() = status;
+        response.extensions_mut().insert(PlainIfTaken);
         response
     }
 }

@@ -10,6 +10,11 @@ use http_body_util::BodyExt;
 use super::heavy::{HEAVY_BYTES, Heavy};
 use crate::protocol::content_coding::{self, Accepted, Coding, WORTHWHILE_BYTES};
 
+/// Marks a document that goes out plain wherever its caller takes that: Triton's asyncio client
+/// offers codings on every request and undoes them for inference alone.
+#[derive(Clone, Copy)]
+pub(super) struct PlainIfTaken;
+
 /// Compresses an answer where its caller takes that and it pays: a document of known size, large
 /// enough, and smaller afterwards. What other callers might get compressed says so in `Vary`.
 pub(super) async fn compress(
@@ -31,6 +36,10 @@ pub(super) async fn compress(
     response
         .headers_mut()
         .append(VARY, HeaderValue::from_static("accept-encoding"));
+    let plain = response.extensions().get::<PlainIfTaken>().is_some();
+    if plain && matches!(accepted, Accepted::Preferred(_)) {
+        return response;
+    }
     let Some((coding, at_most)) = worthwhile(accepted, size) else {
         return response;
     };
@@ -93,6 +102,21 @@ mod tests {
         assert_eq!(worthwhile(preferred, 1024), Some((Coding::Gzip, 1023)));
         let only = Accepted::Only(Coding::Deflate);
         assert_eq!(worthwhile(only, 2), Some((Coding::Deflate, 66)));
+    }
+
+    #[tokio::test]
+    async fn a_document_that_a_client_cannot_unpack_is_packed_only_where_plain_is_refused() {
+        let heavy = Heavy::new();
+        let coding_of = async |accepted| {
+            let mut response = Response::new(Body::from(vec![b' '; 4096]));
+            let json = HeaderValue::from_static("application/json");
+            response.headers_mut().insert(CONTENT_TYPE, json);
+            response.extensions_mut().insert(PlainIfTaken);
+            let answer = compress(response, accepted, &heavy).await;
+            answer.headers().contains_key(CONTENT_ENCODING)
+        };
+        assert!(!coding_of(Accepted::Preferred(Coding::Gzip)).await);
+        assert!(coding_of(Accepted::Only(Coding::Gzip)).await);
     }
 
     #[tokio::test]

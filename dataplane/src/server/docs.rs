@@ -18,7 +18,7 @@ use super::routes::{model_of, refuse};
 use crate::fault::Fault;
 use crate::pipeline::{ModelDescription, Serve};
 use crate::protocol::{docs_page, openapi};
-use crate::types::{ModelRef, Signature};
+use crate::types::{ModelRef, ModelState, Signature};
 
 /// The paths of documents and pages.
 pub(super) fn routes<S: Serve>() -> [(&'static str, MethodRouter<Arc<App<S>>>); 9] {
@@ -100,11 +100,7 @@ impl Documents {
 }
 
 async fn server<S: Serve>(State(app): State<Arc<App<S>>>, request: Request) -> Response<Body> {
-    let loaded = app
-        .service
-        .models()
-        .into_iter()
-        .filter(|model| model.ready());
+    let loaded = app.service.models().into_iter().filter(ModelState::ready);
     let models: Vec<ModelDescription> = loaded
         .filter_map(|model| {
             let model = ModelRef {
