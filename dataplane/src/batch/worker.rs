@@ -1,6 +1,7 @@
 //! The engine threads of one model and the way to them.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -114,7 +115,12 @@ impl Worker {
                     while let Some(entries) =
                         shared.queue.take(shared.max_rows.load(Ordering::Relaxed))
                     {
-                        shared.execute(engine.as_mut(), entries);
+                        // What breaks here, outside of the engine too, breaks for these requests
+                        // only: dropping them answers their callers.
+                        let run = || shared.execute(engine.as_mut(), entries);
+                        if catch_unwind(AssertUnwindSafe(run)).is_err() {
+                            tracing::error!(model = shared.options.name, "a run broke");
+                        }
                     }
                 })?;
         }
@@ -146,7 +152,7 @@ impl Worker {
         }
         match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(broken("its thread ended")),
+            Ok(Err(_)) => Err(broken("its run broke off")),
             Err(_) => Err(Fault::new(
                 FaultKind::Timeout,
                 "timeout",
@@ -184,6 +190,22 @@ impl Drop for Waits {
     }
 }
 
+/// Counts requests as running until it is dropped, however the run ends.
+struct Running<'c>(&'c AtomicUsize, usize);
+
+impl<'c> Running<'c> {
+    fn count(counter: &'c AtomicUsize, requests: usize) -> Self {
+        counter.fetch_add(requests, Ordering::Relaxed);
+        Self(counter, requests)
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(self.1, Ordering::Relaxed);
+    }
+}
+
 impl Shared {
     fn mergeable(&self, inputs: &[Tensor]) -> Option<(super::merge::RowClass, usize)> {
         let optional = |input: &Tensor| self.options.optional_inputs.contains(&input.name);
@@ -199,10 +221,9 @@ impl Shared {
         let Some(run) = Run::begin(&mut entries) else {
             return;
         };
-        self.running.fetch_add(entries.len(), Ordering::Relaxed);
+        let running = Running::count(&self.running, entries.len());
         let (results, rest) = self.attempt(engine, entries, &run.stop);
-        self.running
-            .fetch_sub(results.len() + rest.len(), Ordering::Relaxed);
+        drop(running);
         deliver(results);
         for entry in rest {
             if entry.work.deadline > Instant::now() {

@@ -16,6 +16,9 @@ pub enum Behaviour {
     FailOn(u8),
     /// Panics whenever the first byte of a row is this.
     PanicOn(u8),
+    /// As [`Behaviour::PanicOn`], with a reason that panics itself when it is thrown away: what
+    /// catches the first panic does not catch the second.
+    PanicTwiceOn(u8),
     /// Gives all rows the bytes of the first: what a model does whose rows depend on each other.
     Mix,
 }
@@ -47,6 +50,15 @@ impl FakeEngine {
             },
             behaviour,
         }
+    }
+}
+
+struct Bomb;
+
+impl Drop for Bomb {
+    #[allow(clippy::panic, reason = "that is its purpose")]
+    fn drop(&mut self) {
+        panic!("again");
     }
 }
 
@@ -91,7 +103,8 @@ impl Engine for FakeEngine {
                 return Err(RunError::Failed(format!("a row starts with {first}")));
             }
             Behaviour::PanicOn(first) if has_row(first) => panic!("a row starts with {first}"),
-            Behaviour::FailOn(_) | Behaviour::PanicOn(_) => {}
+            Behaviour::PanicTwiceOn(first) if has_row(first) => std::panic::panic_any(Bomb),
+            Behaviour::FailOn(_) | Behaviour::PanicOn(_) | Behaviour::PanicTwiceOn(_) => {}
             Behaviour::Mix => {
                 let row = bytes.chunks(width).next().unwrap_or_default();
                 data = row.repeat(bytes.len().div_ceil(width)).into();

@@ -110,6 +110,18 @@ async fn only_the_guilty_of_a_batch_fails() {
 }
 
 #[tokio::test]
+async fn a_worker_whose_run_breaks_outside_of_the_engine_goes_on() {
+    let worker = worker(Behaviour::PanicTwiceOn(9), 64, 256);
+    for _ in 0..3 {
+        let fault = worker.run(work(&[[9, 9]])).await.unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Internal);
+        let answer = worker.run(work(&[[1, 1]])).await.unwrap();
+        assert_eq!(bytes(&answer), [1, 1]);
+    }
+    until("nothing runs", || worker.counts().running == 0).await;
+}
+
+#[tokio::test]
 async fn a_caller_that_leaves_the_queue_is_never_run() {
     let worker = worker(Behaviour::Slow(Duration::from_millis(150)), 1, 256);
     let first = occupy(&worker).await;
