@@ -76,7 +76,15 @@ pub async fn serve(
         local_mode: options.local_mode,
     };
     let env = |name: &str| std::env::var(name).ok();
-    let (tracer, exporter) = match Settings::find(config.telemetry.traces.as_ref(), process, env)? {
+    let settings = match Settings::find(config.telemetry.traces.as_ref(), process, env) {
+        // Variables come from whoever set up the machine or the cluster: they stop no model.
+        Err(error) if config.telemetry.traces.is_none() => {
+            tracing::warn!(%error, "no traces are sent");
+            None
+        }
+        found => found?,
+    };
+    let (tracer, exporter) = match settings {
         Some(settings) => {
             let (tracer, exporter) = Exporter::start(settings, &metrics)?;
             (Some(tracer), Some(exporter))

@@ -1,6 +1,7 @@
 """Traces: W3C Trace Context in and out, OTLP to a collector that decodes it with OpenTelemetry's own messages."""
 
 import json
+import queue
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as SpanMessage, Status
 
 from collector import DELIVERY_LIMIT_S, Collector
 from serving import until
-from wire import get, infer, tensor
+from wire import get, infer, request, tensor
 
 ROW = tensor("X", "FP32", [1, 4], [1, 2, 3, 4])
 BODY = {"inputs": [ROW]}
@@ -160,6 +161,31 @@ def traced(collector: Collector, **more) -> dict:
     return {"telemetry": {"traces": {"endpoint": collector.endpoint, "samplePercent": 100, **more}}}
 
 
+def test_a_stream_is_one_span(server, collector):
+    headers = {"traceparent": parent(15)}
+    answer = request(server, "POST", "/v2/models/linear/infer_stream", json.dumps(BODY).encode(), headers)
+    assert answer.status == 200
+    spans = collector.of(trace(15))
+    assert [span.message.name for span in spans] == ["stream linear"]
+    assert spans[0].parent_id == CALLER and fields(answer)[:2] == (trace(15), spans[0].span_id)
+
+
+def test_a_grpc_stream_is_one_span(server, collector):
+    arrays = tritonclient.grpc.InferInput("X", [1, 4], "FP32")
+    arrays.set_data_from_numpy(np.ones((1, 4), np.float32))
+    answers = queue.Queue()
+    with tritonclient.grpc.InferenceServerClient(server.grpc) as client:
+        client.start_stream(lambda result, error: answers.put(error or result), headers={"traceparent": parent(16)})
+        for _ in range(3):
+            client.async_stream_infer("linear", [arrays])
+        got = [answers.get(timeout=20) for _ in range(3)]
+        client.stop_stream()
+    assert not [answer for answer in got if isinstance(answer, Exception)]
+    spans = collector.of(trace(16))
+    assert [span.message.name for span in spans] == ["stream linear"] and spans[0].parent_id == CALLER
+    assert spans[0].attributes["rpc.method"] == "ModelStreamInfer"
+
+
 def test_what_is_no_inference_is_no_span(own_server, own_collector):
     server = own_server(traced(own_collector))
     assert "traceparent" not in get(server, "/v2/health/ready").headers
@@ -202,6 +228,13 @@ def test_of_requests_without_a_parent_as_many_as_asked_for_are_sampled(own_serve
 def test_without_a_collector_nothing_is_traced(own_server):
     server = own_server()
     assert "traceparent" not in infer(server, "linear", BODY, headers={"traceparent": parent(14)}).headers
+
+
+def test_variables_that_cannot_be_used_are_named_and_stop_no_model(own_server, own_collector):
+    variables = {"OTEL_EXPORTER_OTLP_ENDPOINT": own_collector.endpoint, "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
+    server = own_server(env=variables)
+    assert infer(server, "linear", BODY).status == 200
+    assert "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'" in server.log()
 
 
 def test_opentelemetrys_variables_are_honoured_where_the_configuration_says_nothing(own_server, own_collector):
