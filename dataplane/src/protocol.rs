@@ -16,6 +16,7 @@ mod json;
 pub(crate) mod kserve_v1;
 mod members;
 pub(crate) mod ndjson;
+mod non_finite;
 pub mod oip_grpc;
 pub(crate) mod oip_rest;
 pub(crate) mod openai;

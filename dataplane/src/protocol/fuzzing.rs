@@ -1,6 +1,7 @@
 //! The readers of this folder, for fuzz targets.
 
 use bytes::Bytes;
+use serin_crds::pod_config::NonFinite;
 
 use super::json::{self, Kind, Problem, Reader};
 use super::openai::embeddings::{self, Piece};
@@ -154,14 +155,17 @@ impl From<oip_rest::InferRequest> for RestRequest {
 }
 
 /// Writes an answer, its outputs all binary or all JSON: the body, and its bytes of JSON.
-pub fn rest_answer(reply: &Reply, id: &str, binary: bool) -> (Bytes, usize) {
+///
+/// # Errors
+/// None: floats that JSON has no number for are written as strings here.
+pub fn rest_answer(reply: &Reply, id: &str, binary: bool) -> Result<(Bytes, usize), Fault> {
     let forms = oip_rest::Forms {
         binary_by_default: binary,
         listed: Vec::new(),
     };
-    let answer = oip_rest::render(reply, id, &forms);
+    let answer = oip_rest::render(reply, id, &forms, NonFinite::String)?;
     let json_length = answer.json_length.unwrap_or(answer.body.len());
-    (answer.body, json_length)
+    Ok((answer.body, json_length))
 }
 
 /// Reads a tensor's bytes.

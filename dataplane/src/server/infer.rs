@@ -131,16 +131,17 @@ impl<S: Serve> Inference<'_, S> {
         id: String,
         forms: oip_rest::Forms,
     ) -> Result<Answer, Fault> {
+        let choice = self.app.api.non_finite;
         let size: usize = reply
             .outputs
             .iter()
             .map(crate::types::Tensor::byte_size)
             .sum();
         if size <= HEAVY_BYTES {
-            return Ok(oip_rest::render(&reply, &id, &forms));
+            return oip_rest::render(&reply, &id, &forms, choice);
         }
-        let render = move || oip_rest::render(&reply, &id, &forms);
-        self.app.heavy.run(render).await
+        let render = move || oip_rest::render(&reply, &id, &forms, choice);
+        self.app.heavy.run(render).await?
     }
 }
 

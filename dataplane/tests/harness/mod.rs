@@ -202,6 +202,11 @@ pub fn options() -> Options {
 
 /// Starts a server that is ready.
 pub async fn start(options: &Options) -> Running {
+    start_offering(options, ApiConfig::default()).await
+}
+
+/// Starts a server whose service chose what its protocols offer.
+pub async fn start_offering(options: &Options, api: ApiConfig) -> Running {
     let models = Arc::new(FakeModels {
         release: Semaphore::new(0),
         begun: Semaphore::new(0),
@@ -213,7 +218,7 @@ pub async fn start(options: &Options) -> Running {
         service: Arc::clone(&models),
         metrics: Arc::new(Metrics::new(names)),
         lifecycle: lifecycle.clone(),
-        api: ApiConfig::default(),
+        api,
         monitoring: Monitoring::default(),
     };
     let server = Server::start(options, parts).await.expect("free ports");

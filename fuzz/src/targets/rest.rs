@@ -109,7 +109,7 @@ fn answered(tensors: &[Tensor], binary: bool) -> RestRequest {
         outputs: tensors.to_vec(),
         timing: Timing::default(),
     };
-    let (body, json_length) = rest_answer(&reply, "i", binary);
+    let (body, json_length) = rest_answer(&reply, "i", binary).expect("an answer");
     let (text, data) = body.split_at(json_length);
     let value: Result<serde_json::Value, _> = serde_json::from_slice(text);
     assert!(value.is_ok(), "{value:?}: {}", text.escape_ascii());

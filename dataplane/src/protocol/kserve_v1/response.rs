@@ -3,20 +3,27 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serin_crds::pod_config::NonFinite;
 
+use crate::fault::Fault;
+use crate::protocol::non_finite;
 use crate::protocol::oip_rest::response::{numbers, separated, string};
 use crate::types::{Reply, Tensor, TensorData};
 
 /// Writes the answer: the rows of an only output as nested lists; of several outputs an object by
 /// name for each row or, where their numbers of rows differ, one object of whole tensors.
-pub(crate) fn render(reply: &Reply) -> Bytes {
+///
+/// # Errors
+/// `Inference` for a float that JSON has no number for, where the service refuses those.
+pub(crate) fn render(reply: &Reply, choice: NonFinite) -> Result<Bytes, Fault> {
+    non_finite::check(&reply.outputs, choice)?;
     let data: usize = reply.outputs.iter().map(Tensor::byte_size).sum();
     let mut out = Vec::with_capacity(64 + data * 3);
     out.extend_from_slice(b"{\"predictions\":");
     let rows = reply.outputs.first().and_then(Tensor::rows);
     let alike = reply.outputs.iter().all(|output| output.rows() == rows);
     match (reply.outputs.as_slice(), rows) {
-        ([output], _) => nested(&mut out, output, &output.shape, 0),
+        ([output], _) => nested(&mut out, output, &output.shape, 0, choice),
         (outputs, Some(rows)) if alike => {
             out.push(b'[');
             for row in 0..rows {
@@ -25,17 +32,17 @@ pub(crate) fn render(reply: &Reply) -> Bytes {
                 }
                 object(&mut out, outputs, |out, output| {
                     let inner = output.shape.get(1..).unwrap_or_default();
-                    nested(out, output, inner, row * count(inner));
+                    nested(out, output, inner, row * count(inner), choice);
                 });
             }
             out.push(b']');
         }
         (outputs, _) => object(&mut out, outputs, |out, output| {
-            nested(out, output, &output.shape, 0);
+            nested(out, output, &output.shape, 0, choice);
         }),
     }
     out.push(b'}');
-    Bytes::from(out)
+    Ok(Bytes::from(out))
 }
 
 fn object(out: &mut Vec<u8>, outputs: &[Tensor], write: impl Fn(&mut Vec<u8>, &Tensor)) {
@@ -54,12 +61,13 @@ fn count(shape: &[i64]) -> usize {
 }
 
 /// Writes the elements from `start` as lists of this shape.
-fn nested(out: &mut Vec<u8>, tensor: &Tensor, shape: &[i64], start: usize) {
+fn nested(out: &mut Vec<u8>, tensor: &Tensor, shape: &[i64], start: usize, choice: NonFinite) {
     match shape {
-        [] => elements(out, tensor, start, 1),
+        [] => elements(out, tensor, start, 1, choice),
         [length] => {
             out.push(b'[');
-            elements(out, tensor, start, usize::try_from(*length).unwrap_or(0));
+            let length = usize::try_from(*length).unwrap_or(0);
+            elements(out, tensor, start, length, choice);
             out.push(b']');
         }
         [length, inner @ ..] => {
@@ -68,19 +76,19 @@ fn nested(out: &mut Vec<u8>, tensor: &Tensor, shape: &[i64], start: usize) {
                 if at > 0 {
                     out.push(b',');
                 }
-                nested(out, tensor, inner, start + at * count(inner));
+                nested(out, tensor, inner, start + at * count(inner), choice);
             }
             out.push(b']');
         }
     }
 }
 
-fn elements(out: &mut Vec<u8>, tensor: &Tensor, start: usize, count: usize) {
+fn elements(out: &mut Vec<u8>, tensor: &Tensor, start: usize, count: usize, choice: NonFinite) {
     match &tensor.data {
         TensorData::Raw(bytes) => {
             let width = tensor.datatype.width().unwrap_or(1);
             let part = bytes.get(start * width..(start + count) * width);
-            numbers(out, tensor.datatype, part.unwrap_or_default());
+            numbers(out, tensor.datatype, part.unwrap_or_default(), choice);
         }
         TensorData::Elements(all) => {
             let part = all.get(start..start + count).unwrap_or_default();
@@ -136,7 +144,8 @@ mod tests {
             outputs,
             timing: Timing::default(),
         };
-        String::from_utf8(render(&reply).to_vec()).unwrap()
+        let body = render(&reply, NonFinite::String).unwrap();
+        String::from_utf8(body.to_vec()).unwrap()
     }
 
     #[test]

@@ -5,9 +5,11 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use half::{bf16, f16};
 use serde_json::ser::{CompactFormatter, Formatter};
+use serin_crds::pod_config::NonFinite;
 
 use super::Forms;
-use crate::protocol::raw_tensor;
+use crate::fault::Fault;
+use crate::protocol::{non_finite, raw_tensor};
 use crate::types::{Datatype, Reply, Tensor, TensorData};
 
 /// The body of an answer.
@@ -20,7 +22,18 @@ pub(crate) struct Answer {
 }
 
 /// Writes the answer.
-pub(crate) fn render(reply: &Reply, id: &str, forms: &Forms) -> Answer {
+///
+/// # Errors
+/// `Inference` for a float that JSON has no number for, where the service refuses those.
+pub(crate) fn render(
+    reply: &Reply,
+    id: &str,
+    forms: &Forms,
+    choice: NonFinite,
+) -> Result<Answer, Fault> {
+    let in_json = reply.outputs.iter().enumerate();
+    let in_json = in_json.filter(|(index, _)| !forms.is_binary(*index));
+    non_finite::check(in_json.map(|(_, output)| output), choice)?;
     let data: usize = reply.outputs.iter().map(Tensor::byte_size).sum();
     let mut out = Vec::with_capacity(256 + data * 3);
     let mut binary: Vec<Bytes> = Vec::new();
@@ -38,7 +51,7 @@ pub(crate) fn render(reply: &Reply, id: &str, forms: &Forms) -> Answer {
         let buffer = forms
             .is_binary(index)
             .then(|| raw_tensor::encode(&tensor.data));
-        output(&mut out, tensor, buffer.as_ref());
+        output(&mut out, tensor, buffer.as_ref(), choice);
         binary.extend(buffer);
     }
     out.extend_from_slice(b"]}");
@@ -46,13 +59,13 @@ pub(crate) fn render(reply: &Reply, id: &str, forms: &Forms) -> Answer {
     for buffer in &binary {
         out.extend_from_slice(buffer);
     }
-    Answer {
+    Ok(Answer {
         body: Bytes::from(out),
         json_length,
-    }
+    })
 }
 
-fn output(out: &mut Vec<u8>, tensor: &Tensor, binary: Option<&Bytes>) {
+fn output(out: &mut Vec<u8>, tensor: &Tensor, binary: Option<&Bytes>, choice: NonFinite) {
     out.extend_from_slice(b"{\"name\":");
     string(out, &tensor.name);
     out.extend_from_slice(b",\"shape\":[");
@@ -73,7 +86,7 @@ fn output(out: &mut Vec<u8>, tensor: &Tensor, binary: Option<&Bytes>) {
         }
         (None, TensorData::Raw(bytes)) => {
             out.extend_from_slice(b",\"data\":[");
-            numbers(out, tensor.datatype, bytes);
+            numbers(out, tensor.datatype, bytes, choice);
             out.push(b']');
         }
         (None, TensorData::Elements(elements)) => strings(out, elements),
@@ -119,7 +132,12 @@ pub(in crate::protocol) fn separated<T>(
 }
 
 /// Writes little-endian elements as JSON values, comma-separated.
-pub(in crate::protocol) fn numbers(out: &mut Vec<u8>, datatype: Datatype, bytes: &[u8]) {
+pub(in crate::protocol) fn numbers(
+    out: &mut Vec<u8>,
+    datatype: Datatype,
+    bytes: &[u8],
+    choice: NonFinite,
+) {
     /// One loop per element type: the type is not looked at again for each element.
     macro_rules! each {
         ($element:ty, $write:expr) => {{
@@ -150,14 +168,14 @@ pub(in crate::protocol) fn numbers(out: &mut Vec<u8>, datatype: Datatype, bytes:
         Datatype::Int16 => integers!(i16, write_i16),
         Datatype::Int32 => integers!(i32, write_i32),
         Datatype::Int64 => integers!(i64, write_i64),
-        Datatype::Fp16 => each!(f16, |out, value: f16| single(out, value.to_f32())),
-        Datatype::Bf16 => each!(bf16, |out, value: bf16| single(out, value.to_f32())),
-        Datatype::Fp32 => each!(f32, single),
+        Datatype::Fp16 => each!(f16, |out, value: f16| single(out, value.to_f32(), choice)),
+        Datatype::Bf16 => each!(bf16, |out, value: bf16| single(out, value.to_f32(), choice)),
+        Datatype::Fp32 => each!(f32, |out, value| single(out, value, choice)),
         Datatype::Fp64 => each!(f64, |out: &mut Vec<u8>, value: f64| {
             if value.is_finite() {
                 number(out, |json, out| json.write_f64(out, value));
             } else {
-                non_finite(out, value);
+                non_finite::write(out, value, choice);
             }
         }),
         // BYTES never is `Raw`.
@@ -165,24 +183,12 @@ pub(in crate::protocol) fn numbers(out: &mut Vec<u8>, datatype: Datatype, bytes:
     }
 }
 
-fn single(out: &mut Vec<u8>, value: f32) {
+fn single(out: &mut Vec<u8>, value: f32, choice: NonFinite) {
     if value.is_finite() {
         number(out, |json, out| json.write_f32(out, value));
     } else {
-        non_finite(out, value.into());
+        non_finite::write(out, value.into(), choice);
     }
-}
-
-/// JSON has no number for these; protobuf's JSON form is what clients read.
-fn non_finite(out: &mut Vec<u8>, value: f64) {
-    let text: &[u8] = if value.is_nan() {
-        b"\"NaN\""
-    } else if value > 0.0 {
-        b"\"Infinity\""
-    } else {
-        b"\"-Infinity\""
-    };
-    out.extend_from_slice(text);
 }
 
 /// Writes one number by serde_json's formatter; writing to a vector does not fail.

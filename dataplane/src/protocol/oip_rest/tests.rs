@@ -1,6 +1,7 @@
 use bytes::Bytes;
 use half::{bf16, f16};
 use proptest::prelude::*;
+use serin_crds::pod_config::NonFinite;
 
 use super::*;
 use crate::config::Limits;
@@ -41,7 +42,7 @@ fn the_golden_element_bytes() {
 }
 
 #[test]
-fn non_finite_floats_come_as_strings() {
+fn non_finite_floats_come_as_the_service_chose() {
     for datatype in ["FP16", "BF16", "FP32", "FP64"] {
         let tensor = input(datatype, "[3]", r#"["NaN","-Infinity",1]"#).unwrap();
         let reply = Reply {
@@ -50,12 +51,25 @@ fn non_finite_floats_come_as_strings() {
             outputs: vec![tensor],
             timing: Timing::default(),
         };
-        let answer = render(&reply, "7", &Forms::default());
-        let text = std::str::from_utf8(&answer.body).unwrap();
-        assert!(
-            text.ends_with(r#""data":["NaN","-Infinity",1.0]}]}"#),
-            "{text}"
-        );
+        for (choice, written) in [
+            (NonFinite::String, r#"["NaN","-Infinity",1.0]"#),
+            (NonFinite::Null, "[null,null,1.0]"),
+        ] {
+            let answer = render(&reply, "7", &Forms::default(), choice).unwrap();
+            let text = std::str::from_utf8(&answer.body).unwrap();
+            assert!(
+                text.ends_with(&format!("\"data\":{written}}}]}}")),
+                "{text}"
+            );
+        }
+        let refused = render(&reply, "7", &Forms::default(), NonFinite::Error).unwrap_err();
+        assert!(refused.message.contains("'x': element 0"), "{refused}");
+        // Binary data carries every value.
+        let binary = Forms {
+            binary_by_default: true,
+            listed: Vec::new(),
+        };
+        assert!(render(&reply, "7", &binary, NonFinite::Error).is_ok());
     }
 }
 
@@ -271,7 +285,7 @@ fn the_golden_mixed_response() {
         binary_by_default: true,
         listed: vec![None, Some(false), Some(true), None],
     };
-    let answer = render(&reply, "7", &forms);
+    let answer = render(&reply, "7", &forms, NonFinite::String).unwrap();
     let json = r#"{"model_name":"m","model_version":"1","id":"7","outputs":[{"name":"a","shape":[2],"datatype":"FP32","parameters":{"binary_data_size":8}},{"name":"b","shape":[2],"datatype":"INT64","data":[1,2]},{"name":"s","shape":[2],"datatype":"BYTES","parameters":{"binary_data_size":11}},{"name":"z","shape":[0,3],"datatype":"FP32","parameters":{"binary_data_size":0}}]}"#;
     assert_eq!(answer.json_length, Some(357));
     assert_eq!(std::str::from_utf8(&answer.body[..357]).unwrap(), json);
@@ -333,7 +347,7 @@ fn bytes_that_are_no_text_make_the_whole_tensor_base64() {
         }],
         timing: Timing::default(),
     };
-    let answer = render(&reply, "7", &Forms::default());
+    let answer = render(&reply, "7", &Forms::default(), NonFinite::String).unwrap();
     let text = std::str::from_utf8(&answer.body).unwrap();
     assert!(
         text.contains(r#""parameters":{"content_type":"base64"},"data":["/w==","aGk="]"#),
@@ -379,7 +393,7 @@ fn round_trip(tensor: &Tensor, forms: &Forms) -> Tensor {
         outputs: vec![tensor.clone()],
         timing: Timing::default(),
     };
-    let answer = render(&reply, "7", forms);
+    let answer = render(&reply, "7", forms, NonFinite::String).unwrap();
     let length = answer.json_length.unwrap_or(answer.body.len());
     let json = std::str::from_utf8(&answer.body[..length]).unwrap();
     let request = json.replacen("\"outputs\":", "\"inputs\":", 1);

@@ -3,12 +3,14 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serin_crds::pod_config::NonFinite;
 
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
 use crate::protocol::json::{Integer, Kind, Reader};
 use crate::protocol::members::{self, Seen};
 use crate::protocol::oip_rest::response as values;
+use crate::types::Datatype;
 
 /// Most texts of one request, as at OpenAI.
 const MAX_INPUTS: usize = 2048;
@@ -246,7 +248,8 @@ pub(crate) fn render(model: &str, vectors: &[Vec<f32>], form: Form, tokens: usiz
         match form {
             Form::Float => {
                 out.push(b'[');
-                values::numbers(&mut out, crate::types::Datatype::Fp32, &bytes);
+                // The embedder refuses vectors that are not finite: there is nothing to choose.
+                values::numbers(&mut out, Datatype::Fp32, &bytes, NonFinite::String);
                 out.push(b']');
             }
             Form::Base64 => {

@@ -87,11 +87,13 @@ impl<S: Serve> Prediction<'_, S> {
         story.phases.timing = Some(reply.timing);
         story.ran(&reply.model_version);
         let begun = Instant::now();
+        let choice = app.api.non_finite;
         let size: usize = reply.outputs.iter().map(Tensor::byte_size).sum();
         let answer = if size <= HEAVY_BYTES {
-            kserve_v1::render(&reply)
+            kserve_v1::render(&reply, choice)?
         } else {
-            app.heavy.run(move || kserve_v1::render(&reply)).await?
+            let render = move || kserve_v1::render(&reply, choice);
+            app.heavy.run(render).await??
         };
         story.phases.encode = begun.elapsed();
         Ok((answer, request_bytes))

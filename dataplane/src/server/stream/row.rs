@@ -176,11 +176,15 @@ impl<S: Serve> Rows<S> {
         forms: oip_rest::Forms,
     ) -> Result<Vec<u8>, Fault> {
         let size: usize = reply.outputs.iter().map(Tensor::byte_size).sum();
-        let render = move || Vec::from(oip_rest::render(&reply, &id, &forms).body);
+        let choice = self.app.api.non_finite;
+        let render = move || {
+            let answer = oip_rest::render(&reply, &id, &forms, choice)?;
+            Ok(Vec::from(answer.body))
+        };
         if size <= HEAVY_BYTES {
-            return Ok(render());
+            return render();
         }
-        self.app.heavy.run(render).await
+        self.app.heavy.run(render).await?
     }
 }
 
