@@ -63,7 +63,7 @@ fn forbidden(verb: &str, name: &str) -> Fault {
         "permission_denied",
         format!(
             "model '{name}' cannot be {verb} by a request: this service does not allow it; \
-             spec.api.repositoryControl: true in its InferenceService does"
+             spec.api.repositoryControl: Enabled in its InferenceService does"
         ),
     )
 }

@@ -119,7 +119,7 @@ fn output_schema(output: &TensorSpec) -> Value {
     let element = match output.datatype {
         Datatype::Bool => json!({"type": "boolean"}),
         Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 | Datatype::Fp64 => json!({
-            "description": "`null` only for what JSON has no number for, where `spec.api.nonFinite` is `Null`.",
+            "description": "`null` only for what JSON has no number for, where `spec.api.nonFinite` is `JSONNull`.",
             "anyOf": [schema(output.datatype.as_str()), {"type": "null"}],
         }),
         other => schema(other.as_str()),
