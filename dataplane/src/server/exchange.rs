@@ -148,7 +148,8 @@ pub(super) async fn serve(
         };
         let answer = AssertUnwindSafe(answer).catch_unwind();
         let answered = match trace.clone() {
-            Some(trace) => trace.scope(answer).await,
+            // Boxed, so that requests without a trace are no larger for it.
+            Some(trace) => Box::pin(trace.scope(answer)).await,
             None => answer.await,
         };
         match answered {

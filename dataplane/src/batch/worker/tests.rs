@@ -77,6 +77,9 @@ async fn what_is_queued_runs_together_and_everybody_gets_their_own_rows() {
         let (answer, rows) = task.await.unwrap();
         assert_eq!(bytes(&answer), rows);
         assert_eq!(answer.timing.batch_rows, 20);
+        // The slow request was run 0; these share the next one and the joining of their rows.
+        assert_eq!(answer.timing.run, 1);
+        assert!(!answer.timing.batch.is_zero());
     }
     first.await.unwrap().unwrap();
     let counts = worker.counts();
