@@ -40,10 +40,11 @@ impl Folder {
             return Err(format!("{name} is a link to outside of the model's folder"));
         }
         let unreadable = |error: std::io::Error| format!("{name} cannot be read: {error}");
-        let file = File::open(&path).map_err(unreadable)?;
-        if !file.metadata().map_err(unreadable)?.is_file() {
+        // Before it is opened: opening a pipe waits for somebody to write into it.
+        if !path.metadata().map_err(unreadable)?.is_file() {
             return Err(format!("{name} is not a regular file"));
         }
+        let file = File::open(&path).map_err(unreadable)?;
         let mut bytes = Vec::new();
         file.take(limit + 1)
             .read_to_end(&mut bytes)
@@ -70,6 +71,16 @@ mod tests {
         std::fs::create_dir(root.path().join("1_Pooling")).unwrap();
         std::fs::write(root.path().join("1_Pooling/config.json"), "deep").unwrap();
         assert_eq!(read(), b"deep");
+    }
+
+    #[test]
+    fn a_pipe_is_refused_without_waiting_for_a_writer() {
+        let root = tempfile::tempdir().unwrap();
+        let pipe = root.path().join("tokenizer.json");
+        let (kind, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, kind, mode, 0).unwrap();
+        let refused = Folder::open(root.path()).unwrap().read("tokenizer.json", 9);
+        assert!(refused.unwrap_err().contains("not a regular file"));
     }
 
     #[test]
