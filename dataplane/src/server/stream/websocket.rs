@@ -162,7 +162,7 @@ impl Caller {
     }
 
     /// What a message means; nothing for those that only show that the caller is there.
-    async fn take(&mut self, message: Message) -> Option<Incoming<Row>> {
+    async fn take(&mut self, message: Message, busy: bool) -> Option<Incoming<Row>> {
         self.heard = Instant::now();
         if message.is_ping() {
             // Its answer goes out before the next is read: answers that nobody reads would pile up.
@@ -183,8 +183,15 @@ impl Caller {
             self.code = CloseCode::UNSUPPORTED_DATA;
             return Some(Incoming::Failed(refused("send requests as text messages")));
         }
-        // The caller's own ending: whoever wants its answers waits for them before.
-        message.is_close().then_some(Incoming::Left)
+        if !message.is_close() {
+            return None;
+        }
+        if !busy {
+            return Some(Incoming::End);
+        }
+        // Whoever wants its answers waits for them before it closes; here its half is answered.
+        let _ = timeout(FAREWELL, self.socket.next()).await;
+        Some(Incoming::Left)
     }
 
     fn broken(&mut self, error: &Error) -> Incoming<Row> {
@@ -239,7 +246,7 @@ impl Peer for Caller {
                 biased;
                 message = self.socket.next(), if wants.requests => {
                     let incoming = match message {
-                        Some(Ok(message)) => self.take(message).await,
+                        Some(Ok(message)) => self.take(message, wants.busy).await,
                         Some(Err(error)) => Some(self.broken(&error)),
                         None => Some(Incoming::Left),
                     };
