@@ -44,7 +44,7 @@ pub(super) fn timeout_header(operation: Operation) -> Operation {
     operation.request_header(
         deadline::HEADER.as_str(),
         "How long you wait for an answer: seconds, or with a unit (`250ms`). The parameter `timeout` says the same in microseconds; the least counts.",
-        &json!({"type": "string", "pattern": "^[1-9][0-9]{0,5}(\\.[0-9]{1,6})?(us|ms|s|m)?$"}),
+        &json!({"type": "string", "pattern": "^([0-9]*[1-9][0-9]*(\\.[0-9]*)?|[0-9]*\\.[0-9]*[1-9][0-9]*)(us|ms|s|m)?$"}),
     )
 }
 

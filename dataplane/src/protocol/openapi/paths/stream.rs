@@ -28,7 +28,9 @@ pub(super) fn operations(at: &At<'_>) -> Vec<Operation> {
     body[ndjson::CONTENT_TYPE] = text("One request on each line.");
     let mut answers = json!({});
     answers[ndjson::CONTENT_TYPE] = text("One answer or error on each line.");
-    answers[essence(sse::CONTENT_TYPE)] = text("One answer or error in each event.");
+    // Without a type, as tools differ on whether it is that of the text or of one event.
+    answers[essence(sse::CONTENT_TYPE)] =
+        json!({"schema": {"description": "One answer or error in each event."}});
     let rows = timeout_header(Operation::post(
         path.clone(),
         format!("infer_stream_{}", at.suffix),
