@@ -10,24 +10,25 @@ from serving import EXAMPLES, TEST_MODELS, Model, Server, named
 
 HERE = Path(__file__).resolve().parent
 LIMIT_S = 1400
-# Fixed and variable shapes, text, two and optional inputs, a name that must be escaped, two versions of one model.
-FEW = ["fixed_batch", "identity_bytes", "two_inputs"]
+# With the one of `models`: variable shapes, text, two and optional inputs, a name that must be escaped.
+FEW = ["identity_bytes", "two_inputs"]
 # No `slow`, which takes as long as it is told to, and none that fail on what they are given: both are answered 5xx as they should be.
 MANY = FEW + [
-    *("identity_bool", "identity_int8", "identity_uint64", "identity_bf16", "identity_fp16", "identity_fp64", "linear", "batch_axis1"),
+    *("fixed_batch", "identity_bool", "identity_int8", "identity_uint64", "identity_bf16", "identity_fp16", "identity_fp64", "linear", "batch_axis1"),
     *("scalar_input", "unknown_rank", "no_input", "optional_input", "odd_names", "strings_rank1", "map_output"),
 ]
 
 
-def models(names: list[str]) -> list[Model]:
+def models(every: bool) -> list[Model]:
     escaped = Model("team/a model", TEST_MODELS / "optional_input.onnx")
+    if not every:
+        return [*map(named, FEW), escaped]
     versions = [Model("iris", EXAMPLES / "iris/iris.onnx", "1"), Model("iris", EXAMPLES / "iris/v2/iris.onnx", "2")]
-    return [named(name) for name in names] + [escaped, *versions]
+    return [*map(named, MANY), escaped, *versions]
 
 
 def test_every_answer_is_one_that_the_document_describes(tmp_path, pytestconfig):
-    chosen = MANY if pytestconfig.getoption("all_models") else FEW
-    server = Server(tmp_path, models(chosen)).wait_until("/readyz")
+    server = Server(tmp_path, models(pytestconfig.getoption("all_models"))).wait_until("/readyz")
     command = [Path(sys.executable).with_name("st"), "--no-color", f"--config-file={HERE / 'schemathesis.toml'}", "run"]
     command += [f"http://{server.http}/openapi.json", "--phases=examples,coverage,fuzzing", "--checks=all", "--seed=1"]
     command += [f"--max-examples={pytestconfig.getoption('examples')}"]
