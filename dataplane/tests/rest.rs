@@ -182,7 +182,10 @@ async fn every_small_document_has_its_form_with_and_without_a_slash_at_the_end()
             assert!(answer.header("x-request-id").is_some(), "{path}");
         }
     }
-    assert_eq!(client.get("/").await.text(), r#"{"live":true}"#);
+    assert_eq!(
+        client.get("/").await.text(),
+        r#"{"live":true,"status":"alive"}"#
+    );
     for path in ["/v2/models/echo", "/v2/models/echo/versions/1/"] {
         let json = client.get(path).await.json();
         assert_eq!(json["name"], "echo");

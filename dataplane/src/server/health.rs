@@ -28,9 +28,19 @@ pub(super) fn unready(phase: Phase, models: &[ModelState]) -> Option<String> {
 
 /// `GET /v2/health/live` and its aliases: the process answers, so it lives.
 pub(super) async fn live<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<Body> {
+    alive(&app, None)
+}
+
+/// `GET /`: the same, as KServe's first protocol says it.
+pub(super) async fn root<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<Body> {
+    alive(&app, Some("alive"))
+}
+
+fn alive<S>(app: &App<S>, status: Option<&'static str>) -> Response<Body> {
     let health = Health {
         ready: None,
         live: true,
+        status,
         error: None,
     };
     app.json("/v2/health/live", StatusCode::OK, &health)
@@ -46,6 +56,7 @@ pub(super) async fn ready<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<
     let health = Health {
         ready: Some(error.is_none()),
         live: true,
+        status: None,
         error,
     };
     app.json("/v2/health/ready", status, &health)

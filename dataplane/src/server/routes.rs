@@ -20,7 +20,7 @@ use crate::types::ModelRef;
 
 /// Every path of the HTTP port; each also answers with one slash at its end.
 pub(super) fn router<S: Serve>(app: Arc<App<S>>) -> Router {
-    let router = openai::routes(Router::new().route("/", get(health::live::<S>)));
+    let router = openai::routes(Router::new().route("/", get(health::root::<S>)));
     with_defaults(table().into_iter().fold(router, both), app)
 }
 

@@ -106,6 +106,9 @@ pub(crate) struct Health {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) ready: Option<bool>,
     pub(crate) live: bool,
+    /// What KServe's clients of the first protocol read at `/`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) error: Option<String>,
 }

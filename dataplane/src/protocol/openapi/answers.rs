@@ -137,6 +137,7 @@ pub(super) fn schemas() -> Map<String, Value> {
         "properties": {
             "live": {"type": "boolean"},
             "ready": {"type": "boolean"},
+            "status": {"const": "alive", "description": "At / only, for KServe's first protocol."},
             "error": {"type": "string", "description": "Why it is not ready."},
         },
     });
