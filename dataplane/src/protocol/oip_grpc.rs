@@ -1,5 +1,6 @@
 //! The Open Inference Protocol over gRPC: messages to a call, a reply to messages.
 
+mod compression;
 mod control;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -18,7 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serin_crds::pod_config::ApiConfig;
+use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
+use tonic::service::interceptor::InterceptedService;
 
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
@@ -60,8 +63,11 @@ pub fn routes<S: Serve>(parts: Parts<S>) -> Result<Routes, tonic_reflection::ser
     )
     .max_decoding_message_size(message_bytes)
     .max_encoding_message_size(message_bytes)
-    .accept_compressed(tonic::codec::CompressionEncoding::Gzip)
-    .send_compressed(tonic::codec::CompressionEncoding::Gzip);
+    .accept_compressed(CompressionEncoding::Gzip)
+    .accept_compressed(CompressionEncoding::Deflate)
+    .send_compressed(CompressionEncoding::Gzip)
+    .send_compressed(CompressionEncoding::Deflate);
+    let inference = InterceptedService::new(inference, compression::mirrored);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)

@@ -8,6 +8,7 @@ use prost::Message;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::compression;
 use super::control;
 use super::infer::{self, Asked, Infer};
 use super::proto::grpc_inference_service_server::GrpcInferenceService;
@@ -234,6 +235,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         let received = Instant::now();
         let request_id = id_of(request.metadata());
         let until = infer::until(received, budget_of(request.metadata()));
+        let compressed = compression::is_on(request.metadata());
         let message = request.into_inner();
         let request_bytes = message.encoded_len();
         let about = About {
@@ -253,8 +255,9 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         let mut answer = match outcome {
             Ok(response) => {
                 story.ran(&response.model_version);
-                story.answered(request_bytes, response.encoded_len());
-                Ok(Response::new(response))
+                let bytes = response.encoded_len();
+                story.answered(request_bytes, bytes);
+                Ok(compression::where_it_pays(response, bytes, compressed))
             }
             Err(fault) => {
                 story.failed(&fault);
