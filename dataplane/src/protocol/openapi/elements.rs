@@ -42,7 +42,7 @@ fn element(datatype: Datatype) -> Value {
         ),
         Datatype::Bf16 => float(7),
         Datatype::Fp32 => float(23),
-        Datatype::Fp64 => number(json!({"type": "number"})),
+        Datatype::Fp64 => number(&json!({"type": "number"})),
         Datatype::Bytes => json!({
             "description": "Text, as its UTF-8 bytes; base64 where the tensor's `parameters.content_type` is `base64`.",
             "type": "string",
@@ -60,11 +60,11 @@ fn whole(minimum: i64, maximum: u64) -> Value {
 /// short would not fit.
 fn float(fraction_bits: i32) -> Value {
     let bound = (2.0 - 2f64.powi(-fraction_bits - 1)) * 2f64.powi(127);
-    number(json!({"type": "number", "minimum": -bound, "maximum": bound}))
+    number(&json!({"type": "number", "minimum": -bound, "maximum": bound}))
 }
 
 /// JSON has no numbers that are not finite: they are strings.
-fn number(finite: Value) -> Value {
+fn number(finite: &Value) -> Value {
     json!({"anyOf": [finite, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}]})
 }
 
