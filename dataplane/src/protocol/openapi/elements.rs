@@ -38,7 +38,7 @@ fn element(datatype: Datatype) -> Value {
         Datatype::Int32 => whole(i32::MIN.into(), 2_147_483_647),
         Datatype::Int64 => whole(i64::MIN, i64::MAX.unsigned_abs()),
         Datatype::Fp16 => number(
-            json!({"type": "number", "exclusiveMinimum": -65_520, "exclusiveMaximum": 65_520}),
+            &json!({"type": "number", "exclusiveMinimum": -65_520, "exclusiveMaximum": 65_520}),
         ),
         Datatype::Bf16 => float(7),
         Datatype::Fp32 => float(23),
