@@ -54,8 +54,11 @@ pub fn prepare(target: &Target, folder: &Path) -> io::Result<()> {
 /// Bytes of all inputs of one target in the tree.
 pub const MOST_BYTES: usize = 16_000;
 
-/// Replaces the target's inputs in the tree by those in `from`, the smallest first and no more
-/// than [`MOST_BYTES`] of them.
+/// Inputs of one target in the tree: the rest is in the cache of whoever fuzzes.
+const MOST_INPUTS: usize = 60;
+
+/// Replaces the target's inputs in the tree by some of those in `from`: of all sizes, at most
+/// [`MOST_INPUTS`] and [`MOST_BYTES`].
 ///
 /// # Errors
 /// A file that cannot be read, written or removed.
@@ -72,12 +75,12 @@ pub fn take(target: &Target, from: &Path) -> io::Result<()> {
     }
     std::fs::create_dir_all(&folder)?;
     let (found, mut bytes, mut kept) = (inputs.len(), 0, 0);
-    for input in inputs {
-        bytes += input.len();
-        if bytes > MOST_BYTES {
-            break;
-        }
-        if !input.is_empty() && !seeds.contains(&input) {
+    for input in inputs
+        .into_iter()
+        .step_by(found.div_ceil(MOST_INPUTS).max(1))
+    {
+        if !input.is_empty() && !seeds.contains(&input) && bytes + input.len() <= MOST_BYTES {
+            bytes += input.len();
             std::fs::write(folder.join(name(&input)), input)?;
             kept += 1;
         }
@@ -99,7 +102,9 @@ fn dictionary(entries: &[&str]) -> String {
             .collect();
         format!("\"{escaped}\"\n")
     };
-    entries.iter().map(quoted).collect()
+    // It takes no empty file.
+    let words: String = entries.iter().map(quoted).collect();
+    format!("# words\n{words}")
 }
 
 #[cfg(test)]
@@ -108,6 +113,10 @@ mod tests {
 
     #[test]
     fn dictionary_entries_are_quoted_as_libfuzzer_reads_them() {
-        assert_eq!(dictionary(&["a\"b\\", "\n"]), "\"a\\\"b\\\\\"\n\"\\x0A\"\n");
+        assert_eq!(dictionary(&[]), "# words\n");
+        assert_eq!(
+            dictionary(&["a\"b\\", "\n"]),
+            "# words\n\"a\\\"b\\\\\"\n\"\\x0A\"\n"
+        );
     }
 }

