@@ -48,7 +48,7 @@ def start(binary: Path, model: Path, folder: Path) -> tuple[subprocess.Popen, in
     ports = [free_port() for _ in range(3)]
     flags = [f"--{name}-port={port}" for name, port in zip(("http", "grpc", "admin"), ports, strict=True)]
     command = [binary, f"--config={folder / 'config.json'}", "--bind=127.0.0.1", *flags, f"--cache-dir={folder / 'cache'}", "--lame-duck=0s"]
-    process = subprocess.Popen([*command, f"--termination-log={folder / 'termination'}"], stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*command, f"--termination-log={folder / 'termination'}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + START_LIMIT_S
     while not ready(ports[0]):
         if process.poll() is not None or time.monotonic() > deadline:

@@ -17,7 +17,6 @@ OPENAI = "concerns OpenAI's chat and completions, which are not implemented"
 
 # Rows of table 5 without a test, and why.
 ROWS_WITHOUT_A_TEST = {
-    28: "the keep-alive of event streams comes with infer_stream",
     29: OPENAI,
     30: OPENAI,
     33: "no caller is limited yet, so nothing sends a window",

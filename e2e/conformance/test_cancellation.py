@@ -13,6 +13,7 @@ import tritonclient.grpc
 import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
+import tritonclient.utils
 
 from serving import until
 from wire import infer, ok, tensor
@@ -102,7 +103,41 @@ def leave_grpc_on_the_http_port(server, wait):
         assert "CANCELLED" in answers.get(timeout=10).status()
 
 
-WAYS = [leave_http, leave_http_half, leave_http_aio, leave_grpc, leave_grpc_aio, leave_grpc_on_the_http_port]
+def rows_request(server, number: int, headers: str = "") -> socket.socket:
+    """A row stream with one row, and more to come."""
+    row = json.dumps({"inputs": [tensor("steps", "INT64", [1, 1], [number])]}).encode() + b"\n"
+    head = f"POST /v2/models/slow/infer_stream HTTP/1.1\r\nHost: x\r\n{headers}Content-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n"
+    connection = socket.create_connection(("127.0.0.1", server.http_port), timeout=30)
+    connection.sendall(head.encode() + f"{len(row):x}\r\n".encode() + row + b"\r\n")
+    return connection
+
+
+def leave_rows(server, wait):
+    connection = rows_request(server, ENDLESS)
+    wait()
+    connection.close()
+
+
+def leave_grpc_stream(server, wait):
+    answers = queue.Queue()
+    with tritonclient.grpc.InferenceServerClient(server.grpc) as client:
+        client.start_stream(lambda result, error: answers.put(error))
+        client.async_stream_infer("slow", [steps(tritonclient.grpc, ENDLESS)])
+        wait()
+        client.stop_stream(cancel_requests=True)
+        assert "CANCELLED" in answers.get(timeout=10).status()
+
+
+WAYS = [
+    leave_http,
+    leave_http_half,
+    leave_http_aio,
+    leave_grpc,
+    leave_grpc_aio,
+    leave_grpc_on_the_http_port,
+    leave_rows,
+    leave_grpc_stream,
+]
 
 
 @pytest.mark.parametrize("leave", WAYS)
@@ -131,6 +166,30 @@ def test_leaving_takes_a_waiting_request_out_of_the_queue(server, leave):
     # The first was not disturbed, and nothing runs after it.
     assert ok(done[0])["outputs"][0]["data"] == [1500]
     until(lambda: running(server) == 0, FREED_S, "the slot is free")
+
+
+def test_a_deadline_that_passes_in_the_queue_costs_no_run(server):
+    until(lambda: running(server) == 0, 10, "the model is idle")
+    before = server.metric("serin_executions_total", model="slow")
+    done = []
+    first = threading.Thread(target=lambda: done.append(infer(server, "slow", {"inputs": [tensor("steps", "INT64", [1, 1], [1500])]})))
+    first.start()
+    until(lambda: running(server) >= 1 and queued(server) == 0, 10, "the first request runs")
+    waiting = {"inputs": [tensor("steps", "INT64", [1, 1], [1])]}
+    # 503 where it is known from the start that there is no time for it.
+    assert infer(server, "slow", waiting, headers={"X-Request-Timeout": "100ms"}).status in (503, 504)
+    assert infer(server, "slow", waiting | {"parameters": {"timeout": 100_000}}).status in (503, 504)
+    with rows_request(server, 1, "X-Request-Timeout: 100ms\r\n") as rows:
+        answer = b""
+        while b'"code"' not in answer:
+            answer += rows.recv(65536)
+        assert b'"timeout"' in answer or b'"overloaded"' in answer
+    with tritonclient.grpc.InferenceServerClient(server.grpc) as client, pytest.raises(tritonclient.utils.InferenceServerException):
+        client.infer("slow", [steps(tritonclient.grpc, 1)], client_timeout=0.1)
+    first.join(30)
+    ok(done[0])
+    until(lambda: running(server) == 0, FREED_S, "the slot is free")
+    assert server.metric("serin_executions_total", model="slow") == before + 1
 
 
 def test_one_caller_that_leaves_does_not_disturb_others(server):

@@ -254,6 +254,19 @@ def test_row_44_embeddings_come_as_the_base64_that_openais_client_asks_for(serve
         assert np.array_equal(np.float32(decoded.embedding), np.float32(plain.embedding))
 
 
+def test_row_28_a_quiet_event_stream_sends_comments(server):
+    body = json.dumps({"inputs": [tensor("steps", "INT64", [1, 1], [50_000])]}).encode()
+    head = f"POST /v2/models/slow/infer_stream HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", server.http_port), timeout=30) as connection:
+        connection.sendall(head.encode() + body)
+        started, received = time.monotonic(), b""
+        while b":\n\n" not in received:
+            part = connection.recv(65536)
+            assert part, received
+            received += part
+    assert time.monotonic() - started > 14 and received.startswith(b"HTTP/1.1 200")
+
+
 def test_row_34_health_and_reflection_are_built_in(channel):
     answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=TIMEOUT_S)
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
