@@ -119,6 +119,7 @@ impl Server {
             lifecycle: lifecycle.clone(),
             limits: limits.clone(),
             api: parts.api.clone(),
+            tracer: tracer.clone(),
         })?
         .prepare()
         .into_axum_router();

@@ -27,6 +27,7 @@ use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Serve;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Tracer;
 
 /// Messages and service of `proto/open_inference.proto`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
@@ -49,6 +50,8 @@ pub struct Parts<S> {
     pub limits: Limits,
     /// What is offered, where that is a choice.
     pub api: ApiConfig,
+    /// Decides what is traced, where there is a collector.
+    pub tracer: Option<Tracer>,
 }
 
 /// Every gRPC service: inference, health (`grpc.health.v1`) and reflection (v1 and v1alpha).

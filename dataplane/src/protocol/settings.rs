@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::fault::{Fault, FaultKind};
 use crate::telemetry::logging::{self, LogSettings};
+use crate::telemetry::traces::{Sampled, Tracer};
 use crate::types::ModelState;
 
 /// The value of a log setting.
@@ -13,23 +14,6 @@ pub(crate) enum LogValue {
     Bool(bool),
     Level(u32),
     Text(&'static str),
-}
-
-/// The value of a trace setting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub(crate) enum TraceValue {
-    One(&'static str),
-    List([&'static str; 1]),
-}
-
-impl TraceValue {
-    /// As a list, which gRPC has for every setting.
-    pub(crate) fn into_values(self) -> Vec<String> {
-        match self {
-            Self::One(value) | Self::List([value]) => vec![value.to_owned()],
-        }
-    }
 }
 
 /// Triton's names of the log settings.
@@ -117,30 +101,109 @@ pub(crate) fn change_log(
     Ok(())
 }
 
-/// The trace settings that are in force: no traces are taken.
-pub(crate) fn trace() -> [(&'static str, TraceValue); 5] {
+/// The value of a trace setting.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub(crate) enum TraceValue {
+    One(String),
+    List([&'static str; 1]),
+}
+
+impl TraceValue {
+    /// As a list, which gRPC has for every setting.
+    pub(crate) fn into_values(self) -> Vec<String> {
+        match self {
+            Self::One(value) => vec![value],
+            Self::List([value]) => vec![value.to_owned()],
+        }
+    }
+}
+
+/// The trace settings that are in force; nothing is traced without a collector.
+pub(crate) fn trace(tracer: Option<&Tracer>) -> [(&'static str, TraceValue); 5] {
+    let sampled = tracer.map_or(NOTHING, Tracer::sampled);
+    let one = |value: &str| TraceValue::One(value.to_owned());
+    let level = if sampled.on { "TIMESTAMPS" } else { "OFF" };
     [
-        ("trace_file", TraceValue::One("")),
-        ("trace_level", TraceValue::List(["OFF"])),
-        ("trace_rate", TraceValue::One("0")),
-        ("trace_count", TraceValue::One("-1")),
-        ("log_frequency", TraceValue::One("0")),
+        ("trace_file", one("")),
+        ("trace_level", TraceValue::List([level])),
+        ("trace_rate", TraceValue::One(sampled.one_in.to_string())),
+        ("trace_count", one("-1")),
+        ("log_frequency", one("0")),
     ]
 }
 
-/// The fault of changing a trace setting.
-pub(crate) fn trace_change(name: &str) -> Fault {
-    match name {
-        "trace_file" | "log_frequency" => fixed(
-            name,
-            "traces are sent to a collector by OTLP, never written to a file",
-        ),
-        "trace_level" | "trace_rate" | "trace_count" => fixed(
-            name,
-            "what is traced is decided by spec.telemetry.traces of the InferenceService",
-        ),
-        _ => unknown(name, TRACE_SETTINGS),
+/// What is traced without a collector.
+const NOTHING: Sampled = Sampled {
+    on: false,
+    one_in: 0,
+};
+
+/// Changes one trace setting of `sampled` to `values`; to what it was at the `start` where there
+/// are none.
+///
+/// # Errors
+/// `Unsupported` for an unknown name, `Malformed` for a value that is none, `NotImplemented` for
+/// what cannot change.
+pub(crate) fn change_trace(
+    sampled: &mut Sampled,
+    start: &Sampled,
+    name: &str,
+    values: Option<&[String]>,
+) -> Result<(), Fault> {
+    let values: Option<Vec<&str>> =
+        values.map(|values| values.iter().map(String::as_str).collect());
+    match (name, values.as_deref()) {
+        ("trace_level", None) => sampled.on = start.on,
+        ("trace_level", Some(["OFF"])) => sampled.on = false,
+        ("trace_level", Some(["TIMESTAMPS"])) => sampled.on = true,
+        ("trace_level", Some(_)) => {
+            return Err(fixed(
+                name,
+                "traces have times and never tensors; OFF and TIMESTAMPS are taken",
+            ));
+        }
+        ("trace_rate", None) => sampled.one_in = start.one_in,
+        ("trace_rate", Some([rate])) => {
+            sampled.one_in = rate
+                .parse()
+                .map_err(|_| wrong_value(name, "a number from 0: one in so many is traced"))?;
+        }
+        ("trace_rate", Some(_)) => return Err(wrong_value(name, "one number")),
+        ("trace_count", None | Some(["-1"])) => {}
+        ("trace_count", Some(_)) => {
+            return Err(fixed(
+                name,
+                "the number of traces is not limited, only their rate; -1 is taken",
+            ));
+        }
+        ("trace_file", None | Some([""])) | ("log_frequency", None | Some(["0"])) => {}
+        ("trace_file" | "log_frequency", Some(_)) => {
+            return Err(fixed(
+                name,
+                "traces are sent to a collector by OTLP, never written to a file",
+            ));
+        }
+        _ => return Err(unknown(name, TRACE_SETTINGS)),
     }
+    Ok(())
+}
+
+/// The fault of changing what is traced where there is no collector.
+pub(crate) fn no_collector(name: &str) -> Fault {
+    fixed(
+        name,
+        "nothing is traced without a collector; spec.telemetry.traces of the InferenceService names one",
+    )
+}
+
+/// The fault of changing what is traced of one model.
+pub(crate) fn not_by_model() -> Fault {
+    Fault::new(
+        FaultKind::NotImplemented,
+        "not_implemented",
+        "what is traced is decided for all models together: POST /v2/trace/setting",
+    )
 }
 
 /// The model of that name is configured.
@@ -226,11 +289,32 @@ mod tests {
     }
 
     #[test]
-    fn every_trace_setting_that_is_shown_says_why_it_stays() {
-        for (name, _) in trace() {
-            assert_eq!(trace_change(name).code, "not_implemented", "{name}");
+    fn trace_settings_change_what_is_sampled_or_say_why_not() {
+        const START: Sampled = Sampled {
+            on: true,
+            one_in: 10,
+        };
+        let mut sampled = START;
+        let mut change = |name: &str, value: &str| {
+            change_trace(&mut sampled, &START, name, Some(&[value.to_owned()]))
+        };
+        change("trace_rate", "3").unwrap();
+        change("trace_level", "OFF").unwrap();
+        change("trace_count", "-1").unwrap();
+        let code = |refused: Result<(), Fault>| refused.unwrap_err().code;
+        assert_eq!(code(change("trace_rate", "-1")), "invalid_parameter");
+        assert_eq!(code(change("trace_level", "TENSORS")), "not_implemented");
+        assert_eq!(code(change("trace_count", "5")), "not_implemented");
+        assert_eq!(code(change("trace_file", "a.json")), "not_implemented");
+        assert_eq!(
+            code(change("trace_mode", "triton")),
+            "unsupported_parameter"
+        );
+        assert_eq!((sampled.on, sampled.one_in), (false, 3));
+        for (name, _) in trace(None) {
             assert!(TRACE_SETTINGS.contains(name));
+            change_trace(&mut sampled, &START, name, None).unwrap();
         }
-        assert_eq!(trace_change("trace_mode").code, "unsupported_parameter");
+        assert_eq!(sampled, START);
     }
 }

@@ -17,6 +17,7 @@ use super::docs::Documents;
 use super::heavy::Heavy;
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
+use crate::telemetry::traces::Tracer;
 use crate::telemetry::{Exposition, Metrics};
 
 pub(super) struct App<S> {
@@ -28,6 +29,8 @@ pub(super) struct App<S> {
     pub(super) exposition: Exposition,
     pub(super) documents: Documents,
     pub(super) lifecycle: Lifecycle,
+    /// Decides what is traced, where there is a collector.
+    pub(super) tracer: Option<Tracer>,
     pub(super) api: ApiConfig,
     pub(super) bodies: Arc<Budget>,
     /// Where large bodies are read and written.
@@ -45,6 +48,7 @@ impl<S> App<S> {
             metrics: parts.metrics,
             documents: Documents::default(),
             lifecycle: parts.lifecycle,
+            tracer: parts.monitoring.tracer,
             api: parts.api,
             bodies: Budget::new(limits.body_bytes_in_flight),
             limits: Arc::new(limits),

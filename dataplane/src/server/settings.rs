@@ -14,10 +14,8 @@ use super::routes::{model_of, refuse};
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
 use crate::protocol::control::settings_are_for_the_admin_port;
-use crate::protocol::oip_rest::settings::{
-    log_change, log_document, trace_document, trace_settings_change,
-};
-use crate::protocol::settings::known_model;
+use crate::protocol::oip_rest::settings::{log_change, log_document, trace_change, trace_document};
+use crate::protocol::settings::{known_model, not_by_model};
 use crate::telemetry::logging;
 
 const LOGGING: &str = "/v2/logging";
@@ -108,7 +106,7 @@ async fn trace_settings<S: Serve>(
 ) -> Response<Body> {
     let route = trace_route(request.uri().path());
     match configured(&app, request.uri().path()) {
-        Ok(()) => app.json(route, StatusCode::OK, &trace_document()),
+        Ok(()) => app.json(route, StatusCode::OK, &trace_document(app.tracer.as_ref())),
         Err(fault) => refuse(&app, route, &fault, request),
     }
 }
@@ -120,7 +118,7 @@ async fn traces_are_for_the_admin_port<S: Serve>(
     let route = trace_route(request.uri().path());
     let fault = configured(&app, request.uri().path())
         .err()
-        .unwrap_or_else(|| settings_are_for_the_admin_port("traces", route));
+        .unwrap_or_else(|| settings_are_for_the_admin_port("traces", TRACE));
     refuse(&app, route, &fault, request)
 }
 
@@ -132,9 +130,12 @@ async fn change_traces<S: Serve>(
     let path = asked.parts.uri.path();
     let changed = async {
         configured(&app, path)?;
+        if trace_route(path) == MODEL_TRACE {
+            return Err(not_by_model());
+        }
         let body = asked.read(&app, body).await?;
-        trace_settings_change(&body.bytes, app.limits.json_depth)?;
-        Ok(trace_document())
+        trace_change(&body.bytes, app.limits.json_depth, app.tracer.as_ref())?;
+        Ok(trace_document(app.tracer.as_ref()))
     };
     let changed = changed.await;
     asked.answer(&app, trace_route(path), &changed)

@@ -10,6 +10,7 @@ mod export;
 #[doc(hidden)]
 pub mod fuzzing;
 mod otlp;
+mod sampling;
 mod settings;
 mod span;
 
@@ -20,6 +21,8 @@ use tokio::sync::mpsc;
 
 use self::context::Context;
 pub use self::export::Exporter;
+pub use self::sampling::Sampled;
+use self::sampling::Sampling;
 pub use self::settings::{Process, Settings, SettingsError};
 use self::span::Done;
 use super::metrics::{Finished, Metrics};
@@ -33,8 +36,7 @@ const QUEUE: usize = 2048;
 pub struct Tracer(Arc<Shared>);
 
 struct Shared {
-    /// Ids below this many of 2^56 are traced.
-    below: u64,
+    sampling: Sampling,
     queue: mpsc::Sender<Done>,
     metrics: Arc<Metrics>,
 }
@@ -60,7 +62,7 @@ tokio::task_local! {
 impl Tracer {
     fn new(settings: &Settings, queue: mpsc::Sender<Done>, metrics: Arc<Metrics>) -> Self {
         Self(Arc::new(Shared {
-            below: (1_u64 << 56) / 100 * u64::from(settings.sample_percent.min(100)),
+            sampling: Sampling::of_percent(settings.sample_percent),
             queue,
             metrics,
         }))
@@ -83,10 +85,19 @@ impl Tracer {
         }))
     }
 
-    fn samples(&self, trace_id: u128) -> bool {
-        // The last 56 bits of an id are those that are random in any version of the standard.
-        let low = u64::try_from(trace_id & ((1 << 56) - 1)).unwrap_or_default();
-        low < self.0.below || self.0.below >= (1 << 56) / 100 * 100
+    /// Which requests are traced now.
+    pub fn sampled(&self) -> Sampled {
+        self.0.sampling.now()
+    }
+
+    /// Which requests were traced at the start.
+    pub fn sampled_at_start(&self) -> Sampled {
+        self.0.sampling.start()
+    }
+
+    /// Changes which requests are traced, from the next one on.
+    pub fn sample(&self, sampled: Sampled) {
+        self.0.sampling.set(sampled);
     }
 
     fn hand_over(&self, done: Done) {
@@ -125,13 +136,15 @@ impl Trace {
 
     /// Begins a span: a part of the caller's trace, else a trace of its own.
     pub(super) fn begin(&self) -> Span {
-        let context = match &self.0.caller {
+        let mut context = match &self.0.caller {
             Some(caller) => caller.child(noise()),
             None => {
                 let trace_id = (u128::from(noise()) << 64) | u128::from(noise());
-                Context::root(trace_id, noise(), self.0.tracer.samples(trace_id))
+                let sampled = self.0.tracer.0.sampling.takes(trace_id);
+                Context::root(trace_id, noise(), sampled)
             }
         };
+        context.sampled &= self.0.tracer.0.sampling.is_on();
         // A second span of one exchange is not announced; it is of the same caller.
         let _ = self.0.begun.set(context.clone());
         Span {

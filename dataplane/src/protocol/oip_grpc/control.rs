@@ -18,6 +18,7 @@ use crate::protocol::control::{
     index, load_parameter, repository_name, settings_are_for_the_admin_port, unload_parameter,
 };
 use crate::protocol::settings::{self, LogValue};
+use crate::telemetry::traces::Tracer;
 
 /// `ModelConfig`.
 pub(super) fn config<S: Serve>(
@@ -147,9 +148,10 @@ pub(super) fn log_settings(request: &LogSettingsRequest) -> Result<LogSettingsRe
     })
 }
 
-/// `TraceSetting`: shown here, decided by the configuration.
+/// `TraceSetting`: shown here, changed on the admin port.
 pub(super) fn trace_setting<S: Serve>(
     serve: &S,
+    tracer: Option<&Tracer>,
     request: &TraceSettingRequest,
 ) -> Result<TraceSettingResponse, Fault> {
     let model = Some(&request.model_name).filter(|name| !name.is_empty());
@@ -162,7 +164,7 @@ pub(super) fn trace_setting<S: Serve>(
             "/v2/trace/setting",
         ));
     }
-    let shown = settings::trace().into_iter().map(|(name, value)| {
+    let shown = settings::trace(tracer).into_iter().map(|(name, value)| {
         let value = trace_setting_response::SettingValue {
             value: value.into_values(),
         };

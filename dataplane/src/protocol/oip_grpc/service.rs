@@ -41,6 +41,7 @@ use crate::protocol::control::no_shared_memory;
 use crate::protocol::oip_rest::metadata;
 use crate::protocol::request_id;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::traces::Tracer;
 use crate::telemetry::{About, Story};
 use crate::types::TensorSpec;
 
@@ -50,6 +51,7 @@ pub(super) struct Inference<S> {
     infer: Infer<S>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
+    tracer: Option<Tracer>,
 }
 
 impl<S: Serve> Inference<S> {
@@ -60,6 +62,7 @@ impl<S: Serve> Inference<S> {
             lifecycle,
             limits,
             api: _,
+            tracer,
         } = parts;
         let infer = Infer {
             serve: Arc::clone(&serve),
@@ -70,6 +73,7 @@ impl<S: Serve> Inference<S> {
             infer,
             metrics,
             lifecycle,
+            tracer,
         }
     }
 
@@ -183,7 +187,11 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         &self,
         request: Request<TraceSettingRequest>,
     ) -> Result<Response<TraceSettingResponse>, Status> {
-        answer(control::trace_setting(&*self.serve, request.get_ref()))
+        answer(control::trace_setting(
+            &*self.serve,
+            self.tracer.as_ref(),
+            request.get_ref(),
+        ))
     }
 
     async fn system_shared_memory_status(

@@ -4,9 +4,11 @@ use serde_json::{Map, Value};
 
 use super::document::members;
 use crate::fault::Fault;
-use crate::protocol::json::{Integer, Kind};
-use crate::protocol::settings::{Wanted, change_log, log, trace, trace_change};
+use crate::protocol::json::{Integer, Kind, Reader};
+use crate::protocol::members::{expect, wrong_type};
+use crate::protocol::settings::{Wanted, change_log, change_trace, log, no_collector, trace};
 use crate::telemetry::logging::LogSettings;
+use crate::telemetry::traces::Tracer;
 
 /// `GET /v2/logging`.
 pub(crate) fn log_document() -> Map<String, Value> {
@@ -14,8 +16,8 @@ pub(crate) fn log_document() -> Map<String, Value> {
 }
 
 /// `GET /v2[/models/{name}]/trace/setting`.
-pub(crate) fn trace_document() -> Map<String, Value> {
-    document(trace())
+pub(crate) fn trace_document(tracer: Option<&Tracer>) -> Map<String, Value> {
+    document(trace(tracer))
 }
 
 fn document<T: serde::Serialize>(
@@ -65,20 +67,56 @@ pub(crate) fn log_change(
     Ok(settings)
 }
 
-/// Reads a change of trace settings, of which none can be made. `null` clears a setting, which
-/// leaves it at what the configuration says: that it may ask for.
+/// Reads a change of trace settings and makes it: all of it or none.
 ///
 /// # Errors
 /// `Malformed`, `Unsupported`, `NotImplemented`, naming the setting.
-pub(crate) fn trace_settings_change(body: &[u8], depth: usize) -> Result<(), Fault> {
+pub(crate) fn trace_change(
+    body: &[u8],
+    depth: usize,
+    tracer: Option<&Tracer>,
+) -> Result<(), Fault> {
+    let mut wanted = tracer.map(Tracer::sampled);
     members(body, depth, |name, reader| {
-        let is_known = trace().iter().any(|(known, _)| *known == name);
-        if reader.kind()? != Kind::Null || !is_known {
-            return Err(trace_change(name));
+        let values = values(name, reader)?;
+        match (&mut wanted, tracer) {
+            (Some(sampled), Some(tracer)) => {
+                let start = tracer.sampled_at_start();
+                change_trace(sampled, &start, name, values.as_deref())?;
+            }
+            _ => return Err(no_collector(name)),
         }
-        reader.null()?;
         Ok(true)
-    })
+    })?;
+    if let (Some(sampled), Some(tracer)) = (wanted, tracer)
+        && sampled != tracer.sampled()
+    {
+        tracing::info!(?sampled, "the settings of traces are changed");
+        tracer.sample(sampled);
+    }
+    Ok(())
+}
+
+/// A string, a number or a list of strings; null is none.
+fn values(name: &str, reader: &mut Reader<'_>) -> Result<Option<Vec<String>>, Fault> {
+    match reader.kind()? {
+        Kind::Null => {
+            reader.null()?;
+            Ok(None)
+        }
+        Kind::String => Ok(Some(vec![reader.string()?.into_owned()])),
+        Kind::Number => Ok(Some(vec![reader.number()?.to_owned()])),
+        Kind::Array => {
+            let mut found = Vec::new();
+            let mut array = reader.array()?;
+            while reader.element(&mut array)? {
+                expect(reader, Kind::String, name, "a list of strings")?;
+                found.push(reader.string()?.into_owned());
+            }
+            Ok(Some(found))
+        }
+        other => Err(wrong_type(name, "a string or a list of strings", other)),
+    }
 }
 
 #[cfg(test)]
@@ -115,20 +153,24 @@ mod tests {
     }
 
     #[test]
-    fn trace_settings_may_be_cleared_and_not_changed() {
-        let change = |body: &str| trace_settings_change(body.as_bytes(), 100);
-        change(r#"{"trace_rate":null}"#).unwrap();
+    fn without_a_collector_no_trace_setting_changes() {
+        let change = |body: &str| trace_change(body.as_bytes(), 100, None);
         change("{}").unwrap();
+        change("").unwrap();
         let code = |body| change(body).unwrap_err().code;
         assert_eq!(code(r#"{"trace_rate":"1"}"#), "not_implemented");
         assert_eq!(code(r#"{"trace_level":["TIMESTAMPS"]}"#), "not_implemented");
-        assert_eq!(code(r#"{"speed":null}"#), "unsupported_parameter");
+        assert_eq!(code(r#"{"trace_level":[1]}"#), "invalid_type");
+        assert_eq!(code(r#"{"trace_level":{}}"#), "invalid_type");
     }
 
     #[test]
     fn the_documents_have_tritons_names() {
         let names: Vec<_> = log_document().into_iter().map(|(name, _)| name).collect();
         assert!(names.contains(&"log_warning".to_owned()), "{names:?}");
-        assert_eq!(trace_document()["trace_level"], serde_json::json!(["OFF"]));
+        assert_eq!(
+            trace_document(None)["trace_level"],
+            serde_json::json!(["OFF"])
+        );
     }
 }

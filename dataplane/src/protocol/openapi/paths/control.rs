@@ -128,7 +128,7 @@ fn trace(base: &str, suffix: &str, refusals: &[u16]) -> [Operation; 2] {
         shown.faults(&[404])
     };
     let changed = post(path, format!("changeTraceSettings{suffix}"), &json!({}))
-        .summary("Refused here: what is traced is decided by the InferenceService")
+        .summary("Refused here: settings are changed on the admin port")
         .faults(refusals);
     [shown, changed]
 }
