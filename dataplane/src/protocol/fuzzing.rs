@@ -214,6 +214,6 @@ pub fn control(body: &[u8], depth: usize) -> [Result<(), Fault>; 4] {
         repository::index_request(body, depth).map(drop),
         repository::load_request(body, depth),
         repository::unload_request(body, depth),
-        settings::trace_settings_change(body, depth),
+        settings::trace_change(body, depth, None),
     ]
 }
