@@ -33,7 +33,7 @@ const CANARY: &str = "canary that nobody may read";
 #[derive(Deserialize)]
 struct Case {
     name: String,
-    refused: bool,
+    refused: Option<bool>,
     says: String,
     beside: Vec<(String, String, String)>,
     runs: Vec<Run>,
@@ -279,9 +279,12 @@ async fn every_hostile_model_is_refused_or_bounded_and_a_good_one_answers_throug
     let states = settled(admin, models.len()).await;
     for case in &cases {
         let state = &states[&case.name];
-        assert_eq!(state.is_some(), case.refused, "{}: {state:?}", case.name);
-        let reason = state.as_deref().unwrap_or_default();
-        assert!(reason.contains(&case.says), "{}: {reason}", case.name);
+        if let Some(refused) = case.refused {
+            assert_eq!(state.is_some(), refused, "{}: {state:?}", case.name);
+        }
+        if let Some(reason) = state {
+            assert!(reason.contains(&case.says), "{}: {reason}", case.name);
+        }
     }
     for case in &cases {
         for run in &case.runs {

@@ -55,7 +55,7 @@ pub fn prepare(target: &Target, folder: &Path) -> io::Result<()> {
 pub const MOST_BYTES: usize = 16_000;
 
 /// Inputs of one target in the tree: the rest is in the cache of whoever fuzzes.
-const MOST_INPUTS: usize = 60;
+pub const MOST_INPUTS: usize = 60;
 
 /// Replaces the target's inputs in the tree by some of those in `from`: of all sizes, at most
 /// [`MOST_INPUTS`] and [`MOST_BYTES`].

@@ -11,12 +11,15 @@ from onnx import TensorProto, helper, numpy_helper, parser
 
 @dataclass(frozen=True)
 class Case:
-    """One file. `says` is part of the reason of a refusal; `beside` are made next to the file by the test."""
+    """One file. `says` is part of the reason of a refusal; `beside` are made next to the file by the test.
+
+    `refused` is None where both are right: what is tried for a limited time may or may not reach the bound within it.
+    """
 
     name: str
     tries: str
     make: Callable[[], bytes]
-    refused: bool
+    refused: bool | None
     says: str = ""
     # (kind, name, target): kinds are file, symlink, hard_link, pipe and folder.
     beside: tuple[tuple[str, str, str], ...] = ()
@@ -320,7 +323,7 @@ CASES = [
     Case("metadata", "has 3,000 entries of metadata", metadata, False),
     Case("control_names", "has control characters and a forged log line in a name", control_names, False),
     Case("endless_loop", "never ends", endless, False, runs=(("X", [1], "timeout"),)),
-    Case("growing_loop", "collects 256 KiB in each round without end", growing, False, runs=(("X", [1], ANY),)),
+    Case("growing_loop", "collects 256 KiB in each round without end", growing, None, "takes more than", runs=(("X", [1], ANY),)),
     Case("expand", "makes as many elements as the request says, with Expand", lambda: text(f"{SX} {{ one = {ONE} Y = Expand(one, S) }}"), False, runs=(("S", BIG, SHORT), ("S", [200_000_000], SHORT), ("S", [30_000_000], "its outputs take more than"), ("S", SMALL, ""))),
     Case("constant_of_shape", "makes as many elements as the request says, with ConstantOfShape", lambda: text(f"{SX} {{ Y = ConstantOfShape(S) }}"), False, runs=(("S", BIG, SHORT), ("S", SMALL, ""))),
     Case("range", "counts as far as the request says", lambda: text(f"{SX} {{ zero = {number(0)} one = {number(1)} most = ReduceMax<keepdims = 0>(S) r = Range(zero, most, one) Y = Cast<to = 1>(r) }}"), False, runs=(("S", BIG, SHORT), ("S", SMALL, ""))),

@@ -29,7 +29,8 @@ def outcome(case: Case) -> str:
     if case.refused:
         return f"refused: “{case.says}”" if case.says else "refused"
     runs = [f"{name} = {values}: " + (("fails" if says == "*" else f"fails, “{says}”") if says else "answered") for name, values, says in case.runs]
-    return "; ".join(["loads", *runs])
+    either = [f"refused: “{case.says}”, or"] if case.refused is None else []
+    return " ".join([*either, "; ".join(["loads", *runs])])
 
 
 def files() -> dict[str, bytes]:
