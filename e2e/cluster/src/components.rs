@@ -2,6 +2,8 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::{
@@ -27,6 +29,11 @@ pub(crate) const NAMES: [&str; 9] = [
 /// Those that the API server needs or that need no API server.
 pub(crate) const FIRST: usize = 3;
 
+/// How long a component must be out of sight to have ended. A process has no command line while the kernel loads its program,
+/// which takes a moment where the program must be read from the disk.
+const UNSEEN_LIMIT: Duration = Duration::from_secs(2);
+const POLL: Duration = Duration::from_millis(20);
+
 /// Starts one component.
 pub(crate) fn start(layout: &Layout, sandbox: &Sandbox, binaries: &Path, name: &str) -> Result<()> {
     let program = if name == "containerd" {
@@ -39,13 +46,19 @@ pub(crate) fn start(layout: &Layout, sandbox: &Sandbox, binaries: &Path, name: &
 
 /// An error for the first component that ended, if one did.
 pub(crate) fn check_alive(layout: &Layout, sandbox: &Sandbox, names: &[&str]) -> Result<()> {
-    let members = sandbox.members();
-    match names
-        .iter()
-        .find(|name| !members.iter().any(|member| member.is(name)))
-    {
-        Some(ended) => Err(failure(layout, ended, "ended")),
-        None => Ok(()),
+    let deadline = Instant::now() + UNSEEN_LIMIT;
+    loop {
+        let members = sandbox.members();
+        let unseen = names
+            .iter()
+            .find(|name| !members.iter().any(|member| member.is(name)));
+        match unseen {
+            None => return Ok(()),
+            Some(ended) if Instant::now() > deadline => {
+                return Err(failure(layout, ended, "ended"));
+            }
+            Some(_) => thread::sleep(POLL),
+        }
     }
 }
 
