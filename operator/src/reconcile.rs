@@ -20,6 +20,7 @@ use tokio::time::Instant;
 use crate::backoff::resync;
 use crate::decide::{Plan, decide};
 use crate::error::Error;
+use crate::live::MetricsApi;
 use crate::observe::conditions::Verdict;
 use crate::reconcile::context::Context;
 use crate::reconcile::report::Outcome;
@@ -40,6 +41,8 @@ const STUCK: Duration = Duration::from_secs(15);
 pub enum Next {
     /// It is as it should be.
     Settled,
+    /// The same, but its autoscaler has nothing to go by.
+    Unmeasured,
     /// Another step is due.
     Again,
     /// Its pods are on their way.
@@ -130,7 +133,11 @@ async fn steps(service: &InferenceService, context: &Context) -> Result<Next, Er
         blocked: blocked.as_ref(),
     };
     let verdict = report::report(&greeted, &outcome, context).await?;
-    Ok(next(&plan, &verdict, blocked.is_some()))
+    Ok(match next(&plan, &verdict, blocked.is_some()) {
+        // That the cluster begins or ends to measure pods comes as no event.
+        Next::Settled if !matches!(live.metrics_api, MetricsApi::NotAsked) => Next::Unmeasured,
+        next => next,
+    })
 }
 
 fn next(plan: &Plan, verdict: &Verdict, blocked: bool) -> Next {
@@ -146,7 +153,7 @@ fn next(plan: &Plan, verdict: &Verdict, blocked: bool) -> Next {
 impl Next {
     fn label(self) -> &'static str {
         match self {
-            Self::Settled => "settled",
+            Self::Settled | Self::Unmeasured => "settled",
             Self::Again => "again",
             Self::Moving => "moving",
             Self::Stuck => "stuck",
@@ -156,6 +163,7 @@ impl Next {
     fn action(self) -> Action {
         Action::requeue(match self {
             Self::Settled => resync(),
+            Self::Unmeasured => STUCK,
             Self::Again => AGAIN,
             Self::Moving => MOVING,
             Self::Stuck => STUCK,
