@@ -328,13 +328,11 @@ mod tests {
     #[test]
     fn a_slow_row_is_not_made_slower_by_company() {
         let limits = Limits {
-            longest_run: Duration::from_millis(15),
+            // Shorter than any row.
+            longest_run: Duration::from_nanos(1),
             ..Limits::default()
         };
-        let proof = prove(
-            &mut FakeEngine::new(Behaviour::Slow(Duration::from_millis(10))),
-            limits,
-        );
+        let proof = prove(&mut FakeEngine::new(Behaviour::Echo), limits);
         assert_eq!(proof.batching.max_rows, 1);
         assert!(
             proof.batching.reason.contains("one row takes"),
@@ -344,16 +342,19 @@ mod tests {
     }
 
     #[test]
-    fn runs_that_cost_the_same_for_many_rows_are_merged() {
-        let limits = Limits {
-            max_rows: 4,
-            ..limits()
+    fn rows_are_merged_where_that_takes_clearly_less_time() {
+        let proof = |together| {
+            let found = Comparison {
+                deviation: 0.0,
+                alone: Duration::from_millis(80),
+                together: Duration::from_millis(together),
+            };
+            worthwhile(&found, 4).batching
         };
-        let proof = prove(
-            &mut FakeEngine::new(Behaviour::Slow(Duration::from_millis(20))),
-            limits,
-        );
-        assert_eq!(proof.batching.max_rows, 4, "{}", proof.batching.reason);
+        assert_eq!(proof(20).max_rows, 4);
+        assert_eq!(proof(72).max_rows, 4);
+        assert_eq!(proof(73).max_rows, 1);
+        assert!(proof(80).reason.contains("no faster"));
     }
 
     #[test]
