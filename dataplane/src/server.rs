@@ -23,6 +23,7 @@ mod settings;
 pub mod shutdown;
 mod stream;
 mod tracked;
+mod unary;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

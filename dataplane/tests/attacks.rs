@@ -10,8 +10,7 @@ use harness::frames::{
     CONTINUATION, Connection, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, RST_STREAM,
     SETTINGS, frame, request,
 };
-use harness::{Client, PATIENCE, Running, body, options, start};
-use serin_dataplane::config::{Limits, Options};
+use harness::{Client, PATIENCE, body, limited};
 
 const SHORT: Duration = Duration::from_millis(500);
 /// Over the timeout, on a busy machine.
@@ -20,16 +19,6 @@ const SLACK: Duration = Duration::from_secs(10);
 const WINDOW: u32 = 65_535;
 /// What an attack may make the process hold, the attacker's own sockets and buffers included.
 const MOST_GROWTH: u64 = 64 << 20;
-
-async fn server(change: impl FnOnce(&mut Limits)) -> Running {
-    let mut limits = Limits::default();
-    change(&mut limits);
-    start(&Options {
-        limits,
-        ..options()
-    })
-    .await
-}
 
 /// Bytes that this process holds.
 fn resident() -> u64 {
@@ -63,7 +52,7 @@ async fn flood(connection: &mut Connection, most: u32, bytes: impl Fn(u32) -> Ve
 
 #[tokio::test]
 async fn a_flood_of_reset_streams_ends_its_connection_alone() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut good = server.client().await;
     assert_served(&mut good).await;
     let before = resident();
@@ -88,7 +77,7 @@ async fn a_flood_of_reset_streams_ends_its_connection_alone() {
 
 #[tokio::test]
 async fn a_header_block_without_end_ends_its_connection() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut good = server.client().await;
     let before = resident();
     for payload in [&[][..], &[0; 16_000]] {
@@ -111,7 +100,7 @@ async fn a_header_block_without_end_ends_its_connection() {
 
 #[tokio::test]
 async fn a_header_list_that_unpacks_to_megabytes_is_not_served() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut good = server.client().await;
     let before = resident();
     // A field of 3,800 bytes goes into the table (RFC 7541, 6.2.1), and a byte each names it again.
@@ -146,7 +135,7 @@ async fn a_header_list_that_unpacks_to_megabytes_is_not_served() {
 
 #[tokio::test]
 async fn who_floods_with_pings_or_settings_and_never_reads_is_closed() {
-    let server = server(|limits| limits.stall_timeout = SHORT).await;
+    let server = limited(|limits| limits.stall_timeout = SHORT).await;
     let mut good = server.client().await;
     let before = resident();
     for bytes in [frame(PING, 0, 0, &[7; 8]), frame(SETTINGS, 0, 0, &[])] {
@@ -164,7 +153,7 @@ async fn who_floods_with_pings_or_settings_and_never_reads_is_closed() {
 
 #[tokio::test]
 async fn streams_beyond_the_limit_are_refused_and_take_no_work() {
-    let server = server(|limits| limits.http2_streams = 50).await;
+    let server = limited(|limits| limits.http2_streams = 50).await;
     let mut bad = Connection::open(server.server.http_addr, WINDOW).await;
     let text = body("INT8", "[1]", "[1]");
     let block = request("POST", "/v2/models/slow/infer", &[]);
@@ -196,7 +185,7 @@ async fn streams_beyond_the_limit_are_refused_and_take_no_work() {
 
 #[tokio::test]
 async fn who_opens_no_window_for_the_answers_is_closed_and_holds_nothing() {
-    let server = server(|limits| limits.stall_timeout = SHORT).await;
+    let server = limited(|limits| limits.stall_timeout = SHORT).await;
     // 60 kB, which the server takes before it has said that it takes more; the answer has 120 kB,
     // more than any of the windows.
     let text = body("FP32", "[30000]", &format!("[{}1]", "1,".repeat(29_999)));
@@ -220,7 +209,7 @@ async fn who_opens_no_window_for_the_answers_is_closed_and_holds_nothing() {
 
 #[tokio::test]
 async fn a_grpc_call_whose_message_does_not_come_is_ended() {
-    let server = server(|limits| limits.stall_timeout = SHORT).await;
+    let server = limited(|limits| limits.stall_timeout = SHORT).await;
     let path = "/inference.GRPCInferenceService/ModelInfer";
     let block = request(
         "POST",
@@ -266,7 +255,7 @@ async fn a_crowd_of_slow_callers_is_closed_on_time_and_the_others_are_served() {
     const SLOW_BODIES: usize = 500;
     allow_files(2 * (IDLE + HALF_HEADS + SLOW_BODIES) as u64 + 500);
     let wait = Duration::from_secs(3);
-    let server = server(|limits| {
+    let server = limited(|limits| {
         limits.first_byte_timeout = wait;
         limits.header_timeout = wait;
         limits.idle_timeout = wait;

@@ -5,18 +5,12 @@ mod harness;
 
 use std::time::Duration;
 
-use harness::{options, start};
-use serin_dataplane::config::{Limits, Options};
+use harness::{limited, options, start};
 
 #[tokio::test]
 async fn a_body_over_the_limit_is_413_before_and_while_it_comes() {
-    let limits = Limits {
-        body_bytes: 100_000,
-        ..Limits::default()
-    };
-    let server = start(&Options {
-        limits,
-        ..options()
+    let server = limited(|limits| {
+        limits.body_bytes = 100_000;
     })
     .await;
     // Announced: answered while the caller is still sending, all of which it can send.
@@ -89,14 +83,9 @@ async fn a_body_without_end_is_cut_off_after_a_mebibyte() {
 
 #[tokio::test]
 async fn bodies_beyond_the_servers_budget_are_503_and_come_back_later() {
-    let limits = Limits {
-        body_bytes: 1000,
-        body_bytes_in_flight: 1500,
-        ..Limits::default()
-    };
-    let server = start(&Options {
-        limits,
-        ..options()
+    let server = limited(|limits| {
+        limits.body_bytes = 1000;
+        limits.body_bytes_in_flight = 1500;
     })
     .await;
     let mut first = server.client().await;

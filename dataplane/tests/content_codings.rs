@@ -13,9 +13,8 @@ use std::io::{Read as _, Write as _};
 use flate2::Compression;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
-use harness::{Answer, Client, options, start};
+use harness::{Answer, Client, limited, options, start};
 use serde_json::{Value, json};
-use serin_dataplane::config::{Limits, Options};
 
 const INFER: &str = "/v2/models/echo/infer";
 
@@ -182,14 +181,9 @@ async fn codings_on_top_of_each_other_are_415_and_say_what_is_understood() {
 
 #[tokio::test]
 async fn the_limit_and_the_budget_count_inflated_bytes() {
-    let limits = Limits {
-        body_bytes: 1 << 20,
-        body_bytes_in_flight: 3 << 20,
-        ..Limits::default()
-    };
-    let server = start(&Options {
-        limits,
-        ..options()
+    let server = limited(|limits| {
+        limits.body_bytes = 1 << 20;
+        limits.body_bytes_in_flight = 3 << 20;
     })
     .await;
     let mut client = server.client().await;

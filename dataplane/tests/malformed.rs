@@ -3,8 +3,7 @@
 
 mod harness;
 
-use harness::{Client, assert_no_defect, options, start};
-use serin_dataplane::config::{Limits, Options};
+use harness::{Client, assert_no_defect, limited, options, start};
 
 /// Bodies that are no acceptable JSON, or no request by its members: body, status, code.
 const BODIES: &[(&str, u16, &str)] = &[
@@ -428,13 +427,8 @@ async fn a_hundred_malformed_bodies_are_refused_on_one_connection() {
 
 #[tokio::test]
 async fn what_is_too_deep_too_many_or_not_utf8_is_refused() {
-    let limits = Limits {
-        element_bytes: 1000,
-        ..Limits::default()
-    };
-    let server = start(&Options {
-        limits,
-        ..options()
+    let server = limited(|limits| {
+        limits.element_bytes = 1000;
     })
     .await;
     let mut client = server.client().await;

@@ -108,6 +108,40 @@ async fn binary_tensors_go_in_and_out() {
 }
 
 #[tokio::test]
+async fn how_long_the_caller_waits_is_heeded_on_every_path() {
+    let server = start(&options()).await;
+    let mut client = server.client().await;
+    let wait = "X-Request-Timeout: 2s\r\n";
+    let pair = body("FP32", "[1,2]", "[1,2]");
+    let answer = client
+        .request("POST", "/v2/models/late/infer", wait, &pair)
+        .await;
+    let infer = answer.json()["outputs"][0]["data"][0].as_i64();
+    let answer = client
+        .request(
+            "POST",
+            "/v1/models/late:predict",
+            wait,
+            r#"{"instances":[[1,2]]}"#,
+        )
+        .await;
+    let predict = answer.json()["predictions"][0].as_i64();
+    for left in [infer, predict] {
+        assert!(left.is_some_and(|left| left <= 2000), "{left:?}");
+    }
+    for (path, body) in [
+        ("/v2/models/late/infer", pair.as_str()),
+        ("/v1/models/late:predict", r#"{"instances":[[1,2]]}"#),
+        ("/v1/embeddings", "{}"),
+    ] {
+        let wait = "X-Request-Timeout: soon\r\n";
+        let answer = client.request("POST", path, wait, body).await;
+        assert_eq!(answer.status, 400, "{path}");
+        assert!(answer.text().contains("got 'soon'"), "{path}: {answer:?}");
+    }
+}
+
+#[tokio::test]
 async fn only_the_outputs_asked_for_come_in_the_order_asked_for() {
     let server = start(&options()).await;
     let mut client = server.client().await;

@@ -10,20 +10,9 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use harness::stream::Stream;
-use harness::{Client, Running, options, start};
-use serin_dataplane::config::{Limits, Options};
+use harness::{Client, Running, limited, options, start};
 
 const SHORT: Duration = Duration::from_millis(300);
-
-async fn server(change: impl FnOnce(&mut Limits)) -> Running {
-    let mut limits = Limits::default();
-    change(&mut limits);
-    start(&Options {
-        limits,
-        ..options()
-    })
-    .await
-}
 
 fn row(id: &str, value: i32) -> String {
     format!(
@@ -55,7 +44,7 @@ async fn until_metrics(server: &Running, wanted: &str) {
 
 #[tokio::test]
 async fn rows_are_answered_in_their_order_each_with_its_id() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut stream = Stream::rows(server.server.http_addr, "echo").await;
     let text: String = (0..100)
         .map(|number| row(&number.to_string(), number) + "\n")
@@ -91,7 +80,7 @@ async fn rows_are_answered_in_their_order_each_with_its_id() {
 
 #[tokio::test]
 async fn a_row_is_answered_before_the_next_is_sent() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut stream = Stream::rows(server.server.http_addr, "echo").await;
     for number in 0..5 {
         stream.send(&(row("a", number) + "\n")).await;
@@ -103,7 +92,7 @@ async fn a_row_is_answered_before_the_next_is_sent() {
 
 #[tokio::test]
 async fn a_bad_line_is_answered_by_its_number_and_the_next_ones_as_usual() {
-    let server = server(|limits| limits.body_bytes = 300).await;
+    let server = limited(|limits| limits.body_bytes = 300).await;
     let mut stream = Stream::rows(server.server.http_addr, "echo").await;
     let long = format!("\"{}\"", "x".repeat(400));
     let text = format!(
@@ -132,7 +121,7 @@ async fn a_bad_line_is_answered_by_its_number_and_the_next_ones_as_usual() {
 
 #[tokio::test]
 async fn a_line_without_an_end_ends_the_stream_with_an_error() {
-    let server = server(|limits| limits.body_bytes = 1000).await;
+    let server = limited(|limits| limits.body_bytes = 1000).await;
     let mut stream = Stream::rows(server.server.http_addr, "echo").await;
     stream.send(&(row("a", 1) + "\n")).await;
     assert_eq!(stream.answer().await["id"], "a");
@@ -151,7 +140,7 @@ async fn a_line_without_an_end_ends_the_stream_with_an_error() {
 
 #[tokio::test]
 async fn rows_may_be_answered_by_events() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let headers = "Content-Type: application/x-ndjson\r\nAccept: text/event-stream\r\n";
     let mut stream = Stream::open(server.server.http_addr, "echo", headers).await;
     stream.send(&format!("{}\n{{\n", row("a", 1))).await;
@@ -177,7 +166,7 @@ async fn rows_may_be_answered_by_events() {
 
 #[tokio::test]
 async fn what_is_wrong_before_the_first_answer_has_its_own_status() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut client = server.client().await;
     for (model, headers, body, status, code) in [
         ("nobody", "", "{}", 404, "model_not_found"),
@@ -223,7 +212,7 @@ async fn what_is_wrong_before_the_first_answer_has_its_own_status() {
 
 #[tokio::test]
 async fn binary_outputs_are_refused_on_a_stream() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let body = row("a", 1).replacen('{', r#"{"parameters":{"binary_data_output":true},"#, 1);
     let answer = server
         .client()
@@ -238,7 +227,7 @@ async fn binary_outputs_are_refused_on_a_stream() {
 
 #[tokio::test]
 async fn a_quiet_event_stream_sends_comments_after_it_has_committed() {
-    let server = server(|limits| limits.stream_keep_alive = Duration::from_millis(50)).await;
+    let server = limited(|limits| limits.stream_keep_alive = Duration::from_millis(50)).await;
     let mut stream = Stream::open(server.server.http_addr, "slow", "").await;
     stream.send(&row("a", 1)).await;
     stream.finish().await;
@@ -257,7 +246,7 @@ async fn a_quiet_event_stream_sends_comments_after_it_has_committed() {
 
 #[tokio::test]
 async fn a_row_stream_has_no_comments() {
-    let server = server(|limits| limits.stream_keep_alive = Duration::from_millis(20)).await;
+    let server = limited(|limits| limits.stream_keep_alive = Duration::from_millis(20)).await;
     let mut stream = Stream::rows(server.server.http_addr, "slow").await;
     stream.send(&(row("a", 1) + "\n")).await;
     assert_eq!(stream.status().await, 200);
@@ -268,7 +257,7 @@ async fn a_row_stream_has_no_comments() {
 
 #[tokio::test]
 async fn at_most_32_rows_of_a_stream_are_served_at_once() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut stream = Stream::rows(server.server.http_addr, "slow").await;
     let text: String = (0..100)
         .map(|number| row(&number.to_string(), number) + "\n")
@@ -285,7 +274,7 @@ async fn at_most_32_rows_of_a_stream_are_served_at_once() {
 
 #[tokio::test]
 async fn a_caller_that_leaves_a_stream_stops_its_rows() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     for (rows, then) in [(3, ""), (3, "0\r\n\r\n"), (200, "")] {
         let mut stream = Stream::rows(server.server.http_addr, "slow").await;
         let text: String = (0..rows).map(|number| row("a", number) + "\n").collect();
@@ -320,7 +309,7 @@ async fn a_caller_that_leaves_a_stream_stops_its_rows() {
 
 #[tokio::test]
 async fn a_caller_that_reads_nothing_is_closed_and_the_work_stops() {
-    let server = server(|limits| limits.stall_timeout = SHORT).await;
+    let server = limited(|limits| limits.stall_timeout = SHORT).await;
     let mut stream = Stream::rows(server.server.http_addr, "echo").await;
     let wide = format!(
         r#"{{"inputs":[{{"name":"x","shape":[2000],"datatype":"FP32","data":{:?}}}]}}"#,
@@ -351,7 +340,7 @@ async fn a_caller_that_reads_nothing_is_closed_and_the_work_stops() {
 
 #[tokio::test]
 async fn a_stream_that_pauses_within_a_line_is_ended_and_one_between_lines_is_given_longer() {
-    let server = server(|limits| {
+    let server = limited(|limits| {
         limits.stall_timeout = SHORT;
         limits.idle_timeout = 4 * SHORT;
     })
@@ -372,7 +361,7 @@ async fn a_stream_that_pauses_within_a_line_is_ended_and_one_between_lines_is_gi
 
 #[tokio::test]
 async fn a_slow_row_does_not_make_its_caller_idle() {
-    let server = server(|limits| limits.idle_timeout = SHORT).await;
+    let server = limited(|limits| limits.idle_timeout = SHORT).await;
     let mut stream = Stream::rows(server.server.http_addr, "slow").await;
     stream.send(&(row("a", 1) + "\n")).await;
     assert!(stream.is_quiet(2 * SHORT).await);
@@ -382,7 +371,7 @@ async fn a_slow_row_does_not_make_its_caller_idle() {
 
 #[tokio::test]
 async fn a_header_sets_the_time_of_each_row_and_of_a_request() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let answer = server
         .client()
         .await
@@ -409,7 +398,7 @@ async fn a_header_sets_the_time_of_each_row_and_of_a_request() {
 
 #[tokio::test]
 async fn a_panic_cuts_the_stream_off_and_is_counted() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut stream = Stream::rows(server.server.http_addr, "panic").await;
     stream.send(&(row("a", 1) + "\n")).await;
     let (lines, whole) = stream.rest().await;
@@ -462,7 +451,7 @@ async fn a_server_that_stops_lets_busy_streams_end_and_ends_quiet_ones_with_an_e
 
 #[tokio::test]
 async fn an_unread_stream_leaves_the_connection_of_others_alone() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let _idle = Stream::rows(server.server.http_addr, "echo").await;
     let mut client = Client::connect(server.server.http_addr).await;
     let answer = client.post("/v2/models/echo/infer", row("a", 1)).await;

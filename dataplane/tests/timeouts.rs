@@ -5,8 +5,8 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::{Running, options, start};
-use serin_dataplane::config::{Limits, Options};
+use harness::{Running, limited};
+use serin_dataplane::config::Limits;
 
 const SHORT: Duration = Duration::from_millis(300);
 /// Far longer than any of these tests runs.
@@ -15,18 +15,13 @@ const LONG: Duration = Duration::from_secs(100);
 const SLACK: Duration = Duration::from_secs(8);
 
 async fn server(change: impl FnOnce(&mut Limits)) -> Running {
-    let mut limits = Limits {
-        first_byte_timeout: LONG,
-        header_timeout: LONG,
-        idle_timeout: LONG,
-        stall_timeout: LONG,
-        slow_body_grace: LONG,
-        ..Limits::default()
-    };
-    change(&mut limits);
-    start(&Options {
-        limits,
-        ..options()
+    limited(|limits| {
+        limits.first_byte_timeout = LONG;
+        limits.header_timeout = LONG;
+        limits.idle_timeout = LONG;
+        limits.stall_timeout = LONG;
+        limits.slow_body_grace = LONG;
+        change(limits);
     })
     .await
 }

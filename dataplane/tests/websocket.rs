@@ -9,8 +9,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
-use harness::{Running, options, start};
-use serin_dataplane::config::{Limits, Options};
+use harness::{Running, limited, options, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -20,16 +19,6 @@ const BINARY: u8 = 2;
 const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
-
-async fn server(change: impl FnOnce(&mut Limits)) -> Running {
-    let mut limits = Limits::default();
-    change(&mut limits);
-    start(&Options {
-        limits,
-        ..options()
-    })
-    .await
-}
 
 fn request(id: &str, value: i32) -> String {
     format!(
@@ -136,7 +125,7 @@ impl Socket {
 
 #[tokio::test]
 async fn messages_are_answered_in_their_order_and_errors_by_message() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut socket = Socket::open(&server, "echo").await;
     for number in 0..50 {
         socket
@@ -176,7 +165,7 @@ async fn messages_are_answered_in_their_order_and_errors_by_message() {
 
 #[tokio::test]
 async fn a_message_in_fragments_is_one_request_and_pings_are_answered_between() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut socket = Socket::open(&server, "echo").await;
     let text = request("a", 1);
     let (first, second) = text.as_bytes().split_at(20);
@@ -191,7 +180,7 @@ async fn a_message_in_fragments_is_one_request_and_pings_are_answered_between() 
 
 #[tokio::test]
 async fn what_is_no_request_closes_the_socket_with_its_code() {
-    let server = server(|limits| limits.body_bytes = 1000).await;
+    let server = limited(|limits| limits.body_bytes = 1000).await;
     let mut socket = Socket::open(&server, "echo").await;
     socket.send(TEXT, request("a", 1).as_bytes()).await;
     socket.send(BINARY, b"{}").await;
@@ -213,7 +202,7 @@ async fn what_is_no_request_closes_the_socket_with_its_code() {
 
 #[tokio::test]
 async fn a_caller_that_answers_pings_may_be_silent_and_one_that_does_not_is_closed() {
-    let server = server(|limits| limits.idle_timeout = SHORT).await;
+    let server = limited(|limits| limits.idle_timeout = SHORT).await;
     let mut socket = Socket::open(&server, "echo").await;
     let begun = Instant::now();
     while begun.elapsed() < 3 * SHORT {
@@ -227,7 +216,7 @@ async fn a_caller_that_answers_pings_may_be_silent_and_one_that_does_not_is_clos
 
 #[tokio::test]
 async fn leaving_stops_the_work_and_frees_the_connection() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     for politely in [true, false] {
         let mut socket = Socket::open(&server, "slow").await;
         for number in 0..200 {
@@ -266,7 +255,7 @@ async fn leaving_stops_the_work_and_frees_the_connection() {
 
 #[tokio::test]
 async fn an_open_socket_counts_as_a_connection() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut socket = Socket::open(&server, "echo").await;
     socket.send(TEXT, request("a", 1).as_bytes()).await;
     socket.answer().await;
@@ -304,7 +293,7 @@ async fn a_server_that_stops_says_so_by_1001() {
 
 #[tokio::test]
 async fn a_handshake_that_cannot_be_heeded_is_answered_over_http() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     for (text, status, code) in [
         (handshake("nobody", ""), 404, "model_not_found"),
         (
@@ -341,7 +330,7 @@ async fn a_handshake_that_cannot_be_heeded_is_answered_over_http() {
 
 #[tokio::test]
 async fn the_page_of_the_server_itself_may_open_a_socket() {
-    let server = server(|_| {}).await;
+    let server = limited(|_| {}).await;
     let mut client = server.client().await;
     client
         .send(handshake("echo", "Origin: http://serin\r\n"))
@@ -351,7 +340,7 @@ async fn the_page_of_the_server_itself_may_open_a_socket() {
 
 #[tokio::test]
 async fn a_caller_that_pings_and_reads_nothing_is_closed() {
-    let server = server(|limits| limits.stall_timeout = SHORT).await;
+    let server = limited(|limits| limits.stall_timeout = SHORT).await;
     let mut socket = Socket::open(&server, "echo").await;
     let sending = async {
         let ping = [&[0x89u8, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]]

@@ -34,6 +34,11 @@ pub(crate) fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     }
 }
 
+/// What is left of a limit when callers wish for less.
+pub(crate) fn least(limit: Duration, wishes: [Option<Duration>; 2]) -> Duration {
+    wishes.into_iter().flatten().fold(limit, Duration::min)
+}
+
 fn duration(text: &str) -> Option<Duration> {
     let end = text
         .find(|c: char| !c.is_ascii_digit() && c != '.')

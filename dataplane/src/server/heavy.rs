@@ -21,6 +21,21 @@ impl Heavy {
         Self(Arc::new(Semaphore::new(cores)))
     }
 
+    /// Runs `work` on so many bytes: here and now if they are few, else when it is its turn.
+    ///
+    /// # Errors
+    /// Those of `work`, and those of [`Heavy::run`].
+    pub(super) async fn weighed<T: Send + 'static>(
+        &self,
+        bytes: usize,
+        work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        if bytes <= HEAVY_BYTES {
+            return work();
+        }
+        self.run(work).await?
+    }
+
     /// Runs `work` when it is its turn.
     ///
     /// # Errors

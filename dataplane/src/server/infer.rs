@@ -1,26 +1,24 @@
 //! `POST …/infer`: from a body to a call, from a reply to a body, measured.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::request::Parts;
 use http::{HeaderName, HeaderValue, Response};
 
 use super::app::App;
-use super::body::{self, Received};
-use super::exchange::{Exchange, refusal};
-use super::heavy::HEAVY_BYTES;
+use super::body::Received;
+use super::exchange::refusal;
 use super::routes::model_of;
+use super::unary::{Answered, Unary};
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
-use crate::protocol::deadline;
 use crate::protocol::oip_rest::{self, Answer, InferRequest, JSON_LENGTH_HEADER};
 use crate::telemetry::Story;
-use crate::types::{Call, CallMeta, ModelRef, Reply};
+use crate::types::{Call, ModelRef, Reply};
 
 pub(super) const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
 
@@ -29,100 +27,72 @@ pub(super) async fn infer<S: Serve>(
     State(app): State<Arc<App<S>>>,
     request: Request,
 ) -> Response<Body> {
-    let (mut parts, body) = request.into_parts();
-    let exchange = Exchange::of(&mut parts);
-    let model = match model_of(parts.uri.path()) {
+    let (unary, body) = Unary::of(&app, request);
+    let model = match model_of(unary.parts.uri.path()) {
         Ok(model) => model,
         Err(fault) => {
             app.metrics.http_request("/v2/models/{name}/infer", 400);
-            return refusal(&fault, &parts, &exchange);
+            return refusal(&fault, &unary.parts, &unary.exchange);
         }
     };
+    let mut story = unary.story("rest", "infer", &model);
     let inference = Inference {
-        app: &app,
-        parts: &parts,
-        exchange: &exchange,
+        unary: &unary,
         model: &model,
     };
-    let mut story = Story::begin(&app.metrics, exchange.about("rest", "infer", &model));
-    match inference.run(body, &mut story).await {
-        Ok((answer, request_bytes)) => {
-            story.answered(request_bytes, answer.body.len());
-            respond(answer)
-        }
-        Err(fault) => {
-            story.failed(&fault);
-            refusal(&fault, &parts, &exchange)
-        }
-    }
+    let outcome = inference.run(body, &mut story).await;
+    unary.end(story, outcome)
 }
 
 /// What is asked, of whom.
 struct Inference<'a, S> {
-    app: &'a Arc<App<S>>,
-    parts: &'a Parts,
-    exchange: &'a Exchange,
+    unary: &'a Unary<'a, S>,
     model: &'a ModelRef,
 }
 
 impl<S: Serve> Inference<'_, S> {
-    /// The answer, and how many bytes were asked with.
-    async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<(Answer, usize), Fault> {
-        let app = self.app;
-        let Received { bytes, held } = body::read(
-            body,
-            &self.parts.headers,
-            &app.limits,
-            &app.bodies,
-            &app.heavy,
-        )
-        .await?;
+    async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<Answered, Fault> {
+        let Received { bytes, held } = self.unary.read(body).await?;
         let request_bytes = bytes.len();
         let begun = Instant::now();
         let request = self.decode(bytes).await?;
         story.phases.decode = begun.elapsed();
 
-        let id = request.id.unwrap_or_else(|| self.exchange.id().to_owned());
-        let budget = [deadline::asked(&self.parts.headers)?, request.timeout]
-            .into_iter()
-            .flatten()
-            .fold(app.limits.request_timeout, Duration::min);
+        let mut meta = self.unary.meta(self.unary.deadline(request.timeout)?);
+        meta.priority = request.priority;
+        if let Some(id) = request.id {
+            meta.id = id;
+        }
+        let id = meta.id.clone();
         let call = Call {
-            meta: CallMeta {
-                request_id: self.exchange.id().to_owned(),
-                id: id.clone(),
-                received: self.exchange.received,
-                deadline: self.exchange.received + budget,
-                priority: request.priority,
-            },
+            meta,
             model: self.model.clone(),
             inputs: request.inputs,
             outputs: request.outputs,
         };
-        let reply = app.service.serve(call).await?;
+        let reply = self.unary.serve(call, story).await?;
         drop(held);
 
-        story.phases.timing = Some(reply.timing);
-        story.ran(&reply.model_version);
         let begun = Instant::now();
         let answer = self.encode(reply, id, request.forms).await?;
         story.phases.encode = begun.elapsed();
-        Ok((answer, request_bytes))
+        Ok(Answered {
+            request_bytes,
+            response: respond(answer),
+        })
     }
 
     async fn decode(&self, body: Bytes) -> Result<InferRequest, Fault> {
-        let json_length = json_length(self.parts.headers.get(JSON_LENGTH), body.len())?;
+        let app = self.unary.app;
+        let json_length = json_length(self.unary.parts.headers.get(JSON_LENGTH), body.len())?;
         if json_length == Some(0) {
-            let signature = self.app.service.describe(self.model)?.signature;
+            let signature = app.service.describe(self.model)?.signature;
             return oip_rest::raw_request(body, &signature);
         }
         let json_length = json_length.unwrap_or(body.len());
-        if json_length <= HEAVY_BYTES {
-            return oip_rest::parse(&body, json_length, &self.app.limits);
-        }
-        let limits = Arc::clone(&self.app.limits);
+        let limits = Arc::clone(&app.limits);
         let parse = move || oip_rest::parse(&body, json_length, &limits);
-        self.app.heavy.run(parse).await?
+        app.heavy.weighed(json_length, parse).await
     }
 
     async fn encode(
@@ -131,17 +101,10 @@ impl<S: Serve> Inference<'_, S> {
         id: String,
         forms: oip_rest::Forms,
     ) -> Result<Answer, Fault> {
-        let choice = self.app.api.non_finite;
-        let size: usize = reply
-            .outputs
-            .iter()
-            .map(crate::types::Tensor::byte_size)
-            .sum();
-        if size <= HEAVY_BYTES {
-            return oip_rest::render(&reply, &id, &forms, choice);
-        }
+        let app = self.unary.app;
+        let (size, choice) = (reply.byte_size(), app.api.non_finite);
         let render = move || oip_rest::render(&reply, &id, &forms, choice);
-        self.app.heavy.run(render).await?
+        app.heavy.weighed(size, render).await
     }
 }
 

@@ -82,6 +82,13 @@ pub struct Reply {
     pub timing: Timing,
 }
 
+impl Reply {
+    /// Bytes of all outputs' values.
+    pub fn byte_size(&self) -> usize {
+        self.outputs.iter().map(Tensor::byte_size).sum()
+    }
+}
+
 /// Where a request's time went; the phases add up to no more than the whole.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
@@ -95,4 +102,34 @@ pub struct Timing {
     pub batch_rows: usize,
     /// Number of the run, the same for requests that ran together.
     pub run: u64,
+}
+
+impl Timing {
+    /// The time of these runs and of one more after them.
+    #[must_use]
+    pub fn then(self, run: Self) -> Self {
+        Self {
+            queue: self.queue + run.queue,
+            batch: self.batch + run.batch,
+            compute: self.compute + run.compute,
+            batch_rows: self.batch_rows.max(run.batch_rows),
+            run: run.run,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_of_several_runs_add_up() {
+        let run = |millis, batch_rows| Timing {
+            queue: Duration::from_millis(millis),
+            compute: Duration::from_millis(2 * millis),
+            batch_rows,
+            ..Timing::default()
+        };
+        assert_eq!(Timing::default().then(run(1, 9)).then(run(2, 4)), run(3, 9));
+    }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serin_crds::pod_config::ApiConfig;
-use serin_dataplane::config::Options;
+use serin_dataplane::config::{Limits, Options};
 use serin_dataplane::fault::{Fault, FaultKind};
 use serin_dataplane::lifecycle::{Lifecycle, Phase};
 use serin_dataplane::pipeline::{Batching, Control, ModelDescription, ModelState, Serve};
@@ -203,6 +203,13 @@ pub fn options() -> Options {
 /// Starts a server that is ready.
 pub async fn start(options: &Options) -> Running {
     start_offering(options, ApiConfig::default()).await
+}
+
+/// Starts a server with other limits.
+pub async fn limited(change: impl FnOnce(&mut Limits)) -> Running {
+    let mut options = options();
+    change(&mut options.limits);
+    start(&options).await
 }
 
 /// Starts a server whose service chose what its protocols offer.

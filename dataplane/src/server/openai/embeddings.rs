@@ -8,18 +8,16 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use bytes::Bytes;
 use http::Response;
-use http::request::Parts;
 
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
 use crate::protocol::openai::embeddings::{self, EmbeddingsRequest, Piece};
 use crate::server::app::{self, App};
-use crate::server::body::{self, Received};
-use crate::server::exchange::{Exchange, refusal};
-use crate::server::heavy::HEAVY_BYTES;
+use crate::server::body::Received;
+use crate::server::unary::{Answered, Unary};
 use crate::telemetry::Story;
 use crate::text::Embedder;
-use crate::types::{Call, CallMeta, ModelRef, RequestedOutput, Tensor, Timing};
+use crate::types::{Call, ModelRef, RequestedOutput, Tensor};
 
 /// Bytes of text that are tokenized on a network thread: more takes longer than such a thread may
 /// be held.
@@ -29,50 +27,35 @@ pub(super) async fn embed<S: Serve>(
     State(app): State<Arc<App<S>>>,
     request: Request,
 ) -> Response<Body> {
-    let (mut parts, body) = request.into_parts();
-    let exchange = Exchange::of(&mut parts);
+    let (unary, body) = Unary::of(&app, request);
     let unnamed = ModelRef {
         name: String::new(),
         version: None,
     };
-    let about = exchange.about("openai", "embedding", &unnamed);
-    let mut story = Story::begin(&app.metrics, about);
-    let embedding = Embedding {
-        app: &app,
-        parts: &parts,
-        exchange: &exchange,
+    let mut story = unary.story("openai", "embedding", &unnamed);
+    let outcome = match unary.deadline(None) {
+        Ok(deadline) => {
+            let embedding = Embedding {
+                unary: &unary,
+                deadline,
+            };
+            embedding.run(body, &mut story).await
+        }
+        Err(fault) => Err(fault),
     };
-    match embedding.run(body, &mut story).await {
-        Ok((answer, request_bytes)) => {
-            story.answered(request_bytes, answer.len());
-            app::json(answer)
-        }
-        Err(fault) => {
-            story.failed(&fault);
-            refusal(&fault, &parts, &exchange)
-        }
-    }
+    unary.end(story, outcome)
 }
 
-/// What is asked, of whom.
+/// What is asked, and until when an answer is of use.
 struct Embedding<'a, S> {
-    app: &'a Arc<App<S>>,
-    parts: &'a Parts,
-    exchange: &'a Exchange,
+    unary: &'a Unary<'a, S>,
+    deadline: Instant,
 }
 
 impl<S: Serve> Embedding<'_, S> {
-    /// The answer, and how many bytes were asked with.
-    async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<(Bytes, usize), Fault> {
-        let app = self.app;
-        let Received { bytes, held } = body::read(
-            body,
-            &self.parts.headers,
-            &app.limits,
-            &app.bodies,
-            &app.heavy,
-        )
-        .await?;
+    async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<Answered, Fault> {
+        let app = self.unary.app;
+        let Received { bytes, held } = self.unary.read(body).await?;
         let request_bytes = bytes.len();
         let begun = Instant::now();
         let request = self.decode(bytes).await?;
@@ -96,27 +79,20 @@ impl<S: Serve> Embedding<'_, S> {
 
         let begun = Instant::now();
         let values: usize = vectors.iter().map(Vec::len).sum();
-        let name = model.name;
-        let answer = if values * size_of::<f32>() <= HEAVY_BYTES {
-            embeddings::render(&name, &vectors, form, tokens)
-        } else {
-            app.heavy
-                .run(move || embeddings::render(&name, &vectors, form, tokens))
-                .await?
-        };
+        let render = move || Ok(embeddings::render(&model.name, &vectors, form, tokens));
+        let answer = app.heavy.weighed(values * size_of::<f32>(), render).await?;
         story.phases.encode = begun.elapsed();
-        Ok((answer, request_bytes))
+        Ok(Answered {
+            request_bytes,
+            response: app::json(answer),
+        })
     }
 
     async fn decode(&self, body: Bytes) -> Result<EmbeddingsRequest, Fault> {
-        if body.len() <= HEAVY_BYTES {
-            return embeddings::parse(&body, &self.app.limits);
-        }
-        let limits = Arc::clone(&self.app.limits);
-        self.app
-            .heavy
-            .run(move || embeddings::parse(&body, &limits))
-            .await?
+        let app = self.unary.app;
+        let (size, limits) = (body.len(), Arc::clone(&app.limits));
+        let parse = move || embeddings::parse(&body, &limits);
+        app.heavy.weighed(size, parse).await
     }
 
     /// The tokens of each piece.
@@ -129,7 +105,7 @@ impl<S: Serve> Embedding<'_, S> {
             Piece::Text(text) => text.len(),
             Piece::Tokens(_) => 0,
         };
-        let deadline = self.deadline();
+        let deadline = self.deadline;
         let bytes: usize = request.input.iter().map(text).sum();
         if bytes <= QUICK_BYTES {
             return tokens_of(embedder, request, || Instant::now() < deadline);
@@ -138,7 +114,8 @@ impl<S: Serve> Embedding<'_, S> {
         let waiting = Arc::new(());
         let awaited = Arc::downgrade(&waiting);
         let embedder = Arc::clone(embedder);
-        self.app
+        self.unary
+            .app
             .heavy
             .run(move || {
                 tokens_of(&embedder, request, || {
@@ -162,14 +139,12 @@ impl<S: Serve> Embedding<'_, S> {
             let together: Vec<&[u32]> = group.iter().map(|at| texts[*at].as_slice()).collect();
             let lengths: Vec<usize> = together.iter().map(|ids| ids.len()).collect();
             let call = Call {
-                meta: self.meta(),
+                meta: self.unary.meta(self.deadline),
                 model: model.clone(),
                 inputs: embedder.inputs(&together),
                 outputs: vec![RequestedOutput::values(embedder.output())],
             };
-            let reply = self.app.service.serve(call).await?;
-            story.phases.timing = Some(and(story.phases.timing, reply.timing));
-            story.ran(&reply.model_version);
+            let reply = self.unary.serve(call, story).await?;
             let output = reply.outputs.into_iter().next().ok_or_else(|| {
                 Fault::new(
                     FaultKind::Internal,
@@ -191,28 +166,9 @@ impl<S: Serve> Embedding<'_, S> {
         output: Tensor,
         lengths: Vec<usize>,
     ) -> Result<Vec<Vec<f32>>, Fault> {
-        if output.byte_size() <= HEAVY_BYTES {
-            return embedder.vectors(&output, &lengths);
-        }
-        let embedder = Arc::clone(embedder);
-        self.app
-            .heavy
-            .run(move || embedder.vectors(&output, &lengths))
-            .await?
-    }
-
-    fn meta(&self) -> CallMeta {
-        CallMeta {
-            request_id: self.exchange.id().to_owned(),
-            id: self.exchange.id().to_owned(),
-            received: self.exchange.received,
-            deadline: self.deadline(),
-            priority: 0,
-        }
-    }
-
-    fn deadline(&self) -> Instant {
-        self.exchange.received + self.app.limits.request_timeout
+        let (size, embedder) = (output.byte_size(), Arc::clone(embedder));
+        let pool = move || embedder.vectors(&output, &lengths);
+        self.unary.app.heavy.weighed(size, pool).await
     }
 }
 
@@ -258,34 +214,9 @@ fn shorten(vectors: &mut [Vec<f32>], dimensions: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// The time of one run after others.
-fn and(before: Option<Timing>, run: Timing) -> Timing {
-    let before = before.unwrap_or_default();
-    Timing {
-        queue: before.queue + run.queue,
-        batch: before.batch + run.batch,
-        compute: before.compute + run.compute,
-        batch_rows: before.batch_rows.max(run.batch_rows),
-        run: run.run,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-
-    #[test]
-    fn times_of_several_runs_add_up() {
-        let run = |millis, batch_rows| Timing {
-            queue: Duration::from_millis(millis),
-            compute: Duration::from_millis(2 * millis),
-            batch_rows,
-            ..Timing::default()
-        };
-        assert_eq!(and(Some(and(None, run(1, 9))), run(2, 4)), run(3, 9));
-    }
 
     #[test]
     fn more_dimensions_than_there_are_are_refused() {

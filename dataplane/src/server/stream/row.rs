@@ -8,13 +8,13 @@ use serde::Deserialize;
 
 use super::super::app::App;
 use super::super::body::Held;
-use super::super::heavy::HEAVY_BYTES;
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
+use crate::protocol::deadline;
 use crate::protocol::errors::{self, EventContext};
 use crate::protocol::oip_rest::{self, InferRequest};
 use crate::telemetry::metrics::Phases;
-use crate::types::{Call, CallMeta, ModelRef, Reply, Tensor};
+use crate::types::{Call, CallMeta, ModelRef, Reply};
 
 /// Between two tries of a row that a busy model has refused.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -142,22 +142,13 @@ impl<S: Serve> Rows<S> {
 
     /// The least of what the server, the stream's header and the request itself allow.
     fn deadline(&self, received: Instant, own: Option<Duration>) -> Instant {
-        let limit = self.app.limits.request_timeout;
-        received
-            + [self.budget, own]
-                .into_iter()
-                .flatten()
-                .fold(limit, Duration::min)
+        received + deadline::least(self.app.limits.request_timeout, [self.budget, own])
     }
 
     async fn decode(&self, text: &Bytes) -> Result<InferRequest, Fault> {
-        let request = if text.len() <= HEAVY_BYTES {
-            oip_rest::parse(text, text.len(), &self.app.limits)?
-        } else {
-            let (text, limits) = (text.clone(), Arc::clone(&self.app.limits));
-            let parse = move || oip_rest::parse(&text, text.len(), &limits);
-            self.app.heavy.run(parse).await??
-        };
+        let (size, text, limits) = (text.len(), text.clone(), Arc::clone(&self.app.limits));
+        let parse = move || oip_rest::parse(&text, size, &limits);
+        let request = self.app.heavy.weighed(size, parse).await?;
         if request.forms.any_binary() {
             return Err(Fault::new(
                 FaultKind::Unsupported,
@@ -175,16 +166,12 @@ impl<S: Serve> Rows<S> {
         id: String,
         forms: oip_rest::Forms,
     ) -> Result<Vec<u8>, Fault> {
-        let size: usize = reply.outputs.iter().map(Tensor::byte_size).sum();
-        let choice = self.app.api.non_finite;
+        let (size, choice) = (reply.byte_size(), self.app.api.non_finite);
         let render = move || {
             let answer = oip_rest::render(&reply, &id, &forms, choice)?;
             Ok(Vec::from(answer.body))
         };
-        if size <= HEAVY_BYTES {
-            return render();
-        }
-        self.app.heavy.run(render).await?
+        self.app.heavy.weighed(size, render).await
     }
 }
 

@@ -43,7 +43,7 @@ pub(super) fn operations(at: &At<'_>) -> Vec<Operation> {
 pub(super) fn timeout_header(operation: Operation) -> Operation {
     operation.request_header(
         deadline::HEADER.as_str(),
-        "How long you wait for an answer: seconds, or with a unit (`250ms`). The parameter `timeout` says the same in microseconds; the least counts.",
+        "How long you wait for an answer: seconds, or with a unit (`250ms`). The least counts of this, of the request's own `timeout` where it has one, and of the server's limit.",
         &json!({"type": "string", "pattern": "^([0-9]*[1-9][0-9]*(\\.[0-9]*)?|[0-9]*\\.[0-9]*[1-9][0-9]*)(us|ms|s|m)?$"}),
     )
 }

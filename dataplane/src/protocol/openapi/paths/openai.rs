@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use super::infer::timeout_header;
 use crate::protocol::openapi::At;
 use crate::protocol::openapi::operation::{Operation, schema};
 use crate::types::{ModelDescription, TensorSpec};
@@ -36,13 +37,13 @@ fn embeddings(prefix: &str, id: &str, models: &[ModelDescription]) -> Operation 
     if let Some(first) = names.first() {
         content["example"] = json!({"model": first, "input": "a canary sings"});
     }
-    Operation::post(
+    timeout_header(Operation::post(
         format!("{prefix}/embeddings"),
         format!("{id}Embeddings"),
         TAG,
         true,
         &json!({"application/json": content}),
-    )
+    ))
     .summary("Vectors of texts")
     .about(match names.as_slice() {
         [] => "None of the loaded models is an embedder.".to_owned(),
@@ -147,13 +148,13 @@ fn predict(path: &str, suffix: &str, at: &At<'_>) -> Operation {
         "required": ["predictions"],
         "properties": {"predictions": {"description": "A value, or an object of them by output, for each row."}},
     });
-    Operation::post(
+    timeout_header(Operation::post(
         format!("{path}:predict"),
         format!("predict_{suffix}"),
         TAG,
         true,
         &json!({"application/json": {"schema": predict_request(&at.model.signature.inputs)}}),
-    )
+    ))
     .summary("Runs the model, by KServe's first protocol")
     .about("Shapes are those of the nested lists.")
     .json(200, "The outputs.", &answer)

@@ -1,0 +1,120 @@
+//! A request with one answer, whatever its protocol: what is done around the protocol's own reading
+//! and writing.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::body::Body;
+use axum::extract::Request;
+use http::Response;
+use http::request::Parts;
+use http_body::Body as _;
+
+use super::app::App;
+use super::body::{self, Received};
+use super::exchange::{Exchange, refusal};
+use crate::fault::Fault;
+use crate::pipeline::Serve;
+use crate::protocol::deadline;
+use crate::telemetry::Story;
+use crate::types::{Call, CallMeta, ModelRef, Reply};
+
+/// Who asks, and how.
+pub(super) struct Unary<'a, S> {
+    pub(super) app: &'a Arc<App<S>>,
+    pub(super) parts: Parts,
+    pub(super) exchange: Exchange,
+}
+
+/// What a request came to.
+pub(super) struct Answered {
+    /// Bytes of its plain body.
+    pub(super) request_bytes: usize,
+    pub(super) response: Response<Body>,
+}
+
+impl<'a, S: Serve> Unary<'a, S> {
+    /// The request, and its body, which has not been read.
+    pub(super) fn of(app: &'a Arc<App<S>>, request: Request) -> (Self, Body) {
+        let (mut parts, body) = request.into_parts();
+        let exchange = Exchange::of(&mut parts);
+        let unary = Self {
+            app,
+            parts,
+            exchange,
+        };
+        (unary, body)
+    }
+
+    /// Begins to tell of it.
+    pub(super) fn story<'s>(
+        &'s self,
+        protocol: &'static str,
+        operation: &'static str,
+        model: &'s ModelRef,
+    ) -> Story<'s> {
+        let about = self.exchange.about(protocol, operation, model);
+        Story::begin(&self.app.metrics, about)
+    }
+
+    /// The whole body, within the server's limits.
+    ///
+    /// # Errors
+    /// Those of [`body::read`].
+    pub(super) async fn read(&self, body: Body) -> Result<Received, Fault> {
+        let app = self.app;
+        let headers = &self.parts.headers;
+        body::read(body, headers, &app.limits, &app.bodies, &app.heavy).await
+    }
+
+    /// When it is no longer worth computing, `own` being what the request's body asks for.
+    ///
+    /// # Errors
+    /// `Malformed` for a header that says no time.
+    pub(super) fn deadline(&self, own: Option<Duration>) -> Result<Instant, Fault> {
+        let asked = deadline::asked(&self.parts.headers)?;
+        let budget = deadline::least(self.app.limits.request_timeout, [asked, own]);
+        Ok(self.exchange.received + budget)
+    }
+
+    /// What goes with a call of this request that asks for nothing special.
+    pub(super) fn meta(&self, deadline: Instant) -> CallMeta {
+        CallMeta {
+            request_id: self.exchange.id().to_owned(),
+            id: self.exchange.id().to_owned(),
+            received: self.exchange.received,
+            deadline,
+            priority: 0,
+        }
+    }
+
+    /// The model's reply, told in `story`.
+    ///
+    /// # Errors
+    /// Those of [`Serve::serve`].
+    pub(super) async fn serve(&self, call: Call, story: &mut Story<'_>) -> Result<Reply, Fault> {
+        let reply = self.app.service.serve(call).await?;
+        let timing = story.phases.timing.unwrap_or_default().then(reply.timing);
+        story.phases.timing = Some(timing);
+        story.ran(&reply.model_version);
+        Ok(reply)
+    }
+
+    /// The answer, which ends the story.
+    pub(super) fn end(&self, story: Story<'_>, outcome: Result<Answered, Fault>) -> Response<Body> {
+        match outcome {
+            Ok(Answered {
+                request_bytes,
+                response,
+            }) => {
+                let bytes = response.body().size_hint().exact().unwrap_or(0);
+                story.answered(request_bytes, usize::try_from(bytes).unwrap_or(usize::MAX));
+                response
+            }
+            Err(fault) => {
+                story.failed(&fault);
+                refusal(&fault, &self.parts, &self.exchange)
+            }
+        }
+    }
+}
