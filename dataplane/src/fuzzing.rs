@@ -9,3 +9,4 @@ pub use crate::model::fuzzing as model;
 pub use crate::protocol::fuzzing as protocol;
 pub use crate::server::fuzzing as server;
 pub use crate::telemetry::traces::fuzzing as traces;
+pub use crate::text::fuzzing as text;

@@ -6,6 +6,9 @@
 
 mod embedder;
 mod folder;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod grouping;
 mod pooling;
 mod settings;

@@ -9,7 +9,9 @@ mod names;
 mod onnx;
 mod openai;
 mod rest;
+mod streams;
 mod tensors;
+mod text;
 
 use crate::Target;
 
@@ -22,6 +24,7 @@ pub const TARGETS: &[Target] = &[
     tensors::RAW_TENSOR,
     tensors::RAW_REQUEST,
     grpc::INFER,
+    streams::NDJSON,
     names::PATH,
     names::HEADERS,
     names::SOURCE,
@@ -31,6 +34,7 @@ pub const TARGETS: &[Target] = &[
     openai::PREDICT,
     openai::EMBEDDINGS,
     openai::CONTROL,
+    text::TOKENIZE,
     names::TRACE,
     onnx::GRAPH,
     onnx::MESSAGE,

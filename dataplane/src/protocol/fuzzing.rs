@@ -5,7 +5,7 @@ use serin_crds::pod_config::NonFinite;
 
 use super::json::{self, Kind, Problem, Reader};
 use super::openai::embeddings::{self, Piece};
-use super::{kserve_v1, oip_rest, raw_tensor};
+use super::{kserve_v1, ndjson, oip_rest, raw_tensor};
 use crate::config::Limits;
 use crate::fault::Fault;
 use crate::types::{Datatype, Reply, RequestedOutput, Signature, Tensor, TensorData};
@@ -179,6 +179,59 @@ pub fn raw_tensor(datatype: Datatype, shape: &[i64], bytes: Bytes) -> Result<Ten
 /// Writes a tensor's bytes.
 pub fn raw_bytes(data: &TensorData) -> Bytes {
     raw_tensor::encode(data)
+}
+
+/// A line of NDJSON that holds something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NdjsonLine {
+    /// From 1; blank lines count.
+    pub number: u64,
+    /// `None` for a line that is too long.
+    pub text: Option<Vec<u8>>,
+}
+
+/// What a text in pieces came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ndjson {
+    /// Its lines, up to the one that was given up.
+    pub lines: Vec<NdjsonLine>,
+    /// The number of the line that went on and on.
+    pub lost: Option<u64>,
+    /// Most bytes held of a line that had not ended.
+    pub most_held: usize,
+}
+
+/// Reads lines of no more than `longest` bytes from a text that comes `piece` bytes at a time.
+pub fn ndjson(text: &[u8], piece: usize, longest: usize) -> Ndjson {
+    let mut splitter = ndjson::Splitter::new(longest);
+    let line = |line: ndjson::Line| NdjsonLine {
+        number: line.number,
+        text: match line.text {
+            ndjson::Text::Whole(text) => Some(text.to_vec()),
+            ndjson::Text::TooLong => None,
+        },
+    };
+    let mut read = Ndjson {
+        lines: Vec::new(),
+        lost: None,
+        most_held: 0,
+    };
+    for piece in text.chunks(piece) {
+        splitter.push(Bytes::copy_from_slice(piece));
+        loop {
+            match splitter.next_line() {
+                Ok(Some(next)) => read.lines.push(line(next)),
+                Ok(None) => break,
+                Err(lost) => {
+                    read.lost = Some(lost.number);
+                    return read;
+                }
+            }
+        }
+        read.most_held = read.most_held.max(splitter.held());
+    }
+    read.lines.extend(splitter.finish().map(line));
+    read
 }
 
 /// The id under which a request is logged.
