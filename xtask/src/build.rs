@@ -147,7 +147,7 @@ fn refuse_ignored(counts: &Counts) -> Result {
     match counts.ignored {
         0 => Ok(()),
         ignored => Err(Error::Wrong(format!(
-            "{ignored} tests are marked #[ignore]: run or remove them, the house skips none in silence"
+            "{ignored} tests are marked to be left out: run or remove them, the house skips none in silence"
         ))),
     }
 }

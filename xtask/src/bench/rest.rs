@@ -17,10 +17,11 @@ use crate::{
 };
 
 const PATH: &str = "/v2/models/iris/infer";
-const NAMES: [&str; 3] = [
+const NAMES: [&str; 4] = [
     "bare hyper, a constant of the same size",
     "serin-dataplane",
-    "FastAPI + uvicorn + onnxruntime",
+    "FastAPI + uvicorn + onnxruntime, made quick",
+    "FastAPI + uvicorn + onnxruntime, as documented",
 ];
 
 /// Interleaved rounds: what else the machine does hits all servers alike.
@@ -43,11 +44,13 @@ pub fn measure(args: &Args, folder: &Path) -> Result<Table> {
     let answer_file = folder.join("answer.json");
     fs::write(&answer_file, &answer).map_err(Error::file("write", &answer_file))?;
     let bare = servers::bare(&answer_file)?.wait_ready()?;
-    let fastapi = servers::fastapi(&python)?.wait_ready()?;
-    predicted(&fastapi, &body)?;
+    let quick = servers::fastapi(&python, &[])?.wait_ready()?;
+    predicted(&quick, &body)?;
+    let plain = servers::fastapi(&python, &["--plain"])?.wait_ready()?;
+    predicted(&plain, &body)?;
 
-    let all = [&bare, &serin, &fastapi];
-    let mut rounds: [Vec<Round>; 3] = Default::default();
+    let all = [&bare, &serin, &quick, &plain];
+    let mut rounds: [Vec<Round>; NAMES.len()] = Default::default();
     for server in all {
         load::round(server, PATH, &script, args.connections, 1)?;
     }
@@ -64,7 +67,7 @@ pub fn measure(args: &Args, folder: &Path) -> Result<Table> {
     Ok(table(args, &body, &answer, &rounds))
 }
 
-fn table(args: &Args, body: &str, answer: &str, rounds: &[Vec<Round>; 3]) -> Table {
+fn table(args: &Args, body: &str, answer: &str, rounds: &[Vec<Round>; NAMES.len()]) -> Table {
     let of = |server: usize, figure: fn(&Round) -> f64| {
         median(&rounds[server].iter().map(figure).collect::<Vec<_>>())
     };

@@ -94,14 +94,15 @@ pub fn bare(answer: &Path) -> Result<Server> {
     Server::start(command, address, (address, "/"))
 }
 
-/// FastAPI, uvicorn and ONNX Runtime.
-pub fn fastapi(python: &Path) -> Result<Server> {
+/// FastAPI, uvicorn and ONNX Runtime, with these options more.
+pub fn fastapi(python: &Path, options: &[&str]) -> Result<Server> {
     let address = address()?;
     let mut command = pinned(SERVER_CORE, python);
     command
         .arg(workspace::root().join("benches/fastapi/server.py"))
         .args(["--port", &address.port().to_string(), "--model"])
-        .arg(iris());
+        .arg(iris())
+        .args(options);
     Server::start(command, address, (address, "/v2/health/ready"))
 }
 
