@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serin_crds::manifest::{ConfigMap, Problem, Service};
 use serin_crds::pod_config::SourceConfig;
 use serin_dataplane::engine::onnx::{FileError, ModelFile};
+use serin_dataplane::model::file_path;
 
 use crate::runtime::hash_of;
 
@@ -39,12 +40,15 @@ pub enum Found<'a> {
 /// Resolves the URI of `service`, in the namespace that it stands in.
 ///
 /// # Errors
-/// A key that its ConfigMap lacks.
+/// A key that its ConfigMap lacks; a file of another machine.
 pub fn find<'a>(service: &Service, config_maps: &'a [ConfigMap]) -> Result<Found<'a>, Problem> {
     let uri = service.service.spec.model.source.uri.as_str();
     let (scheme, rest) = uri.split_once("://").unwrap_or(("", uri));
     match scheme {
-        "file" => Ok(Found::File(PathBuf::from(rest))),
+        "file" => file_path(uri).map(Found::File).ok_or_else(|| {
+            let wrong = "a file URI needs an absolute path of this machine";
+            service.problem(URI, wrong, "write file:///PATH, %20 for a space")
+        }),
         "configmap" => in_config_map(service, config_maps, rest),
         "pvc" => Ok(Found::Volume),
         _ => Ok(Found::Remote),

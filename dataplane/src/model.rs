@@ -21,7 +21,7 @@ use std::time::Duration;
 pub use load::{LoadBounds, Loaded, LoaderOptions, check};
 pub use registry::{Registry, load_all};
 pub use repository::Repository;
-pub use source::{SourceOptions, locate};
+pub use source::{SourceOptions, file_path, locate};
 pub use trial::enter as enter_trial;
 
 /// Why a model cannot be loaded.

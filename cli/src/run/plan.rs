@@ -280,6 +280,22 @@ mod tests {
     }
 
     #[test]
+    fn escapes_in_a_files_uri_are_resolved() {
+        let scratch = tempfile::tempdir().unwrap();
+        let iris = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/iris/iris.onnx");
+        std::fs::copy(iris, scratch.path().join("my model+1.onnx")).unwrap();
+        let at = |name: &str| {
+            let uri = format!("file://{}/{name}", scratch.path().display());
+            planned(&service(
+                "a",
+                &format!("model: {{source: {{uri: '{uri}'}}}}"),
+            ))
+        };
+        assert!(at("my%20model+1.onnx").is_ok());
+        assert!(at("my%2520model+1.onnx").is_err());
+    }
+
+    #[test]
     fn a_volume_claim_is_refused_with_the_cure() {
         let message = planned(&service(
             "a",

@@ -82,8 +82,8 @@ fn rule(source: &SourceConfig, options: &SourceOptions) -> Result<Rule, LoadErro
     })
 }
 
-/// The path of a `file://` URI, percent-escapes resolved.
-pub(super) fn file_path(uri: &str) -> Option<PathBuf> {
+/// The path of a `file://` URI, percent-escapes resolved; `None` for one of another machine.
+pub fn file_path(uri: &str) -> Option<PathBuf> {
     reqwest::Url::parse(uri).ok()?.to_file_path().ok()
 }
 

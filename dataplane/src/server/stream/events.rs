@@ -207,3 +207,36 @@ impl http_body::Body for Events {
         Poll::Ready(Some(Ok(Frame::data(data))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_event_stream_sends_comments_unless_it_is_not_to() {
+        for (form, keep_alive, comments) in [
+            (Form::Events, Some(Duration::from_secs(1)), 3),
+            (Form::Events, None, 0),
+            (Form::Lines, Some(Duration::from_secs(1)), 0),
+        ] {
+            let style = Style {
+                form,
+                request_id: "r-1".to_owned(),
+                keep_alive,
+            };
+            let (_out, events) = channel(style, Duration::from_secs(9));
+            let mut body = events.respond().into_body();
+            let mut found = 0;
+            let reading = async {
+                while let Some(Ok(frame)) = body.frame().await {
+                    assert_eq!(frame.into_data().unwrap(), sse::KEEP_ALIVE);
+                    found += 1;
+                }
+            };
+            assert!(timeout(Duration::from_millis(3500), reading).await.is_err());
+            assert_eq!(found, comments, "{form:?} {keep_alive:?}");
+        }
+    }
+}
