@@ -1,5 +1,7 @@
 //! Bounds on what a request may hold, the same over every protocol.
 
+use std::fmt::Display;
+
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
 use crate::types::TensorData;
@@ -15,13 +17,13 @@ pub(super) fn too_many_tensors(member: &str, limits: &Limits) -> Fault {
 }
 
 /// More dimensions than [`Limits::dimensions`].
-pub(super) fn too_many_dimensions(path: &str, limits: &Limits) -> Fault {
+pub(super) fn too_many_dimensions(path: impl Display, limits: &Limits) -> Fault {
     Fault::new(
         FaultKind::BadTensor,
         "too_many_dimensions",
         format!("'{path}' has more than {} dimensions", limits.dimensions),
     )
-    .with_param(path)
+    .with_param(path.to_string())
 }
 
 /// Refuses elements of BYTES that are larger than [`Limits::element_bytes`].

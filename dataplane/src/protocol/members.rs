@@ -1,5 +1,7 @@
 //! Members of a JSON object, and what is said of those that are wrong.
 
+use std::fmt::Display;
+
 use super::json::{Kind, Problem, Reader};
 use crate::fault::{Fault, FaultKind};
 use crate::protocol::json::JsonError;
@@ -24,15 +26,10 @@ impl From<JsonError> for Fault {
 pub(super) struct Seen(u8);
 
 impl Seen {
-    /// Notes the member `name` of the object at `path`; each has a bit of its own.
-    pub(super) fn once(&mut self, bit: u8, path: &str, name: &str) -> Result<(), Fault> {
+    /// Notes the member at `path`; each of an object has a bit of its own.
+    pub(super) fn once(&mut self, bit: u8, path: impl Display) -> Result<(), Fault> {
         if self.0 & bit != 0 {
-            let member = if path.is_empty() {
-                name.to_owned()
-            } else {
-                format!("{path}.{name}")
-            };
-            return Err(duplicate(&member));
+            return Err(duplicate(path));
         }
         self.0 |= bit;
         Ok(())
@@ -40,33 +37,33 @@ impl Seen {
 }
 
 /// A member that is given twice.
-pub(super) fn duplicate(member: &str) -> Fault {
+pub(super) fn duplicate(member: impl Display) -> Fault {
     Fault::new(
         FaultKind::Malformed,
         "duplicate_field",
         format!("'{member}' is given twice"),
     )
-    .with_param(member)
+    .with_param(member.to_string())
 }
 
 /// A required member that is absent.
-pub(super) fn missing(path: &str) -> Fault {
+pub(super) fn missing(path: impl Display) -> Fault {
     Fault::new(
         FaultKind::Malformed,
         "missing_field",
         format!("'{path}' is missing"),
     )
-    .with_param(path)
+    .with_param(path.to_string())
 }
 
 /// A member of the wrong JSON type.
-pub(super) fn wrong_type(path: &str, expected: &str, got: Kind) -> Fault {
+pub(super) fn wrong_type(path: impl Display, expected: &str, got: Kind) -> Fault {
     Fault::new(
         FaultKind::Malformed,
         "invalid_type",
         format!("'{path}' must be {expected}, got {}", got.describe()),
     )
-    .with_param(path)
+    .with_param(path.to_string())
 }
 
 /// A body as text.
@@ -102,7 +99,7 @@ pub(super) fn expect_root(reader: &mut Reader<'_>) -> Result<(), Fault> {
 pub(super) fn expect(
     reader: &mut Reader<'_>,
     wanted: Kind,
-    path: &str,
+    path: impl Display,
     described: &str,
 ) -> Result<(), Fault> {
     match reader.kind()? {

@@ -1,5 +1,6 @@
 //! Parameters of a request: the few that the server acts on, the same over every protocol.
 
+use std::fmt::Display;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ const MOST_CLASSES: usize = 1000;
 ///
 /// # Errors
 /// `Malformed` for anything but a whole number from 1 to 1000.
-pub(crate) fn classes(path: &str, value: Parameter<'_>) -> Result<NonZeroUsize, Fault> {
+pub(crate) fn classes(path: impl Display, value: Parameter<'_>) -> Result<NonZeroUsize, Fault> {
     let count = match value {
         Parameter::Int(value) => usize::try_from(value).ok(),
         Parameter::Uint(value) => usize::try_from(value).ok(),
@@ -45,7 +46,12 @@ pub(crate) fn classes(path: &str, value: Parameter<'_>) -> Result<NonZeroUsize, 
     count
         .filter(|count| *count <= MOST_CLASSES)
         .and_then(NonZeroUsize::new)
-        .ok_or_else(|| wrong_type(path, &format!("a whole number from 1 to {MOST_CLASSES}")))
+        .ok_or_else(|| {
+            wrong_type(
+                &path.to_string(),
+                &format!("a whole number from 1 to {MOST_CLASSES}"),
+            )
+        })
 }
 
 impl RequestParameters {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::HeaderMap;
 use http_body::Body as _;
 use http_body_util::BodyExt;
@@ -81,17 +82,24 @@ async fn collect(
     limits: &Limits,
     held: &mut Held,
 ) -> Result<Bytes, Fault> {
-    let begun = Instant::now();
+    let mut waiting_since = None;
     let mut first = Bytes::new();
     let mut rest: Option<BytesMut> = None;
     let mut total = 0;
     loop {
-        let deadline = next_bytes_by(begun, Instant::now(), total, limits);
-        let frame = match timeout_at(deadline, body.frame()).await {
-            Ok(Some(frame)) => frame.map_err(|error| broken(&error))?,
-            Ok(None) => break,
-            Err(_) => return Err(too_slow(total)),
+        // Mostly the body came with its header, and nobody need look at the clock.
+        let frame = match body.frame().now_or_never() {
+            Some(frame) => frame,
+            None => {
+                let now = Instant::now();
+                let begun = *waiting_since.get_or_insert(now);
+                let deadline = next_bytes_by(begun, now, total, limits);
+                let frame = timeout_at(deadline, body.frame()).await;
+                frame.map_err(|_| too_slow(total))?
+            }
         };
+        let Some(frame) = frame else { break };
+        let frame = frame.map_err(|error| broken(&error))?;
         // Trailers mean nothing here.
         let Ok(data) = frame.into_data() else {
             continue;

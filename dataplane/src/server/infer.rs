@@ -18,7 +18,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
 use crate::protocol::oip_rest::{self, Answer, InferRequest, JSON_LENGTH_HEADER};
 use crate::telemetry::Story;
-use crate::types::{Call, ModelRef, Reply};
+use crate::types::{Call, CallMeta, ModelRef, Reply};
 
 pub(super) const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
 
@@ -58,14 +58,14 @@ impl<S: Serve> Inference<'_, S> {
         let request = self.decode(bytes).await?;
         story.phases.decode = begun.elapsed();
 
-        let mut meta = self.unary.meta(self.unary.deadline(request.timeout)?);
-        meta.priority = request.priority;
-        if let Some(id) = request.id {
-            meta.id = id;
-        }
+        let deadline = self.unary.deadline(request.timeout)?;
+        let meta = self.unary.meta(request.id, deadline);
         let id = meta.id.clone();
         let call = Call {
-            meta,
+            meta: CallMeta {
+                priority: request.priority,
+                ..meta
+            },
             model: self.model.clone(),
             inputs: request.inputs,
             outputs: request.outputs,

@@ -77,11 +77,12 @@ impl<'a, S: Serve> Unary<'a, S> {
         Ok(self.exchange.received + budget)
     }
 
-    /// What goes with a call of this request that asks for nothing special.
-    pub(super) fn meta(&self, deadline: Instant) -> CallMeta {
+    /// What goes with a call of this request; `id` is the request's own, if its body has one.
+    pub(super) fn meta(&self, id: Option<String>, deadline: Instant) -> CallMeta {
+        let request_id = self.exchange.id();
         CallMeta {
-            request_id: self.exchange.id().to_owned(),
-            id: self.exchange.id().to_owned(),
+            id: id.unwrap_or_else(|| request_id.to_owned()),
+            request_id: request_id.to_owned(),
             received: self.exchange.received,
             deadline,
             priority: 0,

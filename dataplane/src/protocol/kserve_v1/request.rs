@@ -31,11 +31,11 @@ pub(crate) fn parse(
         let at = reader.position();
         match &*name {
             "instances" => {
-                seen.once(1, "", "instances")?;
+                seen.once(1, "instances")?;
                 instances = Some(at);
             }
             "inputs" => {
-                seen.once(2, "", "inputs")?;
+                seen.once(2, "inputs")?;
                 inputs = Some(at);
             }
             _ => {}

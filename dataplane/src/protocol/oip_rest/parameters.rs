@@ -1,11 +1,13 @@
 //! The `parameters` objects: reserved keys are obeyed or refused, all others are for the model.
 
+use std::fmt::Display;
 use std::num::NonZeroUsize;
 
 use crate::fault::{Fault, FaultKind};
 use crate::protocol::json::{Integer, Kind, Reader};
 use crate::protocol::members::wrong_type;
 use crate::protocol::parameters::{Parameter, RequestParameters, classes};
+use crate::protocol::place::Place;
 
 /// What an input's `parameters` ask for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,20 +46,20 @@ fn number(text: &str) -> Parameter<'static> {
     exact.unwrap_or_else(|| Parameter::Double(text.parse().unwrap_or(f64::INFINITY)))
 }
 
-/// Reads the `parameters` of the input at `path`.
-pub(super) fn of_input(reader: &mut Reader<'_>, path: &str) -> Result<InputParameters, Fault> {
+/// Reads the `parameters` of the input at `place`.
+pub(super) fn of_input(reader: &mut Reader<'_>, place: Place) -> Result<InputParameters, Fault> {
     let mut found = InputParameters::default();
-    each(reader, &format!("{path}.parameters"), |name, reader| {
+    each(reader, place.member("parameters"), |name, reader| {
         match name {
             "binary_data_size" => {
-                let size = unsigned(reader, &format!("{path}.parameters.binary_data_size"))?;
+                let size = unsigned(reader, place.member("parameters.binary_data_size"))?;
                 // Larger than memory is larger than the body: refused when the bytes are taken.
                 found.binary_data_size = Some(usize::try_from(size).unwrap_or(usize::MAX));
             }
             "content_type" if reader.kind()? == Kind::String => {
                 found.base64 = reader.string()? == "base64";
             }
-            "shared_memory_region" => return Err(no_shared_memory(path)),
+            "shared_memory_region" => return Err(no_shared_memory(place)),
             _ => reader.skip()?,
         }
         Ok(())
@@ -74,13 +76,13 @@ pub(super) struct OutputParameters {
     pub(super) classes: Option<NonZeroUsize>,
 }
 
-/// Reads the `parameters` of the output at `path`.
-pub(super) fn of_output(reader: &mut Reader<'_>, path: &str) -> Result<OutputParameters, Fault> {
+/// Reads the `parameters` of the output at `place`.
+pub(super) fn of_output(reader: &mut Reader<'_>, place: Place) -> Result<OutputParameters, Fault> {
     let mut found = OutputParameters::default();
-    each(reader, &format!("{path}.parameters"), |name, reader| {
+    each(reader, place.member("parameters"), |name, reader| {
         match name {
             "binary_data" => {
-                found.binary = Some(boolean(reader, &format!("{path}.parameters.binary_data"))?);
+                found.binary = Some(boolean(reader, place.member("parameters.binary_data"))?);
             }
             "classification" => {
                 let value = match reader.kind()? {
@@ -90,10 +92,10 @@ pub(super) fn of_output(reader: &mut Reader<'_>, path: &str) -> Result<OutputPar
                         Parameter::Other
                     }
                 };
-                let path = format!("{path}.parameters.classification");
-                found.classes = Some(classes(&path, value)?);
+                let place = place.member("parameters.classification");
+                found.classes = Some(classes(place, value)?);
             }
-            "shared_memory_region" => return Err(no_shared_memory(path)),
+            "shared_memory_region" => return Err(no_shared_memory(place)),
             _ => reader.skip()?,
         }
         Ok(())
@@ -104,7 +106,7 @@ pub(super) fn of_output(reader: &mut Reader<'_>, path: &str) -> Result<OutputPar
 /// Visits each parameter that is not null; `null` for the whole object is as if it were absent.
 fn each(
     reader: &mut Reader<'_>,
-    path: &str,
+    path: impl Display,
     mut visit: impl FnMut(&str, &mut Reader<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     match reader.kind()? {
@@ -122,41 +124,41 @@ fn each(
     Ok(())
 }
 
-fn boolean(reader: &mut Reader<'_>, path: &str) -> Result<bool, Fault> {
+fn boolean(reader: &mut Reader<'_>, place: Place) -> Result<bool, Fault> {
     match reader.kind()? {
         Kind::Bool => Ok(reader.boolean()?),
-        other => Err(invalid(path, "true or false", other.describe())),
+        other => Err(invalid(place, "true or false", other.describe())),
     }
 }
 
-fn unsigned(reader: &mut Reader<'_>, path: &str) -> Result<u64, Fault> {
+fn unsigned(reader: &mut Reader<'_>, place: Place) -> Result<u64, Fault> {
     let kind = reader.kind()?;
     if kind != Kind::Number {
-        return Err(invalid(path, "a number from 0", kind.describe()));
+        return Err(invalid(place, "a number from 0", kind.describe()));
     }
     let text = reader.number()?;
     match Integer::of(text) {
         Integer::Exact(value) => u64::try_from(value).ok(),
         _ => None,
     }
-    .ok_or_else(|| invalid(path, "a whole number from 0", text))
+    .ok_or_else(|| invalid(place, "a whole number from 0", text))
 }
 
-fn invalid(path: &str, expected: &str, got: &str) -> Fault {
+fn invalid(place: Place, expected: &str, got: &str) -> Fault {
     let got: String = got.chars().take(40).collect();
     Fault::new(
         FaultKind::Malformed,
         "invalid_parameter",
-        format!("'{path}' must be {expected}, got {got}"),
+        format!("'{place}' must be {expected}, got {got}"),
     )
-    .with_param(path)
+    .with_param(place.to_string())
 }
 
-fn no_shared_memory(path: &str) -> Fault {
+fn no_shared_memory(place: Place) -> Fault {
     Fault::new(
         FaultKind::NotImplemented,
         "not_implemented",
-        format!("{path}: shared memory is not offered; send the data in the request"),
+        format!("{place}: shared memory is not offered; send the data in the request"),
     )
-    .with_param(format!("{path}.parameters.shared_memory_region"))
+    .with_param(place.member("parameters.shared_memory_region").to_string())
 }

@@ -1,5 +1,7 @@
 //! The body of an inference request.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 
 use super::elements::{self, InputSpec};
@@ -11,6 +13,7 @@ use crate::protocol::bounds;
 use crate::protocol::json::{Kind, Reader};
 use crate::protocol::members::{self, Seen, missing};
 use crate::protocol::parameters::RequestParameters;
+use crate::protocol::place::Place;
 use crate::protocol::raw_tensor;
 use crate::types::{Datatype, RequestedOutput, Tensor, TensorData};
 
@@ -78,19 +81,19 @@ impl RequestReader<'_> {
         while let Some(name) = self.reader.member(&mut root)? {
             match &*name {
                 "id" => {
-                    seen.once(1, "", "id")?;
+                    seen.once(1, "id")?;
                     id = members::optional_string(&mut self.reader, "id")?;
                 }
                 "parameters" => {
-                    seen.once(2, "", "parameters")?;
+                    seen.once(2, "parameters")?;
                     parameters = parameters::of_request(&mut self.reader)?;
                 }
                 "inputs" => {
-                    seen.once(4, "", "inputs")?;
+                    seen.once(4, "inputs")?;
                     inputs = Some(self.inputs()?);
                 }
                 "outputs" => {
-                    seen.once(8, "", "outputs")?;
+                    seen.once(8, "outputs")?;
                     (outputs, forms) = self.outputs()?;
                 }
                 _ => self.reader.skip()?,
@@ -115,46 +118,46 @@ impl RequestReader<'_> {
         let mut array = self.reader.array()?;
         let mut inputs = Vec::new();
         while self.reader.element(&mut array)? {
-            let path = format!("inputs[{}]", inputs.len());
+            let place = Place::element("inputs", inputs.len());
             if inputs.len() == self.limits.tensors {
                 return Err(bounds::too_many_tensors("inputs", self.limits));
             }
-            inputs.push(self.input(&path)?);
+            inputs.push(self.input(place)?);
         }
         Ok(inputs)
     }
 
-    fn input(&mut self, path: &str) -> Result<Tensor, Fault> {
-        self.expect(Kind::Object, path, "an object")?;
+    fn input(&mut self, place: Place) -> Result<Tensor, Fault> {
+        self.expect(Kind::Object, place, "an object")?;
         let mut seen = Seen::default();
         let mut input = Pending::default();
         let mut object = self.reader.object()?;
         while let Some(name) = self.reader.member(&mut object)? {
             match &*name {
                 "name" => {
-                    seen.once(1, path, "name")?;
-                    input.name = Some(self.string(&format!("{path}.name"))?);
+                    seen.once(1, place.member("name"))?;
+                    input.name = Some(self.string(place.member("name"))?);
                 }
                 "shape" => {
-                    seen.once(2, path, "shape")?;
-                    input.shape = Some(self.shape(path)?);
+                    seen.once(2, place.member("shape"))?;
+                    input.shape = Some(self.shape(place.member("shape"))?);
                 }
                 "datatype" => {
-                    seen.once(4, path, "datatype")?;
-                    input.datatype = Some(self.datatype(path)?);
+                    seen.once(4, place.member("datatype"))?;
+                    input.datatype = Some(self.datatype(place.member("datatype"))?);
                 }
                 "parameters" => {
-                    seen.once(8, path, "parameters")?;
-                    input.parameters = parameters::of_input(&mut self.reader, path)?;
+                    seen.once(8, place.member("parameters"))?;
+                    input.parameters = parameters::of_input(&mut self.reader, place)?;
                 }
                 "data" => {
-                    seen.once(16, path, "data")?;
+                    seen.once(16, place.member("data"))?;
                     input.data = Some(self.data(&input)?);
                 }
                 _ => self.reader.skip()?,
             }
         }
-        self.complete(path, input)
+        self.complete(place, input)
     }
 
     /// Reads the data at once when all that is needed to read it came before, as it mostly does;
@@ -173,8 +176,8 @@ impl RequestReader<'_> {
         Ok(Data::At(position))
     }
 
-    fn complete(&mut self, path: &str, input: Pending) -> Result<Tensor, Fault> {
-        let absent = |member: &str| missing(&format!("{path}.{member}"));
+    fn complete(&mut self, place: Place, input: Pending) -> Result<Tensor, Fault> {
+        let absent = |member| missing(place.member(member));
         let name = input.name.ok_or_else(|| absent("name"))?;
         let shape = input.shape.ok_or_else(|| absent("shape"))?;
         let datatype = input.datatype.ok_or_else(|| absent("datatype"))?;
@@ -185,7 +188,7 @@ impl RequestReader<'_> {
                     "conflicting_data",
                     format!("input '{name}' has both 'data' and 'binary_data_size'; send one"),
                 )
-                .with_param(format!("{path}.data")));
+                .with_param(place.member("data").to_string()));
             }
             (None, None) => return Err(absent("data")),
             (None, Some(size)) => {
@@ -230,11 +233,11 @@ impl RequestReader<'_> {
         self.expect(Kind::Array, "outputs", "an array")?;
         let mut array = self.reader.array()?;
         while self.reader.element(&mut array)? {
-            let path = format!("outputs[{}]", outputs.len());
+            let place = Place::element("outputs", outputs.len());
             if outputs.len() == self.limits.tensors {
                 return Err(bounds::too_many_tensors("outputs", self.limits));
             }
-            self.expect(Kind::Object, &path, "an object")?;
+            self.expect(Kind::Object, place, "an object")?;
             let mut seen = Seen::default();
             let mut name = None;
             let mut asked = OutputParameters::default();
@@ -242,17 +245,17 @@ impl RequestReader<'_> {
             while let Some(member) = self.reader.member(&mut object)? {
                 match &*member {
                     "name" => {
-                        seen.once(1, &path, "name")?;
-                        name = Some(self.string(&format!("{path}.name"))?);
+                        seen.once(1, place.member("name"))?;
+                        name = Some(self.string(place.member("name"))?);
                     }
                     "parameters" => {
-                        seen.once(2, &path, "parameters")?;
-                        asked = parameters::of_output(&mut self.reader, &path)?;
+                        seen.once(2, place.member("parameters"))?;
+                        asked = parameters::of_output(&mut self.reader, place)?;
                     }
                     _ => self.reader.skip()?,
                 }
             }
-            let name = name.ok_or_else(|| missing(&format!("{path}.name")))?;
+            let name = name.ok_or_else(|| missing(place.member("name")))?;
             outputs.push(RequestedOutput {
                 name,
                 classes: asked.classes,
@@ -262,9 +265,8 @@ impl RequestReader<'_> {
         Ok((outputs, forms))
     }
 
-    fn shape(&mut self, path: &str) -> Result<Vec<i64>, Fault> {
-        let path = format!("{path}.shape");
-        self.expect(Kind::Array, &path, "an array of integers")?;
+    fn shape(&mut self, place: Place) -> Result<Vec<i64>, Fault> {
+        self.expect(Kind::Array, place, "an array of integers")?;
         let mut shape = Vec::new();
         let mut array = self.reader.array()?;
         while self.reader.element(&mut array)? {
@@ -273,12 +275,12 @@ impl RequestReader<'_> {
                 Fault::new(
                     FaultKind::BadTensor,
                     "invalid_shape",
-                    format!("'{path}' must hold integers from 0, got {got}"),
+                    format!("'{place}' must hold integers from 0, got {got}"),
                 )
-                .with_param(path.clone())
+                .with_param(place.to_string())
             };
             if shape.len() == self.limits.dimensions {
-                return Err(bounds::too_many_dimensions(&path, self.limits));
+                return Err(bounds::too_many_dimensions(place, self.limits));
             }
             let kind = self.reader.kind()?;
             if kind != Kind::Number {
@@ -293,9 +295,8 @@ impl RequestReader<'_> {
         Ok(shape)
     }
 
-    fn datatype(&mut self, path: &str) -> Result<Datatype, Fault> {
-        let path = format!("{path}.datatype");
-        let name = self.string(&path)?;
+    fn datatype(&mut self, place: Place) -> Result<Datatype, Fault> {
+        let name = self.string(place)?;
         Datatype::parse(&name).ok_or_else(|| {
             let name: String = name.chars().take(40).collect();
             let known: Vec<_> = Datatype::ALL.iter().map(|known| known.as_str()).collect();
@@ -303,21 +304,21 @@ impl RequestReader<'_> {
                 FaultKind::BadTensor,
                 "unknown_datatype",
                 format!(
-                    "'{path}': '{name}' is no datatype; use one of {}",
+                    "'{place}': '{name}' is no datatype; use one of {}",
                     known.join(", ")
                 ),
             )
-            .with_param(path)
+            .with_param(place.to_string())
         })
     }
 
-    fn string(&mut self, path: &str) -> Result<String, Fault> {
-        self.expect(Kind::String, path, "a string")?;
+    fn string(&mut self, place: Place) -> Result<String, Fault> {
+        self.expect(Kind::String, place, "a string")?;
         Ok(self.reader.string()?.into_owned())
     }
 
-    fn expect(&mut self, wanted: Kind, path: &str, described: &str) -> Result<(), Fault> {
-        members::expect(&mut self.reader, wanted, path, described)
+    fn expect(&mut self, wanted: Kind, place: impl Display, described: &str) -> Result<(), Fault> {
+        members::expect(&mut self.reader, wanted, place, described)
     }
 }
 

@@ -78,24 +78,24 @@ pub(crate) fn parse(body: &Bytes, limits: &Limits) -> Result<EmbeddingsRequest, 
     while let Some(name) = reader.member(&mut root)? {
         match &*name {
             "model" => {
-                seen.once(1, "", "model")?;
+                seen.once(1, "model")?;
                 model = members::optional_string(&mut reader, "model")?;
             }
             "input" => {
-                seen.once(2, "", "input")?;
+                seen.once(2, "input")?;
                 input = pieces(&mut reader)?;
             }
             "encoding_format" => {
-                seen.once(4, "", "encoding_format")?;
+                seen.once(4, "encoding_format")?;
                 let name = members::optional_string(&mut reader, "encoding_format")?;
                 form = encoding(name.as_deref())?;
             }
             "dimensions" => {
-                seen.once(8, "", "dimensions")?;
+                seen.once(8, "dimensions")?;
                 dimensions = self::dimensions(&mut reader)?;
             }
             "user" => {
-                seen.once(16, "", "user")?;
+                seen.once(16, "user")?;
                 members::optional_string(&mut reader, "user")?;
             }
             _ => reader.skip()?,

@@ -139,7 +139,7 @@ impl<S: Serve> Embedding<'_, S> {
             let together: Vec<&[u32]> = group.iter().map(|at| texts[*at].as_slice()).collect();
             let lengths: Vec<usize> = together.iter().map(|ids| ids.len()).collect();
             let call = Call {
-                meta: self.unary.meta(self.deadline),
+                meta: self.unary.meta(None, self.deadline),
                 model: model.clone(),
                 inputs: embedder.inputs(&together),
                 outputs: vec![RequestedOutput::values(embedder.output())],

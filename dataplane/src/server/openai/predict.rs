@@ -44,7 +44,7 @@ impl<S: Serve> Prediction<'_, S> {
         let request_bytes = bytes.len();
         let begun = Instant::now();
         let call = Call {
-            meta: self.unary.meta(self.unary.deadline(None)?),
+            meta: self.unary.meta(None, self.unary.deadline(None)?),
             model: self.model.clone(),
             inputs: self.decode(bytes).await?,
             outputs: Vec::new(),
