@@ -9,6 +9,7 @@ and ONNX Runtime's own choice of threads.
 """
 
 import argparse
+import logging
 
 import numpy as np
 import onnxruntime as ort
@@ -91,7 +92,10 @@ def main() -> None:
     arguments = parser.parse_args()
     server = app(arguments.model, arguments.plain)
     level = "info" if arguments.plain else "warning"
-    uvicorn.run(server, host="127.0.0.1", port=arguments.port, log_level=level, access_log=arguments.plain)
+    config = uvicorn.Config(server, host="127.0.0.1", port=arguments.port, log_level=level, access_log=arguments.plain)
+    # The requests are logged; that it starts and stops is not told among the benchmark's own lines.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    uvicorn.Server(config).run()
 
 
 if __name__ == "__main__":
