@@ -6,11 +6,17 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use clap::Parser;
+use mimalloc::MiMalloc;
 use serin_dataplane::config::{Cli, read};
 use serin_dataplane::engine::onnx::silence_runtime;
 use serin_dataplane::model::enter_trial;
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::{serve, telemetry};
+
+/// A request takes and frees about fifty pieces of memory; this one is quicker at it than the system's.
+/// ONNX Runtime keeps its own.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     if let Err(error) = silence_runtime() {

@@ -22,6 +22,7 @@ pub(crate) mod oip_rest;
 pub(crate) mod openai;
 pub(crate) mod openapi;
 mod parameters;
+mod place;
 mod raw_tensor;
 pub(crate) mod request_id;
 pub(crate) mod settings;
