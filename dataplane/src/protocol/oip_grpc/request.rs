@@ -155,10 +155,7 @@ fn tensor(input: InferInputTensor, raw: Option<Bytes>, limits: &Limits) -> Resul
         ));
     };
     if shape.len() > limits.dimensions {
-        return Err(bounds::too_many_dimensions(
-            &format!("{name}.shape"),
-            limits,
-        ));
+        return Err(bounds::too_many_dimensions(format!("{name}.shape"), limits));
     }
     let data = match raw {
         Some(bytes) => raw_tensor::decode(&name, datatype, &shape, bytes)?,

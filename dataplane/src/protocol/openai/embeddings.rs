@@ -184,7 +184,7 @@ fn pieces(reader: &mut Reader<'_>) -> Result<Option<(Vec<Piece>, bool)>, Fault> 
                 pieces.push(piece);
             }
             other => {
-                return Err(members::wrong_type(&param(false, place), TAKES, other));
+                return Err(members::wrong_type(param(false, place), TAKES, other));
             }
         }
     }
