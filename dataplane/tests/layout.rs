@@ -73,6 +73,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "protocol",
             "engine",
             "model",
+            "text",
             "config",
             "telemetry",
         ],
