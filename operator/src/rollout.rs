@@ -101,28 +101,43 @@ fn stable_so_far<'a>(facts: &Facts<'a>) -> Option<&'a str> {
 /// The declared revision answers callers.
 fn settled(facts: &Facts<'_>, replaced: Option<&str>) -> Roles {
     let declared = facts.declared;
-    let turned = facts.recorded == Some(declared) && facts.selected == Some(declared);
     let leftovers = others(facts, &[declared]);
-    // What the status or the Service still names waits for the next pass.
-    let obsolete: Vec<_> = leftovers
-        .iter()
-        .filter(|name| turned || Some(name.as_str()) != replaced)
-        .filter(|name| turned || Some(name.as_str()) != facts.selected)
-        .cloned()
-        .collect();
-    let full = leftovers.len() > 1 && !facts.present.contains_key(declared);
+    if leftovers.len() > 1 && !facts.present.contains_key(declared) {
+        return room_first(facts, replaced, leftovers);
+    }
+    let turned = facts.recorded == Some(declared) && facts.selected == Some(declared);
     Roles {
-        // With two others present there is no room yet for a third.
-        stable: if full {
-            replaced.unwrap_or(declared)
-        } else {
-            declared
-        }
-        .to_owned(),
+        stable: declared.to_owned(),
         next: None,
         again: !leftovers.is_empty(),
-        obsolete,
-        replaced: replaced.filter(|_| !full).map(str::to_owned),
+        // What the status or the Service still names waits for the next pass.
+        obsolete: leftovers
+            .into_iter()
+            .filter(|name| turned || Some(name.as_str()) != replaced)
+            .filter(|name| turned || Some(name.as_str()) != facts.selected)
+            .collect(),
+        replaced: replaced.map(str::to_owned),
+    }
+}
+
+/// Two other revisions are there: one of them goes before the declared one comes. The other keeps
+/// its place, or is given it where none had it: nobody answered yet, or what answered was deleted
+/// by hand.
+fn room_first(facts: &Facts<'_>, replaced: Option<&str>, leftovers: Vec<String>) -> Roles {
+    let available = |name: &&String| facts.present[*name].available;
+    let kept = replaced
+        .or_else(|| leftovers.iter().find(available).map(String::as_str))
+        .unwrap_or(&leftovers[0])
+        .to_owned();
+    Roles {
+        next: None,
+        again: true,
+        obsolete: leftovers
+            .into_iter()
+            .filter(|name| *name != kept && Some(name.as_str()) != facts.selected)
+            .collect(),
+        replaced: None,
+        stable: kept,
     }
 }
 

@@ -116,6 +116,29 @@ fn a_stable_revision_whose_deployment_was_deleted_is_kept_and_rebuilt() {
     assert!(roles.obsolete.is_empty());
 }
 
+#[test]
+fn edits_between_failed_first_passes_never_leave_three_revisions() {
+    // Nothing is recorded or selected yet, and two earlier specs left their pods behind.
+    let first = roles(&facts("c", None, &[("a", STARTING), ("b", STARTING)]));
+    assert_eq!(
+        (first.stable.as_str(), first.obsolete),
+        ("a", vec!["b".to_owned()])
+    );
+    assert!(first.again);
+    let mut then = facts("c", Some("a"), &[("a", STARTING)]);
+    then.answered = false;
+    assert_eq!(roles(&then).stable, "c");
+}
+
+#[test]
+fn of_two_revisions_that_nothing_names_the_available_one_is_kept() {
+    let roles = roles(&facts("c", None, &[("a", STARTING), ("b", UP)]));
+    assert_eq!(
+        (roles.stable.as_str(), roles.obsolete),
+        ("b", vec!["a".to_owned()])
+    );
+}
+
 /// A cluster of one service: what [`roles`] sees and what its writes change.
 #[derive(Clone, Debug, Default)]
 struct World {
@@ -137,6 +160,8 @@ enum Happening {
     PodsDown(usize),
     Stop(bool),
     StatusLost,
+    /// Somebody deletes every object of a revision.
+    Deleted(usize),
     /// A pass that ends after this many of its writes.
     Pass(usize),
 }
@@ -192,6 +217,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         (0..NAMES.len()).prop_map(Happening::PodsDown),
         any::<bool>().prop_map(Happening::Stop),
         Just(Happening::StatusLost),
+        (0..NAMES.len()).prop_map(Happening::Deleted),
         (0_usize..8).prop_map(Happening::Pass),
         Just(Happening::Pass(usize::MAX)),
         Just(Happening::Pass(usize::MAX)),
@@ -217,6 +243,9 @@ proptest! {
                 }
                 Happening::Stop(stopped) => world.stopped = stopped,
                 Happening::StatusLost => world.recorded = None,
+                Happening::Deleted(index) => {
+                    world.present.remove(NAMES[index]);
+                }
                 Happening::Pass(writes) => {
                     world.answered |= world.serves();
                     let served = world.serves();
