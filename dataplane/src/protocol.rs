@@ -1,6 +1,7 @@
 //! Wire formats: each protocol turns bytes into a [`Call`](crate::types::Call) and a
 //! [`Reply`](crate::types::Reply) or [`Fault`](crate::fault::Fault) into bytes.
 
+pub(crate) mod body_budget;
 mod bounds;
 pub(crate) mod content_coding;
 pub(crate) mod control;

@@ -114,17 +114,18 @@ impl Server {
         let gauge = metrics.connections.clone();
         let heavy = Heavy::new();
         let tracer = parts.monitoring.tracer.clone();
+        let app = Arc::new(App::new(parts, limits.clone(), heavy.clone()));
         let grpc_routes = oip_grpc::routes(oip_grpc::Parts {
-            serve: Arc::clone(&parts.service),
+            serve: Arc::clone(&app.service),
             metrics: Arc::clone(&metrics),
             lifecycle: lifecycle.clone(),
-            limits: limits.clone(),
-            api: parts.api.clone(),
+            limits: Arc::clone(&app.limits),
+            bodies: Arc::clone(&app.bodies),
+            api: app.api.clone(),
             tracer: tracer.clone(),
         })?
         .prepare()
         .into_axum_router();
-        let app = Arc::new(App::new(parts, limits.clone(), heavy.clone()));
         let shared = connection::Shared {
             metrics: Arc::clone(&metrics),
             heavy,

@@ -26,6 +26,7 @@ use tonic::service::interceptor::InterceptedService;
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Serve;
+use crate::protocol::body_budget::Budget;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
 
@@ -47,7 +48,9 @@ pub struct Parts<S> {
     /// Whether the process is ready, for health.
     pub lifecycle: Lifecycle,
     /// Bounds on messages and time.
-    pub limits: Limits,
+    pub limits: Arc<Limits>,
+    /// Memory for messages, shared with the bodies of other protocols.
+    pub(crate) bodies: Arc<Budget>,
     /// What is offered, where that is a choice.
     pub api: ApiConfig,
     /// Decides what is traced, where there is a collector.

@@ -1,7 +1,6 @@
 //! Reading a request's body, in whatever coding it comes: bounded in size, in time, and in memory over
 //! all requests.
 
-mod budget;
 mod inflated;
 
 use std::sync::Arc;
@@ -18,9 +17,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::heavy::Heavy;
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
+use crate::protocol::body_budget::{Budget, Held};
 use crate::protocol::content_coding;
-
-pub(super) use budget::{Budget, Held};
 
 /// Bytes a second that a body must average after its grace.
 pub(super) const SLOWEST: f64 = 1024.0;

@@ -32,10 +32,10 @@ use tokio_util::task::TaskTracker;
 use self::activity::{Activity, Silence};
 use self::io::Watched;
 use self::sniff::{Spoken, sniff};
-use super::body::Budget;
 use super::exchange;
 use super::heavy::Heavy;
 use crate::config::Limits;
+use crate::protocol::body_budget::Budget;
 use crate::telemetry::{Metrics, Tracer};
 
 pub(super) use self::activity::InFlight;

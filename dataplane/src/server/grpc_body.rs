@@ -1,5 +1,7 @@
-//! Bodies of gRPC calls with one request: their size is tonic's to bound, their pace and what all
-//! of them hold together are not.
+//! Bodies of gRPC calls: the size of a message is tonic's to bound; the pace at which one comes, and
+//! what all that have not come whole hold together, are not.
+
+mod boundaries;
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,9 +15,11 @@ use http::{HeaderValue, Request};
 use http_body::{Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::body::{self, Held};
+use self::boundaries::Boundaries;
+use super::body;
 use super::connection::Connections;
 use crate::fault::Fault;
+use crate::protocol::body_budget::Held;
 
 /// Methods whose callers may be silent between their requests for as long as they like.
 const STREAMS: [&str; 2] = ["/ModelStreamInfer", "/ServerReflectionInfo"];
@@ -29,19 +33,22 @@ pub(super) fn is_grpc<B>(request: &Request<B>) -> bool {
     content_type.is_some_and(|value| value.starts_with(b"application/grpc"))
 }
 
-/// Holds the body of a gRPC call to the pace and the budget that REST's bodies are held to.
+/// Holds the body of a gRPC call to the pace and the budget that REST's bodies are held to: all of
+/// it, or each message of a stream while it comes.
 pub(super) fn paced(request: Request<Body>, connections: &Arc<Connections>) -> Request<Body> {
-    let path = request.uri().path();
-    if !is_grpc(&request) || STREAMS.iter().any(|method| path.ends_with(method)) {
+    if !is_grpc(&request) {
         return request;
     }
+    let path = request.uri().path();
+    let streams = STREAMS.iter().any(|method| path.ends_with(method));
     request.map(|body| {
         Body::new(Paced {
             body,
             begun: Instant::now(),
-            received: 0,
+            open: 0,
             held: connections.bodies.hold(),
             timer: None,
+            messages: streams.then(Messages::default),
             connections: Arc::clone(connections),
         })
     })
@@ -49,12 +56,56 @@ pub(super) fn paced(request: Request<Body>, connections: &Arc<Connections>) -> R
 
 struct Paced {
     body: Body,
+    /// When what is open began.
     begun: Instant,
-    received: usize,
+    /// Bytes that came of what is not whole: of the body, or of a stream's next message.
+    open: usize,
     held: Held,
     /// Runs while the next bytes are awaited.
     timer: Option<Pin<Box<Sleep>>>,
+    /// Of a stream.
+    messages: Option<Messages>,
     connections: Arc<Connections>,
+}
+
+#[derive(Default)]
+struct Messages {
+    boundaries: Boundaries,
+    /// Since when nobody asks for more bytes, in the middle of a message.
+    unasked: Option<Instant>,
+}
+
+impl Paced {
+    /// When the next bytes must have come; between the messages of a stream never.
+    fn deadline(&self) -> Option<Instant> {
+        let silent = self.messages.is_some() && self.open == 0;
+        let limits = &self.connections.limits;
+        (!silent).then(|| body::next_bytes_by(self.begun, Instant::now(), self.open, limits))
+    }
+
+    /// Counts what came.
+    ///
+    /// # Errors
+    /// `Overloaded`.
+    fn came(&mut self, data: &[u8]) -> Result<(), Fault> {
+        let received = self.open + data.len();
+        let Some(messages) = &mut self.messages else {
+            self.open = received;
+            return self.held.grow(received);
+        };
+        // Whole messages are held by who answers them, and refused one by one.
+        let open = messages.boundaries.pass(data);
+        if open > 0 {
+            let now = Instant::now();
+            messages.unasked = Some(now);
+            if self.open == 0 || open < received {
+                self.begun = now;
+            }
+        }
+        self.open = open;
+        self.held.shrink(open);
+        self.held.grow(open)
+    }
 }
 
 impl http_body::Body for Paced {
@@ -66,27 +117,30 @@ impl http_body::Body for Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        // Time in which more was not wanted is not the caller's.
+        if let Some(since) = this.messages.as_mut().and_then(|all| all.unasked.take()) {
+            this.begun += since.elapsed();
+        }
         let frame = match Pin::new(&mut this.body).poll_frame(cx) {
             Poll::Ready(frame) => frame,
             Poll::Pending => {
-                let timer = this.timer.get_or_insert_with(|| {
-                    let limits = &this.connections.limits;
-                    let by = body::next_bytes_by(this.begun, Instant::now(), this.received, limits);
-                    Box::pin(sleep_until(by))
-                });
+                if this.timer.is_none() {
+                    let deadline = this.deadline();
+                    this.timer = deadline.map(|by| Box::pin(sleep_until(by)));
+                }
+                let Some(timer) = &mut this.timer else {
+                    return Poll::Pending;
+                };
                 ready!(timer.as_mut().poll(cx));
-                return Poll::Ready(Some(Err(status(body::too_slow(this.received)))));
+                return Poll::Ready(Some(Err(status(body::too_slow(this.open)))));
             }
         };
         this.timer = None;
         let Some(Ok(frame)) = frame else {
             return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
         };
-        this.received += frame.data_ref().map_or(0, Bytes::len);
-        Poll::Ready(Some(match this.held.grow(this.received) {
-            Ok(()) => Ok(frame),
-            Err(fault) => Err(status(fault)),
-        }))
+        let counted = frame.data_ref().map_or(Ok(()), |data| this.came(data));
+        Poll::Ready(Some(counted.map(|()| frame).map_err(status)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -102,3 +156,6 @@ impl http_body::Body for Paced {
 fn status(fault: Fault) -> BoxError {
     tonic::Status::new(fault.kind.grpc_code().into(), fault.message).into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::proto::{ModelInferRequest, ModelInferResponse};
 use super::request::{self, Decoded};
-use super::response;
+use super::{response, typed};
 use crate::config::Limits;
 use crate::fault::Fault;
 use crate::pipeline::Serve;
+use crate::protocol::body_budget::{Budget, Held};
 use crate::telemetry::metrics::Phases;
 use crate::types::{Call, CallMeta, ModelRef};
 
@@ -27,6 +28,8 @@ pub(super) struct Asked<'a> {
 pub(super) struct Infer<S> {
     pub(super) serve: Arc<S>,
     pub(super) limits: Arc<Limits>,
+    /// Memory for messages until they are answered.
+    pub(super) bodies: Arc<Budget>,
 }
 
 impl<S> Clone for Infer<S> {
@@ -34,11 +37,26 @@ impl<S> Clone for Infer<S> {
         Self {
             serve: Arc::clone(&self.serve),
             limits: Arc::clone(&self.limits),
+            bodies: Arc::clone(&self.bodies),
         }
     }
 }
 
 impl<S: Serve> Infer<S> {
+    /// Takes a message of `encoded` bytes its share of the memory for bodies, until dropped.
+    ///
+    /// # Errors
+    /// `Overloaded`.
+    pub(super) fn hold(&self, message: &ModelInferRequest, encoded: usize) -> Result<Held, Fault> {
+        let lists = message
+            .inputs
+            .iter()
+            .filter_map(|input| input.contents.as_ref());
+        let mut held = self.bodies.hold();
+        held.grow(encoded.max(lists.map(typed::memory).sum()))?;
+        Ok(held)
+    }
+
     pub(super) async fn run(
         &self,
         message: ModelInferRequest,

@@ -61,12 +61,14 @@ impl<S: Serve> Inference<S> {
             metrics,
             lifecycle,
             limits,
+            bodies,
             api: _,
             tracer,
         } = parts;
         let infer = Infer {
             serve: Arc::clone(&serve),
-            limits: Arc::new(limits),
+            limits,
+            bodies,
         };
         Self {
             serve,
@@ -259,7 +261,10 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
             received,
             until,
         };
-        let outcome = self.infer.run(message, asked, &mut story.phases).await;
+        let outcome = match self.infer.hold(&message, request_bytes) {
+            Ok(_held) => self.infer.run(message, asked, &mut story.phases).await,
+            Err(fault) => Err(fault),
+        };
         let mut answer = match outcome {
             Ok(response) => {
                 story.ran(&response.model_version);

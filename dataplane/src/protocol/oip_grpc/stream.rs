@@ -22,6 +22,7 @@ use super::response;
 use crate::fault::{Fault, FaultKind};
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Serve;
+use crate::protocol::body_budget::Held;
 use crate::protocol::in_order::{Ended, Gone, Incoming, Peer, Wants, drive};
 use crate::telemetry::metrics::{Metrics, Phases};
 use crate::telemetry::{About, Story, Trace};
@@ -70,7 +71,7 @@ impl<S: Serve> StreamParts<S> {
             &mut caller,
             &parts.lifecycle,
             limits.body_bytes,
-            |message| Arc::clone(&parts).answer(message),
+            |request| Arc::clone(&parts).answer(request),
         );
         let ended = match parts.until {
             None => driven.await,
@@ -81,7 +82,8 @@ impl<S: Serve> StreamParts<S> {
         caller.end(ended).await;
     }
 
-    async fn answer(self: Arc<Self>, message: ModelInferRequest) -> Answer {
+    async fn answer(self: Arc<Self>, request: Taken) -> Answer {
+        let Taken { message, held } = request;
         let model = named(&message);
         let id = message.id.clone();
         let metrics = self.metrics.model(&model.name, model.version.as_deref());
@@ -92,13 +94,23 @@ impl<S: Serve> StreamParts<S> {
             received: Instant::now(),
             until: self.until,
         };
-        let outcome = self.infer.run(message, asked, &mut phases).await;
+        let outcome = match held {
+            Ok(_held) => self.infer.run(message, asked, &mut phases).await,
+            Err(fault) => Err(fault),
+        };
         if let Ok(response) = &outcome {
             let ran = &response.model_version;
             self.metrics.model(&model.name, Some(ran)).phases(&phases);
         }
         Answer { outcome, model, id }
     }
+}
+
+/// One request as it came.
+struct Taken {
+    message: ModelInferRequest,
+    /// Its share of the memory for bodies, or that there is none for it.
+    held: Result<Held, Fault>,
 }
 
 /// What came of one request.
@@ -199,22 +211,28 @@ impl<S: Serve> Caller<S> {
 }
 
 impl<S: Serve> Peer for Caller<S> {
-    type Request = ModelInferRequest;
+    type Request = Taken;
     type Answer = Answer;
 
-    async fn next(&mut self, wants: Wants) -> Incoming<ModelInferRequest> {
+    async fn next(&mut self, wants: Wants) -> Incoming<Taken> {
         let read = tokio::select! {
             biased;
             () = self.out.closed() => return Incoming::Left,
             read = self.inbound.message(), if wants.requests => read,
         };
         match read {
-            Ok(Some(message)) => {
+            Ok(Some(mut message)) => {
                 if self.story.is_none() {
                     self.begin_story(&message);
                 }
-                let bytes = prost::Message::encoded_len(&message);
-                Incoming::Request(message, bytes)
+                let mut bytes = prost::Message::encoded_len(&message);
+                let held = self.parts.infer.hold(&message, bytes);
+                if held.is_err() {
+                    message.inputs.clear();
+                    message.raw_input_contents.clear();
+                    bytes = 0;
+                }
+                Incoming::Request(Taken { message, held }, bytes)
             }
             Ok(None) => Incoming::End,
             // How the transport tells of a caller that is gone.

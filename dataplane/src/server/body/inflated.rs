@@ -2,8 +2,9 @@
 
 use bytes::Bytes;
 
-use super::{Held, Received};
+use super::Received;
 use crate::fault::Fault;
+use crate::protocol::body_budget::Held;
 use crate::protocol::content_coding::{Coding, Inflation};
 use crate::server::heavy::{HEAVY_BYTES, Heavy};
 

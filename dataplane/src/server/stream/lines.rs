@@ -8,10 +8,11 @@ use axum::body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::body::{Budget, Held, SLOWEST, broken};
+use super::super::body::{SLOWEST, broken};
 use super::row::Row;
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
+use crate::protocol::body_budget::{Budget, Held};
 use crate::protocol::in_order::Incoming;
 use crate::protocol::ndjson::{Line, Lost, Splitter, Text};
 

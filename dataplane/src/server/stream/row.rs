@@ -7,9 +7,9 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::super::app::App;
-use super::super::body::Held;
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
+use crate::protocol::body_budget::Held;
 use crate::protocol::deadline;
 use crate::protocol::errors::{self, EventContext};
 use crate::protocol::oip_rest::{self, InferRequest};

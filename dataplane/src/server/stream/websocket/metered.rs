@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::super::super::body::Held;
+use crate::protocol::body_budget::Held;
 
 /// Counts what is read since the last message.
 pub(super) struct Metered<T> {

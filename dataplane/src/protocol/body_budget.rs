@@ -1,4 +1,4 @@
-//! Memory for request bodies, over all requests.
+//! Memory for request bodies, over all requests and protocols.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,20 +7,20 @@ use crate::fault::{Fault, FaultKind};
 
 /// Bytes of request bodies held at once.
 #[derive(Debug)]
-pub(in crate::server) struct Budget {
+pub(crate) struct Budget {
     used: AtomicUsize,
     limit: usize,
 }
 
 impl Budget {
-    pub(in crate::server) fn new(limit: usize) -> Arc<Self> {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
             limit,
         })
     }
 
-    pub(in crate::server) fn hold(self: &Arc<Self>) -> Held {
+    pub(crate) fn hold(self: &Arc<Self>) -> Held {
         Held {
             budget: Arc::clone(self),
             bytes: 0,
@@ -30,14 +30,14 @@ impl Budget {
 
 /// Bytes taken from the budget until dropped.
 #[derive(Debug)]
-pub(in crate::server) struct Held {
+pub(crate) struct Held {
     budget: Arc<Budget>,
     bytes: usize,
 }
 
 impl Held {
     /// Nothing yet, of the same budget.
-    pub(in crate::server) fn another(&self) -> Self {
+    pub(crate) fn another(&self) -> Self {
         self.budget.hold()
     }
 
@@ -45,7 +45,7 @@ impl Held {
     ///
     /// # Errors
     /// `Overloaded`.
-    pub(in crate::server) fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
         let more = bytes.saturating_sub(self.bytes);
         let before = self.budget.used.fetch_add(more, Ordering::Relaxed);
         self.bytes += more;
@@ -60,7 +60,7 @@ impl Held {
     }
 
     /// Holds no more than `bytes` from now on.
-    pub(super) fn shrink(&mut self, bytes: usize) {
+    pub(crate) fn shrink(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.budget.used.fetch_sub(less, Ordering::Relaxed);
         self.bytes -= less;
