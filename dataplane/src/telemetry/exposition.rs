@@ -186,6 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn a_model_that_was_loaded_again_is_described_once() {
+        let metrics = Metrics::new([("iris".to_owned(), "1".to_owned())]);
+        let iris = metrics.model("iris", None);
+        for digest in ["sha256:0", "sha256:0", "sha256:1"] {
+            iris.loaded(Duration::from_secs(1), "onnx_onnxruntime", digest);
+        }
+        let (_, text) = Exposition::new(Arc::new(metrics)).render(None);
+        let text = String::from_utf8(text.to_vec()).unwrap();
+        let mut series = text
+            .lines()
+            .filter(|line| line.starts_with("serin_model_info{"));
+        assert!(series.next().unwrap().contains("sha256:1"), "{text}");
+        assert_eq!(series.next(), None);
+    }
+
+    #[test]
     fn every_name_is_documented_and_every_documented_name_is_there() {
         let metrics = Metrics::new([("iris".to_owned(), "1".to_owned())]);
         let iris = metrics.model("iris", None);

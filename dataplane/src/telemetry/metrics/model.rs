@@ -3,8 +3,8 @@
 mod families;
 mod streams;
 
-use std::sync::OnceLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -14,7 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use crate::types::Timing;
 
 pub(super) use self::families::ModelFamilies;
-use self::families::ModelLabels;
+use self::families::{InfoLabels, ModelLabels};
 pub use self::streams::StreamMetrics;
 
 /// The handles of one model; cheap to use, shared by everything that serves it.
@@ -33,6 +33,8 @@ pub struct ModelMetrics {
     encode: Histogram,
     /// Of `rest` and of `grpc`, looked up once: a look-up by labels costs a microsecond.
     hot: [OnceLock<Hot>; 2],
+    /// The series that tells what the model is.
+    described: Mutex<Option<InfoLabels>>,
     families: ModelFamilies,
     labels: ModelLabels,
 }
@@ -157,7 +159,12 @@ impl ModelMetrics {
     /// The model is loaded: how long that took, which engine runs it, and its file's digest.
     pub fn loaded(&self, took: Duration, platform: &str, digest: &str) {
         self.load_seconds.set(took.as_secs_f64());
-        self.families.info(&self.labels, platform, digest).set(1);
+        let mut told = self
+            .described
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        self.families
+            .describe(&mut told, &self.labels, platform, digest);
     }
 
     /// The model's name, as in the labels.

@@ -1,6 +1,7 @@
 //! The names, labels and buckets of what is measured per model.
 
 use std::borrow::Cow;
+use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
@@ -84,7 +85,7 @@ struct RejectLabels {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct InfoLabels {
+pub(super) struct InfoLabels {
     model: String,
     version: String,
     platform: String,
@@ -261,6 +262,7 @@ impl ModelFamilies {
             decode: self.phase(&labels, "decode"),
             encode: self.phase(&labels, "encode"),
             hot: Default::default(),
+            described: Mutex::default(),
             families: self.clone(),
             labels,
         }
@@ -336,14 +338,26 @@ impl ModelFamilies {
         })
     }
 
-    /// What a loaded model is.
-    pub(super) fn info(&self, labels: &ModelLabels, platform: &str, digest: &str) -> Gauge {
-        self.info.get_or_create_owned(&InfoLabels {
+    /// Tells what a loaded model is, instead of what it was before.
+    pub(super) fn describe(
+        &self,
+        told: &mut Option<InfoLabels>,
+        labels: &ModelLabels,
+        platform: &str,
+        digest: &str,
+    ) {
+        let info = InfoLabels {
             model: labels.model.clone(),
             version: labels.version.clone(),
             platform: platform.to_owned(),
             digest: digest.to_owned(),
-        })
+        };
+        self.info.get_or_create_owned(&info).set(1);
+        if let Some(before) = told.replace(info.clone())
+            && before != info
+        {
+            self.info.remove(&before);
+        }
     }
 }
 
