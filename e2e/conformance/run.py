@@ -33,20 +33,20 @@ PARTS = {
 }
 
 
-def environment(name: str, requirements: Path) -> Path:
-    """The Python of an environment with the pinned packages; made anew when they change."""
+def environment(requirements: Path) -> Path:
+    """The Python of an environment with the pinned packages; other pins, of another checkout say, have another one."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "serin"
-    folder = cache / name
-    pinned = hashlib.sha256(requirements.read_bytes()).hexdigest()
-    mark = folder / "requirements.sha256"
+    pinned = hashlib.sha256(sys.version.encode() + requirements.read_bytes()).hexdigest()
+    folder = cache / "conformance" / pinned[:16]
+    mark = folder / "complete"
     python = folder / "bin/python"
-    if not (mark.is_file() and mark.read_text() == pinned and python.exists()):
+    if not (mark.exists() and python.exists()):
         print(f"conformance: installing the clients into {folder}", flush=True)
         shutil.rmtree(folder, ignore_errors=True)
         venv.create(folder, with_pip=True)
         command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]
         subprocess.run(command, check=True, timeout=INSTALL_LIMIT_S)
-        mark.write_text(pinned)
+        mark.touch()
     return python
 
 
@@ -57,7 +57,7 @@ def main() -> int:
     parser.add_argument("pytest", nargs="*", help="arguments for pytest, after --")
     arguments = parser.parse_args()
     folder, packages, _ = PARTS.get(arguments.part, ("", "", ""))
-    python = environment("-".join(filter(None, ("venv-conformance", packages.removesuffix("_sdk")))), HERE / packages / "requirements.txt")
+    python = environment(HERE / packages / "requirements.txt")
     return subprocess.run([python, "-m", "pytest", "--tb=short", "-q", *arguments.pytest], cwd=HERE / folder).returncode
 
 

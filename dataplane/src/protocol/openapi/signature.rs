@@ -225,7 +225,8 @@ fn data(datatype: Datatype, declared: Option<&[Dimension]>) -> Value {
     }
     let nested = dimensions.iter().rev().fold(element, |items, dimension| {
         let mut list = json!({"type": "array", "items": items});
-        if let Some(extent) = extent(dimension) {
+        // Where another dimension may be zero, there may be nothing to nest by this one.
+        if let Some(extent) = extent(dimension).filter(|_| fixed.is_some()) {
             list["minItems"] = extent.into();
             list["maxItems"] = extent.into();
         }

@@ -96,6 +96,16 @@ fn every_reference_leads_somewhere_and_every_operation_has_a_name_of_its_own() {
 }
 
 #[test]
+fn nested_data_has_no_lengths_where_it_may_be_empty() {
+    let inputs = vec![spec("x", Datatype::Fp32, Some(&[4, -1]), false)];
+    let document = of_server(&[model("m", "1", inputs)]);
+    let x = &document["components"]["schemas"]["m_v1.Input0"]["properties"];
+    let nested = &x["data"]["anyOf"][1];
+    assert_eq!(nested["items"]["type"], "array");
+    assert_eq!(nested.get("minItems"), None);
+}
+
+#[test]
 fn a_request_is_typed_by_the_signature() {
     let inputs = vec![
         spec("x", Datatype::Uint8, Some(&[2, 3]), false),
