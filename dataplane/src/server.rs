@@ -13,7 +13,6 @@ mod exchange;
 pub mod fuzzing;
 mod grpc_body;
 mod health;
-mod heavy;
 mod infer;
 mod listener;
 mod models;
@@ -35,12 +34,12 @@ use tokio::task::JoinHandle;
 
 use self::app::App;
 use self::connection::{Connections, Stage};
-use self::heavy::Heavy;
 use self::listener::{Listener, ListenerHandle};
 use self::shutdown::{Shutdown, Stop};
 use crate::config::{Limits, Options};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::pipeline::Serve;
+use crate::protocol::heavy::Heavy;
 use crate::protocol::oip_grpc;
 use crate::telemetry::{Metrics, Monitoring};
 
@@ -121,6 +120,7 @@ impl Server {
             lifecycle: lifecycle.clone(),
             limits: Arc::clone(&app.limits),
             bodies: Arc::clone(&app.bodies),
+            heavy: heavy.clone(),
             api: app.api.clone(),
             tracer: tracer.clone(),
         })?

@@ -13,7 +13,10 @@ mod response;
 mod service;
 mod statistics;
 mod stream;
+mod survey;
 mod typed;
+#[doc(hidden)]
+pub mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +30,7 @@ use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Serve;
 use crate::protocol::body_budget::Budget;
+use crate::protocol::heavy::Heavy;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
 
@@ -51,6 +55,8 @@ pub struct Parts<S> {
     pub limits: Arc<Limits>,
     /// Memory for messages, shared with the bodies of other protocols.
     pub(crate) bodies: Arc<Budget>,
+    /// Where large messages are read and written.
+    pub(crate) heavy: Heavy,
     /// What is offered, where that is a choice.
     pub api: ApiConfig,
     /// Decides what is traced, where there is a collector.
@@ -68,7 +74,6 @@ pub fn routes<S: Serve>(parts: Parts<S>) -> Result<Routes, tonic_reflection::ser
         service::Inference::new(parts),
     )
     .max_decoding_message_size(message_bytes)
-    .max_encoding_message_size(message_bytes)
     .accept_compressed(CompressionEncoding::Gzip)
     .accept_compressed(CompressionEncoding::Deflate)
     .send_compressed(CompressionEncoding::Gzip)
@@ -88,7 +93,7 @@ pub fn routes<S: Serve>(parts: Parts<S>) -> Result<Routes, tonic_reflection::ser
 /// The budget that a client sets for a call (gRPC over HTTP/2, "Timeout": at most 8 digits and a
 /// unit). One that cannot be read is as if it were absent, as the specification's reference
 /// implementations do.
-fn timeout_header(value: &str) -> Option<Duration> {
+pub(crate) fn timeout_header(value: &str) -> Option<Duration> {
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit())
     {

@@ -13,10 +13,10 @@ use serin_crds::pod_config::{ApiConfig, StreamKeepAlive};
 use super::Parts;
 use super::compress::PlainIfTaken;
 use super::docs::Documents;
-use super::heavy::Heavy;
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
 use crate::protocol::body_budget::Budget;
+use crate::protocol::heavy::Heavy;
 use crate::telemetry::traces::Tracer;
 use crate::telemetry::{Exposition, Metrics};
 

@@ -14,11 +14,11 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::heavy::Heavy;
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
 use crate::protocol::body_budget::{Budget, Held};
 use crate::protocol::content_coding;
+use crate::protocol::heavy::Heavy;
 
 /// Bytes a second that a body must average after its grace.
 pub(super) const SLOWEST: f64 = 1024.0;

@@ -33,9 +33,9 @@ use self::activity::{Activity, Silence};
 use self::io::Watched;
 use self::sniff::{Spoken, sniff};
 use super::exchange;
-use super::heavy::Heavy;
 use crate::config::Limits;
 use crate::protocol::body_budget::Budget;
+use crate::protocol::heavy::Heavy;
 use crate::telemetry::{Metrics, Tracer};
 
 pub(super) use self::activity::InFlight;

@@ -3,15 +3,33 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+use prost::Message;
+
 use super::proto::{ModelInferRequest, ModelInferResponse};
 use super::request::{self, Decoded};
-use super::{response, typed};
+use super::response;
+use super::survey::{Survey, malformed, survey};
 use crate::config::Limits;
 use crate::fault::Fault;
 use crate::pipeline::Serve;
 use crate::protocol::body_budget::{Budget, Held};
+use crate::protocol::heavy::Heavy;
 use crate::telemetry::metrics::Phases;
-use crate::types::{Call, CallMeta, ModelRef};
+use crate::types::{Call, CallMeta};
+
+/// A message that may be read: there is memory for it.
+pub(super) struct Taken {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl Taken {
+    /// Bytes of the message.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
 
 /// How a message is asked.
 #[derive(Clone, Copy)]
@@ -30,6 +48,8 @@ pub(super) struct Infer<S> {
     pub(super) limits: Arc<Limits>,
     /// Memory for messages until they are answered.
     pub(super) bodies: Arc<Budget>,
+    /// Where large ones are read and written.
+    pub(super) heavy: Heavy,
 }
 
 impl<S> Clone for Infer<S> {
@@ -38,28 +58,30 @@ impl<S> Clone for Infer<S> {
             serve: Arc::clone(&self.serve),
             limits: Arc::clone(&self.limits),
             bodies: Arc::clone(&self.bodies),
+            heavy: self.heavy.clone(),
         }
     }
 }
 
 impl<S: Serve> Infer<S> {
-    /// Takes a message of `encoded` bytes its share of the memory for bodies, until dropped.
-    ///
-    /// # Errors
-    /// `Overloaded`.
-    pub(super) fn hold(&self, message: &ModelInferRequest, encoded: usize) -> Result<Held, Fault> {
-        let lists = message
-            .inputs
-            .iter()
-            .filter_map(|input| input.contents.as_ref());
-        let mut held = self.bodies.hold();
-        held.grow(encoded.max(lists.map(typed::memory).sum()))?;
-        Ok(held)
+    /// Surveys a message, and takes it its share of the memory for bodies. What it names is told in
+    /// any case, as far as it could be read.
+    pub(super) fn take(&self, bytes: Bytes) -> (Survey, Result<Taken, Fault>) {
+        match survey(&bytes, &self.limits) {
+            Err(fault) => (Survey::default(), Err(fault)),
+            Ok(survey) => {
+                let mut held = self.bodies.hold();
+                let taken = held
+                    .grow(survey.memory)
+                    .map(|()| Taken { bytes, _held: held });
+                (survey, taken)
+            }
+        }
     }
 
     pub(super) async fn run(
         &self,
-        message: ModelInferRequest,
+        taken: Taken,
         asked: Asked<'_>,
         phases: &mut Phases,
     ) -> Result<ModelInferResponse, Fault> {
@@ -71,7 +93,7 @@ impl<S: Serve> Infer<S> {
             outputs,
             parameters,
             typed_answer,
-        } = request::decode(message, &self.limits)?;
+        } = self.decode(taken.bytes.clone()).await?;
         let limit = self.limits.request_timeout;
         let budget = parameters.timeout.map_or(limit, |own| own.min(limit));
         let deadline = asked.received + budget;
@@ -96,18 +118,22 @@ impl<S: Serve> Infer<S> {
         let reply = self.serve.serve(call).await?;
         phases.timing = Some(reply.timing);
         let begun = Instant::now();
-        let response = response::encode(reply, id, typed_answer);
+        let size = reply.byte_size();
+        let encode = move || Ok(response::encode(reply, id, typed_answer));
+        let response = self.heavy.weighed(size, encode).await?;
         phases.encode = begun.elapsed();
         Ok(response)
     }
-}
 
-/// The model that a message names, for counts and logs; nothing is refused here.
-pub(super) fn named(message: &ModelInferRequest) -> ModelRef {
-    let version = &message.model_version;
-    ModelRef {
-        name: message.model_name.clone(),
-        version: (!version.is_empty()).then(|| version.clone()),
+    async fn decode(&self, message: Bytes) -> Result<Decoded, Fault> {
+        let limits = Arc::clone(&self.limits);
+        let read = move |message: Bytes| {
+            let message = ModelInferRequest::decode(message).map_err(|error| malformed(&error))?;
+            request::decode(message, &limits)
+        };
+        self.heavy
+            .weighed(message.len(), move || read(message))
+            .await
     }
 }
 

@@ -26,13 +26,14 @@ use super::proto::{
     SystemSharedMemoryUnregisterResponse, TraceSettingRequest, TraceSettingResponse,
 };
 use super::proto::{
-    ModelInferRequest, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
-    ModelReadyRequest, ModelReadyResponse, ServerLiveRequest, ServerLiveResponse,
-    ServerMetadataRequest, ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+    ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse, ModelReadyRequest,
+    ModelReadyResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
+    ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
 };
 use super::request;
 use super::response;
 use super::stream::{Answers, StreamParts};
+use super::unread::UnreadInferRequest;
 use super::{Parts, timeout_header};
 use crate::fault::Fault;
 use crate::lifecycle::{Lifecycle, Phase};
@@ -62,6 +63,7 @@ impl<S: Serve> Inference<S> {
             lifecycle,
             limits,
             bodies,
+            heavy,
             api: _,
             tracer,
         } = parts;
@@ -69,6 +71,7 @@ impl<S: Serve> Inference<S> {
             serve: Arc::clone(&serve),
             limits,
             bodies,
+            heavy,
         };
         Self {
             serve,
@@ -240,19 +243,20 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
 
     async fn model_infer(
         &self,
-        request: Request<ModelInferRequest>,
+        request: Request<UnreadInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let received = Instant::now();
         let request_id = id_of(request.metadata());
         let until = infer::until(received, budget_of(request.metadata()));
         let compressed = compression::is_on(request.metadata());
-        let message = request.into_inner();
-        let request_bytes = message.encoded_len();
+        let UnreadInferRequest(message) = request.into_inner();
+        let request_bytes = message.len();
+        let (survey, taken) = self.infer.take(message);
         let about = About {
             protocol: "grpc",
             operation: "infer",
             request_id: Cow::Borrowed(&request_id),
-            model: Cow::Owned(infer::named(&message)),
+            model: Cow::Owned(survey.model),
             received,
         };
         let mut story = Story::begin(&self.metrics, about);
@@ -261,8 +265,8 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
             received,
             until,
         };
-        let outcome = match self.infer.hold(&message, request_bytes) {
-            Ok(_held) => self.infer.run(message, asked, &mut story.phases).await,
+        let outcome = match taken {
+            Ok(taken) => self.infer.run(taken, asked, &mut story.phases).await,
             Err(fault) => Err(fault),
         };
         let mut answer = match outcome {
@@ -291,7 +295,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
 
     async fn model_stream_infer(
         &self,
-        request: Request<Streaming<ModelInferRequest>>,
+        request: Request<Streaming<UnreadInferRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let received = Instant::now();
         let metadata = request.metadata();

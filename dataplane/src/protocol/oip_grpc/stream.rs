@@ -13,16 +13,15 @@ use futures_util::Stream;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
 
-use super::infer::{Asked, Infer, named};
+use super::infer::{Asked, Infer, Taken};
 use super::proto::infer_parameter::ParameterChoice;
-use super::proto::{
-    InferParameter, ModelInferRequest, ModelInferResponse, ModelStreamInferResponse,
-};
+use super::proto::{InferParameter, ModelInferResponse, ModelStreamInferResponse};
 use super::response;
+use super::survey::Survey;
+use super::unread::UnreadInferRequest;
 use crate::fault::{Fault, FaultKind};
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Serve;
-use crate::protocol::body_budget::Held;
 use crate::protocol::in_order::{Ended, Gone, Incoming, Peer, Wants, drive};
 use crate::telemetry::metrics::{Metrics, Phases};
 use crate::telemetry::{About, Story, Trace};
@@ -46,7 +45,7 @@ pub(super) struct StreamParts<S> {
 
 impl<S: Serve> StreamParts<S> {
     /// Serves the stream on a task of its own, which ends when its answers are dropped.
-    pub(super) fn start(self, inbound: Streaming<ModelInferRequest>) -> Answers {
+    pub(super) fn start(self, inbound: Streaming<UnreadInferRequest>) -> Answers {
         let (out, answers) = mpsc::channel(1);
         tokio::spawn(Trace::carried(self.serve(inbound, out)));
         Answers {
@@ -55,7 +54,7 @@ impl<S: Serve> StreamParts<S> {
         }
     }
 
-    async fn serve(self, inbound: Streaming<ModelInferRequest>, out: mpsc::Sender<Outgoing>) {
+    async fn serve(self, inbound: Streaming<UnreadInferRequest>, out: mpsc::Sender<Outgoing>) {
         let limits = Arc::clone(&self.infer.limits);
         let parts = Arc::new(self);
         let mut caller = Caller {
@@ -82,10 +81,9 @@ impl<S: Serve> StreamParts<S> {
         caller.end(ended).await;
     }
 
-    async fn answer(self: Arc<Self>, request: Taken) -> Answer {
-        let Taken { message, held } = request;
-        let model = named(&message);
-        let id = message.id.clone();
+    async fn answer(self: Arc<Self>, message: Message) -> Answer {
+        let Message { survey, taken } = message;
+        let Survey { model, id, .. } = survey;
         let metrics = self.metrics.model(&model.name, model.version.as_deref());
         let _in_flight = metrics.enter();
         let mut phases = Phases::default();
@@ -94,8 +92,8 @@ impl<S: Serve> StreamParts<S> {
             received: Instant::now(),
             until: self.until,
         };
-        let outcome = match held {
-            Ok(_held) => self.infer.run(message, asked, &mut phases).await,
+        let outcome = match taken {
+            Ok(taken) => self.infer.run(taken, asked, &mut phases).await,
             Err(fault) => Err(fault),
         };
         if let Ok(response) = &outcome {
@@ -107,10 +105,10 @@ impl<S: Serve> StreamParts<S> {
 }
 
 /// One request as it came.
-struct Taken {
-    message: ModelInferRequest,
-    /// Its share of the memory for bodies, or that there is none for it.
-    held: Result<Held, Fault>,
+struct Message {
+    survey: Survey,
+    /// What may be read of it, or why nothing.
+    taken: Result<Taken, Fault>,
 }
 
 /// What came of one request.
@@ -159,7 +157,7 @@ enum Outgoing {
 
 /// The other end of a stream.
 struct Caller<S> {
-    inbound: Streaming<ModelInferRequest>,
+    inbound: Streaming<UnreadInferRequest>,
     out: mpsc::Sender<Outgoing>,
     /// From the first request on, which names the model that the stream is counted under.
     story: Option<Story<'static>>,
@@ -198,12 +196,12 @@ impl<S: Serve> Caller<S> {
         }
     }
 
-    fn begin_story(&mut self, first: &ModelInferRequest) {
+    fn begin_story(&mut self, model: ModelRef) {
         let about = About {
             protocol: "grpc",
             operation: "stream",
             request_id: Cow::Owned(self.parts.request_id.clone()),
-            model: Cow::Owned(named(first)),
+            model: Cow::Owned(model),
             received: self.parts.received,
         };
         self.story = Some(Story::begin_stream(&self.parts.metrics, about));
@@ -211,28 +209,23 @@ impl<S: Serve> Caller<S> {
 }
 
 impl<S: Serve> Peer for Caller<S> {
-    type Request = Taken;
+    type Request = Message;
     type Answer = Answer;
 
-    async fn next(&mut self, wants: Wants) -> Incoming<Taken> {
+    async fn next(&mut self, wants: Wants) -> Incoming<Message> {
         let read = tokio::select! {
             biased;
             () = self.out.closed() => return Incoming::Left,
             read = self.inbound.message(), if wants.requests => read,
         };
         match read {
-            Ok(Some(mut message)) => {
+            Ok(Some(UnreadInferRequest(message))) => {
+                let (survey, taken) = self.parts.infer.take(message);
                 if self.story.is_none() {
-                    self.begin_story(&message);
+                    self.begin_story(survey.model.clone());
                 }
-                let mut bytes = prost::Message::encoded_len(&message);
-                let held = self.parts.infer.hold(&message, bytes);
-                if held.is_err() {
-                    message.inputs.clear();
-                    message.raw_input_contents.clear();
-                    bytes = 0;
-                }
-                Incoming::Request(Taken { message, held }, bytes)
+                let bytes = taken.as_ref().map_or(0, Taken::len);
+                Incoming::Request(Message { survey, taken }, bytes)
             }
             Ok(None) => Incoming::End,
             // How the transport tells of a caller that is gone.

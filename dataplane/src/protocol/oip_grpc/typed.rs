@@ -6,21 +6,6 @@ use super::proto::InferTensorContents;
 use crate::fault::{Fault, FaultKind};
 use crate::types::{Datatype, Tensor, TensorData};
 
-/// Bytes of memory that lists take once they are read: small numbers and short strings take more
-/// than on the wire.
-pub(super) fn memory(contents: &InferTensorContents) -> usize {
-    let of_bytes: usize = contents.bytes_contents.iter().map(Bytes::len).sum();
-    of_bytes
-        + size_of_val(contents.bytes_contents.as_slice())
-        + size_of_val(contents.bool_contents.as_slice())
-        + size_of_val(contents.int_contents.as_slice())
-        + size_of_val(contents.int64_contents.as_slice())
-        + size_of_val(contents.uint_contents.as_slice())
-        + size_of_val(contents.uint64_contents.as_slice())
-        + size_of_val(contents.fp32_contents.as_slice())
-        + size_of_val(contents.fp64_contents.as_slice())
-}
-
 /// Reads the list that belongs to the datatype; every other list must be empty.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use super::Received;
 use crate::fault::Fault;
 use crate::protocol::body_budget::Held;
 use crate::protocol::content_coding::{Coding, Inflation};
-use crate::server::heavy::{HEAVY_BYTES, Heavy};
+use crate::protocol::heavy::{HEAVY_BYTES, Heavy};
 
 /// Inflates a body that `held` accounts for; both forms are held while both exist. What is larger
 /// than [`HEAVY_BYTES`] is inflated off the network's threads.

@@ -6,10 +6,10 @@ use tokio::sync::mpsc;
 use tokio::time::{advance, timeout};
 
 use super::super::connection::Shared;
-use super::super::heavy::Heavy;
 use super::*;
 use crate::config::Limits;
 use crate::protocol::body_budget::Budget;
+use crate::protocol::heavy::Heavy;
 use crate::telemetry::Metrics;
 
 const HOUR: Duration = Duration::from_secs(3600);

@@ -9,14 +9,14 @@ use crate::fault::{Fault, FaultKind};
 
 /// Bodies above this many bytes are read and written off the network's threads: parsing one takes
 /// longer than the 500 µs that a request may hold such a thread.
-pub(super) const HEAVY_BYTES: usize = 64 << 10;
+pub(crate) const HEAVY_BYTES: usize = 64 << 10;
 
 /// Threads that may block, as many at once as there are cores.
 #[derive(Clone)]
-pub(super) struct Heavy(Arc<Semaphore>);
+pub(crate) struct Heavy(Arc<Semaphore>);
 
 impl Heavy {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(cores)))
     }
@@ -25,7 +25,7 @@ impl Heavy {
     ///
     /// # Errors
     /// Those of `work`, and those of [`Heavy::run`].
-    pub(super) async fn weighed<T: Send + 'static>(
+    pub(crate) async fn weighed<T: Send + 'static>(
         &self,
         bytes: usize,
         work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
@@ -40,7 +40,7 @@ impl Heavy {
     ///
     /// # Errors
     /// `NotReady` when the process is stopping.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {
