@@ -18,6 +18,8 @@ mod trial;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use memory::for_bodies as memory_for_bodies;
+
 pub use load::{LoadBounds, Loaded, LoaderOptions, check};
 pub use registry::{Registry, load_all};
 pub use repository::Repository;

@@ -12,6 +12,7 @@ use crate::config::Options;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, Repository, SourceOptions, load_all,
+    memory_for_bodies,
 };
 use crate::pipeline::Pipeline;
 use crate::server::shutdown::{Shutdown, Stop};
@@ -60,7 +61,7 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`].
 pub async fn serve(
-    options: Options,
+    mut options: Options,
     config: PodConfig,
     mut shutdown: Shutdown,
     started: impl FnOnce(Running),
@@ -110,6 +111,10 @@ pub async fn serve(
             tracer,
         },
     };
+    let limits = &mut options.limits;
+    limits
+        .body_bytes_in_flight
+        .get_or_insert_with(|| memory_for_bodies(limits.body_bytes));
     let server = Server::start(&options, parts).await?;
     let (settle, settled) = watch::channel(false);
     started(Running {

@@ -85,7 +85,7 @@ async fn a_body_without_end_is_cut_off_after_a_mebibyte() {
 async fn bodies_beyond_the_servers_budget_are_503_and_come_back_later() {
     let server = limited(|limits| {
         limits.body_bytes = 1000;
-        limits.body_bytes_in_flight = 1500;
+        limits.body_bytes_in_flight = Some(1500);
     })
     .await;
     let mut first = server.client().await;
@@ -107,4 +107,60 @@ async fn bodies_beyond_the_servers_budget_are_503_and_come_back_later() {
     assert_eq!(first.answer(false).await.status, 200);
     let mut third = server.client().await;
     assert_eq!(third.post("/v2/models/echo/infer", &full).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_body_counts_by_what_came_of_it_and_not_by_what_was_announced() {
+    let server = limited(|limits| {
+        limits.body_bytes = 8 << 20;
+        limits.body_bytes_in_flight = Some(8 << 20);
+    })
+    .await;
+    let mut idle = Vec::new();
+    for _ in 0..4 {
+        let mut client = server.client().await;
+        client
+            .send("POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 8388608\r\n\r\n{")
+            .await;
+        idle.push(client);
+    }
+    let mut body = b"{\"inputs\":[]}".to_vec();
+    body.resize(2 << 20, b' ');
+    let answer = server
+        .client()
+        .await
+        .post("/v2/models/echo/infer", &body)
+        .await;
+    assert_eq!(answer.status, 200);
+}
+
+#[tokio::test]
+async fn a_caller_who_waits_less_than_its_body_takes_is_told_at_its_time() {
+    let server = start(&options()).await;
+    let mut client = server.client().await;
+    client
+        .send("POST /v2/models/echo/infer HTTP/1.1\r\nHost: a\r\nX-Request-Timeout: 100ms\r\nContent-Length: 100\r\n\r\n{")
+        .await;
+    let answer = client.answer(false).await;
+    assert_eq!(answer.status, 504);
+    assert_eq!(answer.json()["code"], "timeout");
+}
+
+/// Many pieces of text: each takes 32 bytes, whatever its length.
+#[tokio::test]
+async fn texts_count_as_what_they_take_in_memory() {
+    let server = limited(|limits| {
+        limits.body_bytes = 100_000;
+        limits.body_bytes_in_flight = Some(100_000);
+    })
+    .await;
+    let texts = vec!["\"\""; 10_000].join(",");
+    let body = harness::body("BYTES", "[10000]", &format!("[{texts}]"));
+    assert!(body.len() < 50_000);
+    let answer = server
+        .client()
+        .await
+        .post("/v2/models/echo/infer", body)
+        .await;
+    assert_eq!(answer.status, 503);
 }

@@ -183,7 +183,7 @@ async fn codings_on_top_of_each_other_are_415_and_say_what_is_understood() {
 async fn the_limit_and_the_budget_count_inflated_bytes() {
     let server = limited(|limits| {
         limits.body_bytes = 1 << 20;
-        limits.body_bytes_in_flight = 3 << 20;
+        limits.body_bytes_in_flight = Some(3 << 20);
     })
     .await;
     let mut client = server.client().await;

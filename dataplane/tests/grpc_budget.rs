@@ -123,7 +123,7 @@ async fn two_run(server: &Running) {
 async fn small() -> Running {
     limited(|limits| {
         limits.body_bytes = 40_000;
-        limits.body_bytes_in_flight = BUDGET;
+        limits.body_bytes_in_flight = Some(BUDGET);
         limits.stall_timeout = Duration::from_secs(30);
     })
     .await

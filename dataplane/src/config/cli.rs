@@ -79,9 +79,10 @@ pub struct Cli {
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_body_mib: u32,
 
-    /// Request bodies held at once, in MiB; more are answered 503
-    #[arg(long, value_name = "MIB", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=65536))]
-    pub max_bodies_mib: u32,
+    /// Request bodies held at once, in MiB; more are answered 503. An eighth of the container's
+    /// memory when not given, at most 512 and at least one body
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub max_bodies_mib: Option<u32>,
 
     /// Most open connections of the HTTP port
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -131,7 +132,9 @@ impl Cli {
             drain_timeout: self.drain_timeout,
             limits: Limits {
                 body_bytes: self.max_body_mib as usize * MIB,
-                body_bytes_in_flight: self.max_bodies_mib.max(self.max_body_mib) as usize * MIB,
+                body_bytes_in_flight: self
+                    .max_bodies_mib
+                    .map(|mib| mib.max(self.max_body_mib) as usize * MIB),
                 request_timeout: self.request_timeout,
                 connections: self.max_connections as usize,
                 ..Limits::default()

@@ -7,8 +7,9 @@ use std::time::Duration;
 pub struct Limits {
     /// Bytes of one request body (64 MiB, as Triton).
     pub body_bytes: usize,
-    /// Bytes of all request bodies held at once (512 MiB); more is answered 503.
-    pub body_bytes_in_flight: usize,
+    /// Bytes of all request bodies held at once (as much as the container's memory allows, at most
+    /// 512 MiB); more is answered 503.
+    pub body_bytes_in_flight: Option<usize>,
     /// Nesting of JSON, counted from the root (100, as Triton).
     pub json_depth: usize,
     /// Inputs, and listed outputs, of one request (256).
@@ -47,7 +48,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 64 << 20,
-            body_bytes_in_flight: 512 << 20,
+            body_bytes_in_flight: None,
             json_depth: 100,
             tensors: 256,
             dimensions: 16,

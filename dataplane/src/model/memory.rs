@@ -7,6 +7,9 @@ const MIB: u64 = 1 << 20;
 /// What the process takes without a model, ONNX Runtime included.
 const OWN: u64 = 32 * MIB;
 
+/// Request bodies take no more than this, whatever there is.
+const MOST_BODIES: u64 = 512 * MIB;
+
 /// Less than this is never asked of models: nothing would load.
 pub(super) const LEAST: u64 = 32 * MIB;
 
@@ -16,6 +19,17 @@ pub(super) const LEAST: u64 = 32 * MIB;
 pub(crate) fn for_models() -> u64 {
     let machine = machine();
     share(container().filter(|limit| *limit < machine), machine)
+}
+
+/// What request bodies may take together, in bytes, of which one may have `one`: an eighth of the
+/// container's memory limit, at most 512 MiB.
+pub(crate) fn for_bodies(one: usize) -> usize {
+    bodies(container(), one)
+}
+
+fn bodies(limit: Option<u64>, one: usize) -> usize {
+    let eighth = limit.map_or(MOST_BODIES, |limit| (limit / 8).min(MOST_BODIES));
+    usize::try_from(eighth).unwrap_or(usize::MAX).max(one)
 }
 
 fn share(limit: Option<u64>, machine: u64) -> u64 {
@@ -107,6 +121,14 @@ mod tests {
         assert_eq!(share(Some(512 * MIB), machine), 416 * MIB);
         assert_eq!(share(Some(8 * MIB), machine), LEAST);
         assert_eq!(share(None, machine), 8 << 30);
+    }
+
+    #[test]
+    fn bodies_get_an_eighth_and_one_of_them_always_fits() {
+        assert_eq!(bodies(Some(2048 * MIB), 64 << 20), 256 << 20);
+        assert_eq!(bodies(Some(256 * MIB), 64 << 20), 64 << 20);
+        assert_eq!(bodies(Some(1 << 40), 64 << 20), 512 << 20);
+        assert_eq!(bodies(None, 64 << 20), 512 << 20);
     }
 
     #[test]

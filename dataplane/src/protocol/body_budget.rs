@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use http::Extensions;
+
+use super::heavy::HEAVY_BYTES;
 use crate::fault::{Fault, FaultKind};
 
 /// Bytes of request bodies held at once.
@@ -20,6 +23,16 @@ impl Budget {
         })
     }
 
+    /// Counts a large answer until what it goes with is dropped: [`Kept`] is taken out of the
+    /// extensions where the answer is sent. It is never refused, but what comes meanwhile may be.
+    pub(crate) fn keep(self: &Arc<Self>, bytes: usize, extensions: &mut Extensions) {
+        if bytes > HEAVY_BYTES {
+            let mut held = self.hold();
+            let _ = held.grow(bytes);
+            extensions.insert(Kept(Arc::new(held)));
+        }
+    }
+
     pub(crate) fn hold(self: &Arc<Self>) -> Held {
         Held {
             budget: Arc::clone(self),
@@ -27,6 +40,10 @@ impl Budget {
         }
     }
 }
+
+/// An answer's share of the budget, in an answer's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept(#[expect(dead_code, reason = "is only dropped")] Arc<Held>);
 
 /// Bytes taken from the budget until dropped.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! How long a caller will wait, as it says so in a header of REST.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName};
 
@@ -9,6 +9,10 @@ use crate::fault::{Fault, FaultKind};
 /// Seconds, or a number with its unit. The parameter `timeout` says the same in microseconds, and
 /// `grpc-timeout` over gRPC.
 pub(crate) const HEADER: HeaderName = HeaderName::from_static("x-request-timeout");
+
+/// When a request's header had been read, told to who answers it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Received(pub(crate) Instant);
 
 /// The budget that the headers set, if they do.
 ///
@@ -37,6 +41,15 @@ pub(crate) fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
 /// What is left of a limit when callers wish for less.
 pub(crate) fn least(limit: Duration, wishes: [Option<Duration>; 2]) -> Duration {
     wishes.into_iter().flatten().fold(limit, Duration::min)
+}
+
+/// The caller's time was over before its request could be read.
+pub(crate) fn passed() -> Fault {
+    Fault::new(
+        FaultKind::Timeout,
+        "timeout",
+        "the deadline passed before the request had come and been read",
+    )
 }
 
 fn duration(text: &str) -> Option<Duration> {

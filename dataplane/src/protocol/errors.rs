@@ -176,7 +176,8 @@ pub fn status_of(kind: FaultKind) -> StatusCode {
     StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-fn retry_after(fault: &Fault) -> Option<Duration> {
+/// When its caller may come back, if that may help.
+pub(super) fn retry_after(fault: &Fault) -> Option<Duration> {
     match fault.kind {
         FaultKind::Overloaded | FaultKind::NotReady => {
             Some(fault.retry_after.unwrap_or(DEFAULT_RETRY_AFTER))

@@ -26,6 +26,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 
+pub(crate) use self::response::status;
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Serve;

@@ -50,7 +50,7 @@ impl<S> App<S> {
             lifecycle: parts.lifecycle,
             tracer: parts.monitoring.tracer,
             api: parts.api,
-            bodies: Budget::new(limits.body_bytes_in_flight),
+            bodies: Budget::new(limits.body_bytes_in_flight.unwrap_or(usize::MAX)),
             limits: Arc::new(limits),
             heavy,
             started: SystemTime::now()

@@ -55,7 +55,8 @@ pub(super) async fn read(
     let result = if announced > limits.body_bytes {
         Err(too_large(limits))
     } else {
-        match held.grow(announced) {
+        // No more than a mere announcement is trusted: callers who send little hold little.
+        match held.grow(announced.min(TRUSTED_LENGTH)) {
             Ok(()) => collect(&mut body, announced, limits, &mut held).await,
             Err(fault) => Err(fault),
         }

@@ -181,7 +181,8 @@ pub(super) async fn serve(
     } else {
         headers.remove(CONNECTION);
     }
-    response.map(|body| Tracked::new(body, in_flight))
+    let kept = response.extensions_mut().remove();
+    response.map(|body| Tracked::new(body, in_flight, kept))
 }
 
 /// The answer for a fault outside the OpenAI paths.

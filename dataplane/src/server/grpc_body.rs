@@ -20,11 +20,16 @@ use super::body;
 use super::connection::Connections;
 use crate::fault::Fault;
 use crate::protocol::body_budget::Held;
+use crate::protocol::{deadline, oip_grpc};
 
 /// Methods whose callers may be silent between their requests for as long as they like.
 const STREAMS: [&str; 2] = ["/ModelStreamInfer", "/ServerReflectionInfo"];
 
-/// Whether the request is gRPC's.
+/// Beginnings of the services' paths. Calls are known by them as well: tonic answers one that does
+/// not say that it is gRPC's.
+const SERVICES: [&str; 2] = ["/inference.", "/grpc."];
+
+/// Whether the request says that it is gRPC's.
 pub(super) fn is_grpc<B>(request: &Request<B>) -> bool {
     let content_type = request
         .headers()
@@ -35,16 +40,26 @@ pub(super) fn is_grpc<B>(request: &Request<B>) -> bool {
 
 /// Holds the body of a gRPC call to the pace and the budget that REST's bodies are held to: all of
 /// it, or each message of a stream while it comes.
-pub(super) fn paced(request: Request<Body>, connections: &Arc<Connections>) -> Request<Body> {
-    if !is_grpc(&request) {
+pub(super) fn paced(mut request: Request<Body>, connections: &Arc<Connections>) -> Request<Body> {
+    let path = request.uri().path();
+    if !is_grpc(&request) && !SERVICES.iter().any(|service| path.starts_with(service)) {
         return request;
     }
-    let path = request.uri().path();
     let streams = STREAMS.iter().any(|method| path.ends_with(method));
+    let begun = Instant::now();
+    request
+        .extensions_mut()
+        .insert(deadline::Received(begun.into_std()));
+    let until = request
+        .headers()
+        .get("grpc-timeout")
+        .and_then(|value| oip_grpc::timeout_header(value.to_str().ok()?))
+        .and_then(|budget| begun.checked_add(budget));
     request.map(|body| {
         Body::new(Paced {
             body,
-            begun: Instant::now(),
+            begun,
+            until,
             open: 0,
             held: connections.bodies.hold(),
             timer: None,
@@ -58,6 +73,8 @@ struct Paced {
     body: Body,
     /// When what is open began.
     begun: Instant,
+    /// Until when the caller waits, if it says so.
+    until: Option<Instant>,
     /// Bytes that came of what is not whole: of the body, or of a stream's next message.
     open: usize,
     held: Held,
@@ -76,11 +93,22 @@ struct Messages {
 }
 
 impl Paced {
-    /// When the next bytes must have come; between the messages of a stream never.
+    /// When the next bytes must have come; between the messages of a stream, whenever the caller's
+    /// time is over.
     fn deadline(&self) -> Option<Instant> {
         let silent = self.messages.is_some() && self.open == 0;
         let limits = &self.connections.limits;
-        (!silent).then(|| body::next_bytes_by(self.begun, Instant::now(), self.open, limits))
+        let pace =
+            (!silent).then(|| body::next_bytes_by(self.begun, Instant::now(), self.open, limits));
+        pace.into_iter().chain(self.until).min()
+    }
+
+    /// Why waiting has ended.
+    fn overdue(&self) -> Fault {
+        if self.until.is_some_and(|until| until <= Instant::now()) {
+            return deadline::passed();
+        }
+        body::too_slow(self.open)
     }
 
     /// Counts what came.
@@ -132,7 +160,7 @@ impl http_body::Body for Paced {
                     return Poll::Pending;
                 };
                 ready!(timer.as_mut().poll(cx));
-                return Poll::Ready(Some(Err(status(body::too_slow(this.open)))));
+                return Poll::Ready(Some(Err(status(&this.overdue()))));
             }
         };
         this.timer = None;
@@ -140,7 +168,9 @@ impl http_body::Body for Paced {
             return Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)));
         };
         let counted = frame.data_ref().map_or(Ok(()), |data| this.came(data));
-        Poll::Ready(Some(counted.map(|()| frame).map_err(status)))
+        Poll::Ready(Some(
+            counted.map(|()| frame).map_err(|fault| status(&fault)),
+        ))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -153,8 +183,8 @@ impl http_body::Body for Paced {
 }
 
 /// An error that tonic finds among its causes and answers with.
-fn status(fault: Fault) -> BoxError {
-    tonic::Status::new(fault.kind.grpc_code().into(), fault.message).into()
+fn status(fault: &Fault) -> BoxError {
+    oip_grpc::status(fault).into()
 }
 
 #[cfg(test)]

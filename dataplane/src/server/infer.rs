@@ -18,7 +18,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
 use crate::protocol::oip_rest::{self, Answer, InferRequest, JSON_LENGTH_HEADER};
 use crate::telemetry::Story;
-use crate::types::{Call, CallMeta, ModelRef, Reply};
+use crate::types::{Call, CallMeta, ModelRef, Reply, Tensor};
 
 pub(super) const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
 
@@ -52,11 +52,13 @@ struct Inference<'a, S> {
 
 impl<S: Serve> Inference<'_, S> {
     async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<Answered, Fault> {
-        let Received { bytes, held } = self.unary.read(body).await?;
+        let Received { bytes, mut held } = self.unary.read(body).await?;
         let request_bytes = bytes.len();
         let begun = Instant::now();
         let request = self.decode(bytes).await?;
         story.phases.decode = begun.elapsed();
+        // Texts take more than what they came in.
+        held.grow(request_bytes + request.inputs.iter().map(Tensor::overhead).sum::<usize>())?;
 
         let deadline = self.unary.deadline(request.timeout)?;
         let meta = self.unary.meta(request.id, deadline);
@@ -92,7 +94,8 @@ impl<S: Serve> Inference<'_, S> {
         let json_length = json_length.unwrap_or(body.len());
         let limits = Arc::clone(&app.limits);
         let parse = move || oip_rest::parse(&body, json_length, &limits);
-        app.heavy.weighed(json_length, parse).await
+        let parsing = app.heavy.weighed(json_length, parse);
+        self.unary.in_time(parsing).await
     }
 
     async fn encode(

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::connection::InFlight;
+use crate::protocol::body_budget::Kept;
 
 /// Bytes of an answer that HTTP/2 is given at once. It holds what it was given until the peer takes
 /// it, out of sight; what it was not given stands still here, where that is noticed. One frame of
@@ -20,15 +21,18 @@ pub(super) struct Tracked {
     /// What was cut off the last frame.
     rest: Bytes,
     in_flight: InFlight,
+    /// Memory that a large one counts for.
+    _kept: Option<Kept>,
 }
 
 impl Tracked {
-    pub(super) fn new(body: Body, in_flight: InFlight) -> Self {
+    pub(super) fn new(body: Body, in_flight: InFlight, kept: Option<Kept>) -> Self {
         in_flight.offered();
         Self {
             body,
             rest: Bytes::new(),
             in_flight,
+            _kept: kept,
         }
     }
 

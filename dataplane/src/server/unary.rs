@@ -1,14 +1,17 @@
 //! A request with one answer, whatever its protocol: what is done around the protocol's own reading
 //! and writing.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::Request;
+use futures_util::FutureExt;
 use http::Response;
 use http::request::Parts;
 use http_body::Body as _;
+use tokio::time::timeout_at;
 
 use super::app::App;
 use super::body::{self, Received};
@@ -60,11 +63,30 @@ impl<'a, S: Serve> Unary<'a, S> {
     /// The whole body, within the server's limits.
     ///
     /// # Errors
-    /// Those of [`body::read`].
+    /// Those of [`body::read`], and `Timeout`.
     pub(super) async fn read(&self, body: Body) -> Result<Received, Fault> {
         let app = self.app;
         let headers = &self.parts.headers;
-        body::read(body, headers, &app.limits, &app.bodies, &app.heavy).await
+        let reading = body::read(body, headers, &app.limits, &app.bodies, &app.heavy);
+        self.in_time(reading).await
+    }
+
+    /// What `work` comes to before the caller's time is over.
+    ///
+    /// # Errors
+    /// Those of `work`, and `Timeout`.
+    pub(super) async fn in_time<T>(
+        &self,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        let mut work = pin!(work);
+        // Mostly it is done at once, and nobody need look at the clock.
+        if let Some(done) = work.as_mut().now_or_never() {
+            return done;
+        }
+        let deadline = self.deadline(None)?;
+        let done = timeout_at(deadline.into(), work).await;
+        done.unwrap_or_else(|_| Err(deadline::passed()))
     }
 
     /// When it is no longer worth computing, `own` being what the request's body asks for.
@@ -106,10 +128,12 @@ impl<'a, S: Serve> Unary<'a, S> {
         match outcome {
             Ok(Answered {
                 request_bytes,
-                response,
+                mut response,
             }) => {
                 let bytes = response.body().size_hint().exact().unwrap_or(0);
-                story.answered(request_bytes, usize::try_from(bytes).unwrap_or(usize::MAX));
+                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+                story.answered(request_bytes, bytes);
+                self.app.bodies.keep(bytes, response.extensions_mut());
                 response
             }
             Err(fault) => {

@@ -46,6 +46,14 @@ impl Tensor {
             .and_then(|rows| usize::try_from(*rows).ok())
     }
 
+    /// Bytes that are held besides the data.
+    pub fn overhead(&self) -> usize {
+        match &self.data {
+            TensorData::Raw(_) => 0,
+            TensorData::Elements(elements) => size_of_val(elements.as_slice()),
+        }
+    }
+
     /// Bytes of data held.
     pub fn byte_size(&self) -> usize {
         match &self.data {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use prost::Message;
 use tonic::metadata::MetadataMap;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Extensions, Request, Response, Status, Streaming};
 
 use super::compression;
 use super::control;
@@ -39,6 +39,7 @@ use crate::fault::Fault;
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::pipeline::Serve;
 use crate::protocol::control::no_shared_memory;
+use crate::protocol::deadline::Received;
 use crate::protocol::oip_rest::metadata;
 use crate::protocol::request_id;
 use crate::telemetry::metrics::Metrics;
@@ -245,7 +246,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         &self,
         request: Request<UnreadInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let received = Instant::now();
+        let received = received(request.extensions());
         let request_id = id_of(request.metadata());
         let until = infer::until(received, budget_of(request.metadata()));
         let compressed = compression::is_on(request.metadata());
@@ -274,7 +275,9 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
                 story.ran(&response.model_version);
                 let bytes = response.encoded_len();
                 story.answered(request_bytes, bytes);
-                Ok(compression::where_it_pays(response, bytes, compressed))
+                let mut answer = compression::where_it_pays(response, bytes, compressed);
+                self.infer.bodies.keep(bytes, answer.extensions_mut());
+                Ok(answer)
             }
             Err(fault) => {
                 story.failed(&fault);
@@ -297,7 +300,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         &self,
         request: Request<Streaming<UnreadInferRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let received = Instant::now();
+        let received = received(request.extensions());
         let metadata = request.metadata();
         let request_id = id_of(metadata);
         let header = request_id.parse();
@@ -326,6 +329,13 @@ const ERRORS_END_IT: &str = "triton_grpc_error";
 fn id_of(metadata: &MetadataMap) -> String {
     let given = metadata.get(request_id::HEADER);
     request_id::of(given.map(tonic::metadata::MetadataValue::as_bytes))
+}
+
+/// When the call's time began: before its message had come.
+fn received(extensions: &Extensions) -> Instant {
+    extensions
+        .get()
+        .map_or_else(Instant::now, |Received(instant)| *instant)
 }
 
 /// How long a caller waits for its call, if it says so.

@@ -22,6 +22,11 @@ type Sender = mpsc::UnboundedSender<Result<Frame<Bytes>, BoxError>>;
 
 /// The body of a call, as tonic gets it, and where its bytes come from.
 fn call(method: &str, budget: usize) -> (Sender, Body, Arc<Budget>) {
+    let said = [(CONTENT_TYPE.as_str(), "application/grpc")];
+    call_with(method, budget, &said)
+}
+
+fn call_with(method: &str, budget: usize, headers: &[(&str, &str)]) -> (Sender, Body, Arc<Budget>) {
     let bodies = Budget::new(budget);
     let metrics = Arc::new(Metrics::new([]));
     let gauge = metrics.connections.clone();
@@ -32,8 +37,11 @@ fn call(method: &str, budget: usize) -> (Sender, Body, Arc<Budget>) {
     };
     let connections = Connections::new(Limits::default(), gauge, shared, None);
     let (sender, mut frames) = mpsc::unbounded_channel();
-    let request = Request::post(method)
-        .header(CONTENT_TYPE, "application/grpc")
+    let mut request = Request::post(method);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request
         .body(Body::new(StreamBody::new(poll_fn(move |cx| {
             frames.poll_recv(cx)
         }))))
@@ -142,4 +150,24 @@ async fn what_has_come_of_a_message_counts_until_the_message_is_whole() {
         bodies.hold().grow(10).is_ok(),
         "whole messages are not counted here"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_does_not_say_what_it_is_keeps_the_pace_as_well() {
+    let (sender, mut body, _) = call_with(CALL, 1000, &[]);
+    send(&sender, BEGUN);
+    assert!(arrives(&mut body).await);
+    let told = timeout(HOUR, fails(&mut body)).await.unwrap();
+    assert!(told.contains("came too slowly"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_callers_time_runs_while_its_message_comes() {
+    let (sender, mut body, _) = call_with(CALL, 1000, &[("grpc-timeout", "2S")]);
+    let begun = Instant::now();
+    send(&sender, BEGUN);
+    assert!(arrives(&mut body).await);
+    let told = timeout(HOUR, fails(&mut body)).await.unwrap();
+    assert!(told.contains("the deadline passed"), "{told}");
+    assert_eq!(begun.elapsed().as_secs(), 2);
 }

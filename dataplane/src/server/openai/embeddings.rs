@@ -92,7 +92,7 @@ impl<S: Serve> Embedding<'_, S> {
         let app = self.unary.app;
         let (size, limits) = (body.len(), Arc::clone(&app.limits));
         let parse = move || embeddings::parse(&body, &limits);
-        app.heavy.weighed(size, parse).await
+        self.unary.in_time(app.heavy.weighed(size, parse)).await
     }
 
     /// The tokens of each piece.

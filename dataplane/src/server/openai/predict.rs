@@ -67,7 +67,7 @@ impl<S: Serve> Prediction<'_, S> {
         let signature = app.service.describe(self.model)?.signature;
         let (size, limits) = (body.len(), Arc::clone(&app.limits));
         let parse = move || kserve_v1::parse(&body, &signature, &limits);
-        app.heavy.weighed(size, parse).await
+        self.unary.in_time(app.heavy.weighed(size, parse)).await
     }
 
     async fn encode(&self, reply: Reply) -> Result<Bytes, Fault> {
