@@ -9,6 +9,10 @@ use crate::quantity;
 /// are compared place by place.
 const LIST_KEYS: [&str; 5] = ["name", "mountPath", "containerPort", "port", "topologyKey"];
 
+/// Maps that say who is meant. A key that somebody adds changes the answer, up to a Service that
+/// leads to no pod, and Kubernetes merges none of them: they are compared as a whole.
+const WHOLE_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
+
 /// Whether `live` needs no write: what was last applied to it is `child`, and nobody has changed
 /// a field of it since. Fields that `child` does not speak of are others' business.
 pub fn up_to_date(child: &Child, live: &Value) -> bool {
@@ -43,6 +47,7 @@ fn object_holds(desired: &Map<String, Value>, live: &Map<String, Value>) -> bool
                 }
                 _ => holds(value, live, false),
             },
+            map if WHOLE_MAPS.contains(&map) && live.is_object() => value == live,
             "sizeLimit" => holds(value, live, true),
             _ => holds(value, live, false),
         }
@@ -142,6 +147,19 @@ mod tests {
     #[test]
     fn an_empty_section_may_be_absent() {
         assert!(same(&json!({"emptyDir": {}, "env": []}), &json!({})));
+    }
+
+    #[test]
+    fn a_key_added_to_a_map_that_selects_is_drift() {
+        for map in ["selector", "nodeSelector", "matchLabels"] {
+            let desired = json!({"spec": {map: {"a": "b"}}});
+            assert!(same(&desired, &desired), "{map}");
+            assert!(
+                !same(&desired, &json!({"spec": {map: {"a": "b", "x": ""}}})),
+                "{map}"
+            );
+            assert!(!same(&desired, &json!({"spec": {}})), "{map}");
+        }
     }
 
     #[test]

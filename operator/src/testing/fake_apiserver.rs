@@ -1,6 +1,7 @@
 //! An API server in memory that stores what it is told and remembers what it was asked. It
 //! knows as much of server-side apply as the operator relies on: preconditions, who owns
-//! `spec.replicas`, and that an apply that changes nothing leaves the resource version alone.
+//! `spec.replicas`, which maps are replaced, and that an apply that changes nothing leaves the
+//! resource version alone.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,6 +11,9 @@ use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Map, Value, json};
+
+/// Maps that an apply replaces, where it merges others.
+const WHOLE_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -299,6 +303,10 @@ fn merge(into: &mut Value, from: &Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {
+                if WHOLE_MAPS.contains(&key.as_str()) {
+                    into.insert(key.clone(), value.clone());
+                    continue;
+                }
                 merge(
                     into.entry(key.clone()).or_insert(Value::Object(Map::new())),
                     value,
