@@ -3,6 +3,7 @@
 use kube::ResourceExt;
 use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::Value;
+use serin_crds::GROUP;
 use serin_crds::status::Reason;
 
 use crate::barrier::Expected;
@@ -99,10 +100,14 @@ async fn claim(
 }
 
 /// Whether the object belonged to a service of the same name that was deleted: the garbage
-/// collector will take it.
+/// collector will take it. KServe's kind has the same name as ours, and nothing of it will go.
 fn is_predecessors(object: &DynamicObject, service: &ValidatedService) -> bool {
     object.owner_references().iter().any(|owner| {
-        owner.kind == "InferenceService" && owner.name == service.name && owner.uid != service.uid
+        let group = owner.api_version.split_once('/').map(|(group, _)| group);
+        group == Some(GROUP)
+            && owner.kind == "InferenceService"
+            && owner.name == service.name
+            && owner.uid != service.uid
     })
 }
 
@@ -114,7 +119,12 @@ fn owner_of(object: &ObjectMeta) -> String {
         .find(|owner| owner.controller == Some(true));
     owner.map_or_else(
         || "was not made by Serin".to_owned(),
-        |owner| format!("belongs to {} {}", owner.kind, owner.name),
+        |owner| {
+            format!(
+                "belongs to {} {} ({})",
+                owner.kind, owner.name, owner.api_version
+            )
+        },
     )
 }
 

@@ -39,6 +39,21 @@ async fn what_a_deleted_namesake_left_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_namesake_of_another_kind_keeps_its_objects() {
+    let mut world = World::with(&service("iris"));
+    let owner = json!({"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "name": "iris", "uid": "theirs", "controller": true});
+    let theirs = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "iris", "namespace": "demo", "ownerReferences": [owner]}});
+    world.api.put(&format!("{ADDRESSES}/iris"), theirs);
+    world.pass("iris").await.unwrap();
+    let (status, reason, message) = world.condition("iris", "Stalled");
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "NameConflict"));
+    assert!(
+        message.contains("InferenceService iris (serving.kserve.io/v1beta1)"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
 async fn what_the_api_server_refuses_is_reported_with_its_words() {
     let mut world = World::with(&service("iris"));
     let refusal = (
