@@ -34,6 +34,8 @@ pub struct State {
     /// Answer nothing at all.
     pub hangs: bool,
     pub serves_metrics: bool,
+    /// What somebody makes right after it was asked for in vain, by path.
+    pub latecomers: BTreeMap<String, Value>,
     /// Every value that `spec.replicas` of a Deployment had, in order.
     pub sizes: Vec<(String, i64)>,
     version: u64,
@@ -152,16 +154,25 @@ impl State {
             };
         }
         match call.method.as_str() {
-            "GET" => self
-                .objects
-                .get(&call.path)
-                .map_or_else(|| failure(404, "not found"), |object| (200, object.clone())),
+            "GET" => self.read(&call.path),
             "PATCH" => self.patch(call),
             "DELETE" => self.delete(call),
             "POST" => (201, call.body.clone()),
             "PUT" => self.replace(call),
             _ => failure(405, "no such method"),
         }
+    }
+
+    fn read(&mut self, path: &str) -> (u16, Value) {
+        if let Some(object) = self.objects.get(path) {
+            return (200, object.clone());
+        }
+        if let Some(mut latecomer) = self.latecomers.remove(path) {
+            latecomer["metadata"]["resourceVersion"] = json!(self.next_version());
+            latecomer["metadata"]["uid"] = json!(format!("uid-{}", self.version));
+            self.objects.insert(path.to_owned(), latecomer);
+        }
+        failure(404, "not found")
     }
 
     fn patch(&mut self, call: &Call) -> (u16, Value) {

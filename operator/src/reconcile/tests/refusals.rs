@@ -54,6 +54,21 @@ async fn a_namesake_of_another_kind_keeps_its_objects() {
 }
 
 #[tokio::test]
+async fn what_somebody_makes_between_the_look_and_the_write_is_not_taken_over() {
+    let mut world = World::with(&service("iris"));
+    let path = format!("{ADDRESSES}/iris");
+    let theirs = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "iris", "namespace": "demo"}, "spec": {"selector": {"app": "theirs"}}});
+    world.api.state().latecomers.insert(path.clone(), theirs);
+    let error = world.pass("iris").await.unwrap_err();
+    assert!(error.is_conflict(), "{error}");
+    let left = world.api.get(&path).unwrap();
+    assert_eq!(left["spec"]["selector"], json!({"app": "theirs"}));
+    assert!(left["metadata"]["ownerReferences"].is_null(), "{left:#}");
+    world.pass("iris").await.unwrap();
+    assert_eq!(world.condition("iris", "Stalled").1, "NameConflict");
+}
+
+#[tokio::test]
 async fn what_the_api_server_refuses_is_reported_with_its_words() {
     let mut world = World::with(&service("iris"));
     let refusal = (
