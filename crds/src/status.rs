@@ -189,8 +189,12 @@ pub enum Reason {
     CrashLooping,
     /// The pods took longer than `progressDeadline`.
     DeadlineExceeded,
-    /// The API server refuses an object that Serin makes.
+    /// The API server refuses an object that Serin makes, or to delete one.
     Rejected,
+    /// An object of a needed name is still being deleted.
+    StillDeleting,
+    /// A request to the API server failed, and may succeed later.
+    RequestFailed,
     /// The autoscaler has metrics and decides.
     MetricsAvailable,
     /// The cluster serves no `metrics.k8s.io`.
@@ -201,7 +205,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of `docs/conditions.md`.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::Serving,
         Self::Progressing,
         Self::RollingOut,
@@ -221,6 +225,8 @@ impl Reason {
         Self::CrashLooping,
         Self::DeadlineExceeded,
         Self::Rejected,
+        Self::StillDeleting,
+        Self::RequestFailed,
         Self::MetricsAvailable,
         Self::NoMetricsApi,
         Self::MetricsUnavailable,
@@ -248,6 +254,8 @@ impl Reason {
             Self::CrashLooping => "CrashLooping",
             Self::DeadlineExceeded => "DeadlineExceeded",
             Self::Rejected => "Rejected",
+            Self::StillDeleting => "StillDeleting",
+            Self::RequestFailed => "RequestFailed",
             Self::MetricsAvailable => "MetricsAvailable",
             Self::NoMetricsApi => "NoMetricsAPI",
             Self::MetricsUnavailable => "MetricsUnavailable",

@@ -28,6 +28,11 @@ impl Backoff {
         wait(*count, fraction())
     }
 
+    /// Failures of the object in a row so far.
+    pub fn failures(&self, uid: &str) -> u32 {
+        self.lock().get(uid).copied().unwrap_or_default()
+    }
+
     /// Forgets the failures of an object: it succeeded, or is gone.
     pub fn forget(&self, uid: &str) {
         self.lock().remove(uid);
@@ -76,7 +81,9 @@ mod tests {
         }
         assert!(backoff.failed("a") > Duration::from_secs(30));
         assert!(backoff.failed("b") <= FIRST);
+        assert_eq!((backoff.failures("a"), backoff.failures("b")), (11, 1));
         backoff.forget("a");
+        assert_eq!(backoff.failures("a"), 0);
         assert!(backoff.failed("a") <= FIRST);
     }
 

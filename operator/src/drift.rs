@@ -9,6 +9,16 @@ use crate::quantity;
 /// are compared place by place.
 const LIST_KEYS: [&str; 5] = ["name", "mountPath", "containerPort", "port", "topologyKey"];
 
+/// Maps that say who is meant. A key that somebody adds changes the answer, up to a Service that
+/// leads to no pod, and Kubernetes merges none of them: they are compared as a whole.
+const WHOLE_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
+
+/// Maps to which others may add keys. Here an empty value is a value: the API server keeps it.
+const SHARED_MAPS: [&str; 3] = ["labels", "annotations", "data"];
+
+/// Fields that hold one amount.
+const AMOUNTS: [&str; 2] = ["sizeLimit", "tolerance"];
+
 /// Whether `live` needs no write: what was last applied to it is `child`, and nobody has changed
 /// a field of it since. Fields that `child` does not speak of are others' business.
 pub fn up_to_date(child: &Child, live: &Value) -> bool {
@@ -34,17 +44,19 @@ fn holds(desired: &Value, live: &Value, quantities: bool) -> bool {
 fn object_holds(desired: &Map<String, Value>, live: &Map<String, Value>) -> bool {
     desired.iter().all(|(key, value)| {
         let live = live.get(key).unwrap_or(&Value::Null);
-        match key.as_str() {
-            "limits" | "requests" => match (value, live) {
-                (Value::Object(desired), Value::Object(live)) => {
-                    desired.iter().all(|(name, amount)| {
-                        holds(amount, live.get(name).unwrap_or(&Value::Null), true)
-                    })
-                }
-                _ => holds(value, live, false),
-            },
-            "sizeLimit" => holds(value, live, true),
-            _ => holds(value, live, false),
+        match (key.as_str(), value, live) {
+            ("limits" | "requests", Value::Object(desired), Value::Object(live)) => desired
+                .iter()
+                .all(|(name, amount)| holds(amount, live.get(name).unwrap_or(&Value::Null), true)),
+            (map, Value::Object(desired), Value::Object(live)) if WHOLE_MAPS.contains(&map) => {
+                desired == live
+            }
+            (map, Value::Object(desired), Value::Object(live)) if SHARED_MAPS.contains(&map) => {
+                desired
+                    .iter()
+                    .all(|(key, text)| live.get(key) == Some(text))
+            }
+            (field, value, live) => holds(value, live, AMOUNTS.contains(&field)),
         }
     })
 }
@@ -79,8 +91,10 @@ fn list_key(elements: &[Value]) -> Option<&'static str> {
         .filter(|_| !elements.is_empty())
 }
 
+/// Whether the API server may leave a field out that has this value.
 fn is_empty(value: &Value) -> bool {
     match value {
+        Value::String(text) => text.is_empty(),
         Value::Object(fields) => fields.is_empty(),
         Value::Array(items) => items.is_empty(),
         _ => false,
@@ -136,12 +150,44 @@ mod tests {
             &desired,
             &json!({"limits": {"cpu": "500m"}, "emptyDir": {"sizeLimit": "1Gi"}})
         ));
+        assert!(same(
+            &json!({"behavior": {"scaleUp": {"tolerance": "0.1"}}}),
+            &json!({"behavior": {"scaleUp": {"tolerance": "100m"}}})
+        ));
         assert!(!same(&json!({"args": ["1.0"]}), &json!({"args": ["1"]})));
     }
 
     #[test]
-    fn an_empty_section_may_be_absent() {
+    fn what_is_empty_may_be_absent() {
         assert!(same(&json!({"emptyDir": {}, "env": []}), &json!({})));
+        assert!(same(
+            &json!({"tolerations": [{"key": "gpu", "value": "", "effect": ""}]}),
+            &json!({"tolerations": [{"key": "gpu"}]})
+        ));
+    }
+
+    #[test]
+    fn a_key_added_to_a_map_that_selects_is_drift() {
+        for map in ["selector", "nodeSelector", "matchLabels"] {
+            let desired = json!({"spec": {map: {"a": "b"}}});
+            assert!(same(&desired, &desired), "{map}");
+            assert!(
+                !same(&desired, &json!({"spec": {map: {"a": "b", "x": ""}}})),
+                "{map}"
+            );
+            assert!(!same(&desired, &json!({"spec": {}})), "{map}");
+        }
+    }
+
+    #[test]
+    fn a_label_without_a_value_is_not_the_same_as_none() {
+        for map in ["labels", "annotations", "data", "nodeSelector"] {
+            let desired = json!({map: {"a": ""}});
+            assert!(!same(&desired, &json!({map: {"b": "c"}})), "{map}");
+            assert!(!same(&desired, &json!({})), "{map}");
+        }
+        let live = json!({"labels": {"a": "", "b": "c"}});
+        assert!(same(&json!({"labels": {"a": ""}}), &live));
     }
 
     #[test]

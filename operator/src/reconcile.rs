@@ -1,6 +1,7 @@
 //! One pass over one service: gather, decide, apply, prune, report.
 
 pub mod apply;
+pub mod blocked;
 pub mod context;
 pub mod gather;
 pub mod prune;
@@ -20,11 +21,12 @@ use tokio::time::Instant;
 use crate::backoff::resync;
 use crate::decide::{Plan, decide};
 use crate::error::Error;
-use crate::live::MetricsApi;
+use crate::live::{Live, MetricsApi};
 use crate::observe::conditions::Verdict;
+use crate::reconcile::blocked::{Blocked, blocked};
 use crate::reconcile::context::Context;
 use crate::reconcile::report::Outcome;
-use crate::validated::validate;
+use crate::validated::{ValidatedService, validate};
 use crate::watches::Guarded;
 
 /// How long a pass may take: some thirty calls that all answer late.
@@ -35,6 +37,10 @@ const AGAIN: Duration = Duration::from_millis(300);
 const MOVING: Duration = Duration::from_secs(5);
 /// When to look again at a service that needs help.
 const STUCK: Duration = Duration::from_secs(15);
+
+/// From this wait on, what is usual for a moment (a leftover, an old picture of what there is) is
+/// worth a line in the log.
+const LASTING: Duration = Duration::from_secs(4);
 
 /// When a service should be looked at again if nothing happens before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,15 +91,16 @@ pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<A
 pub fn on_error(service: Arc<Guarded>, error: &Error, context: Arc<Context>) -> Action {
     let meta = service.meta();
     let (namespace, name) = (meta.namespace.as_deref(), meta.name.as_deref());
-    if matches!(error, Error::StillThere { .. }) || error.is_conflict() {
-        tracing::debug!(namespace, name, %error, "trying again soon");
-        return Action::requeue(AGAIN);
-    }
-    tracing::warn!(namespace, name, generation = meta.generation, reason = error.label(), %error, "the pass failed");
     let wait = context
         .shared
         .backoff
         .failed(meta.uid.as_deref().unwrap_or_default());
+    let is_usual = matches!(error, Error::StillThere { .. }) || error.is_conflict();
+    if is_usual && wait < LASTING {
+        tracing::debug!(namespace, name, %error, "trying again soon");
+    } else {
+        tracing::warn!(namespace, name, generation = meta.generation, reason = error.label(), %error, "the pass failed");
+    }
     Action::requeue(wait)
 }
 
@@ -122,22 +129,35 @@ async fn steps(service: &InferenceService, context: &Context) -> Result<Next, Er
     };
     let recorded = greeted.service.status.clone().unwrap_or_default();
     let plan = decide(&wanted, &recorded, &live, &context.shared.pinned);
-    let blocked = apply::apply(&wanted, &plan, &mut live, context).await?;
-    if blocked.is_none() {
-        prune::prune(&wanted, &plan, context).await?;
-    }
+    let failures = context.shared.backoff.failures(&wanted.uid);
+    let blocked = blocked(write(&wanted, &plan, &mut live, context).await, failures)?;
     let outcome = Outcome {
         wanted: &wanted,
         plan: &plan,
         live: &live,
-        blocked: blocked.as_ref(),
+        blocked: blocked.as_ref().map(|blocked| &blocked.trouble),
     };
     let verdict = report::report(&greeted, &outcome, context).await?;
-    Ok(match next(&plan, &verdict, blocked.is_some()) {
-        // That the cluster begins or ends to measure pods comes as no event.
-        Next::Settled if !matches!(live.metrics_api, MetricsApi::NotAsked) => Next::Unmeasured,
-        next => next,
-    })
+    match blocked {
+        // It may pass by itself: tried again as any failure is.
+        Some(Blocked { trouble, error }) if !trouble.stalled => Err(error),
+        blocked => Ok(match next(&plan, &verdict, blocked.is_some()) {
+            // That the cluster begins or ends to measure pods comes as no event.
+            Next::Settled if !matches!(live.metrics_api, MetricsApi::NotAsked) => Next::Unmeasured,
+            next => next,
+        }),
+    }
+}
+
+/// Nothing is deleted before everything that takes its place is applied.
+async fn write(
+    wanted: &ValidatedService,
+    plan: &Plan,
+    live: &mut Live,
+    context: &Context,
+) -> Result<(), Error> {
+    apply::apply(wanted, plan, live, context).await?;
+    prune::prune(wanted, plan, context).await
 }
 
 fn next(plan: &Plan, verdict: &Verdict, blocked: bool) -> Next {

@@ -26,6 +26,9 @@ pub const MAIN_MANAGER: &str = "serin-operator";
 /// Field manager of `spec.replicas` of Deployments.
 pub const SCALE_MANAGER: &str = "serin-scale";
 
+/// A resource version that no stored object has: etcd begins at 1, and its first write makes 2.
+const NO_OBJECTS_VERSION: &str = "1";
+
 /// Writes, while this process leads.
 #[derive(Clone)]
 pub struct Writer {
@@ -62,8 +65,14 @@ impl Writer {
     /// Creates a child. A Deployment is created with its size in the same write, or it would
     /// run one pod for a moment; nobody else can own the field of what does not exist.
     ///
+    /// What somebody made under the name meanwhile is not touched: an apply that carries a
+    /// resource version is refused by an object of another version, and the API server does not
+    /// look at it where there is none (for a Service since Kubernetes 1.23, see
+    /// kubernetes/kubernetes#106745). A POST would be refused too, but the fields of what it
+    /// makes belong to the manager's updates, and no later apply could take one away.
+    ///
     /// # Errors
-    /// Those of [`ask`], and [`Error::NotLeader`].
+    /// Those of [`ask`], and [`Error::NotLeader`]. A conflict where the name is taken by now.
     pub async fn create(
         &self,
         namespace: &str,
@@ -71,6 +80,7 @@ impl Writer {
         replicas: Option<i32>,
     ) -> Result<Value, Error> {
         let mut body = child.body.clone();
+        body["metadata"]["resourceVersion"] = json!(NO_OBJECTS_VERSION);
         if let (Kind::Deployment, Some(replicas)) = (child.kind, replicas) {
             body["spec"]["replicas"] = json!(replicas);
         }

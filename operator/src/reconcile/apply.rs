@@ -3,7 +3,7 @@
 use kube::ResourceExt;
 use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::Value;
-use serin_crds::status::Reason;
+use serin_crds::GROUP;
 
 use crate::barrier::Expected;
 use crate::call::{Question, ask};
@@ -12,7 +12,6 @@ use crate::decide::Plan;
 use crate::drift::up_to_date;
 use crate::error::Error;
 use crate::live::{Live, replicas_are_owned};
-use crate::observe::Trouble;
 use crate::reconcile::context::Context;
 use crate::reconcile::gather::is_owned;
 use crate::validated::ValidatedService;
@@ -20,37 +19,22 @@ use crate::writer::{MAIN_MANAGER, children};
 
 /// Brings the children to the plan. `live` becomes what the API server answered.
 ///
-/// Returns what keeps the pass from going on and will not pass by itself: a name that somebody
-/// else has, or an object that the API server refuses.
-///
 /// # Errors
-/// What may pass by itself.
+/// What the first claim or write that fails ends with; what was written before it stands.
 pub async fn apply(
     service: &ValidatedService,
     plan: &Plan,
     live: &mut Live,
     context: &Context,
-) -> Result<Option<Trouble>, Error> {
-    let outcome = async {
-        // All names first: where one is taken, nothing is written.
-        for child in &plan.children {
-            claim(service, child, live, context).await?;
-        }
-        for child in &plan.children {
-            write(service, plan, child, live, context).await?;
-        }
-        Ok(())
-    };
-    match outcome.await {
-        Ok(()) => Ok(None),
-        Err(Error::NameConflict(message)) => Ok(Some(Trouble {
-            reason: Reason::NameConflict,
-            message,
-            stalled: true,
-        })),
-        Err(error) if error.is_refusal() => Ok(Some(refused(&error))),
-        Err(error) => Err(error),
+) -> Result<(), Error> {
+    // All names first: where one is taken, nothing is written.
+    for child in &plan.children {
+        claim(service, child, live, context).await?;
     }
+    for child in &plan.children {
+        write(service, plan, child, live, context).await?;
+    }
+    Ok(())
 }
 
 /// Makes sure that a child's name is free or the child ours: a forced apply would silently take
@@ -99,10 +83,14 @@ async fn claim(
 }
 
 /// Whether the object belonged to a service of the same name that was deleted: the garbage
-/// collector will take it.
+/// collector will take it. KServe's kind has the same name as ours, and nothing of it will go.
 fn is_predecessors(object: &DynamicObject, service: &ValidatedService) -> bool {
     object.owner_references().iter().any(|owner| {
-        owner.kind == "InferenceService" && owner.name == service.name && owner.uid != service.uid
+        let group = owner.api_version.split_once('/').map(|(group, _)| group);
+        group == Some(GROUP)
+            && owner.kind == "InferenceService"
+            && owner.name == service.name
+            && owner.uid != service.uid
     })
 }
 
@@ -114,7 +102,12 @@ fn owner_of(object: &ObjectMeta) -> String {
         .find(|owner| owner.controller == Some(true));
     owner.map_or_else(
         || "was not made by Serin".to_owned(),
-        |owner| format!("belongs to {} {}", owner.kind, owner.name),
+        |owner| {
+            format!(
+                "belongs to {} {} ({})",
+                owner.kind, owner.name, owner.api_version
+            )
+        },
     )
 }
 
@@ -200,21 +193,4 @@ fn record(live: &mut Live, kind: Kind, name: &str, object: DynamicObject) -> Res
     };
     let object = serde_json::to_value(object).map_err(unreadable)?;
     live.record(kind, name, object).map_err(unreadable)
-}
-
-fn refused(error: &Error) -> Trouble {
-    let forbidden = error.status().is_some_and(|status| status.code == 403);
-    let cure = if forbidden {
-        "Grant the operator what it lacks (the chart's rules), or relax the policy that is named here"
-    } else {
-        "Correct the field of the spec that this value comes from"
-    };
-    let said = error
-        .status()
-        .map_or_else(|| error.to_string(), |status| status.message.clone());
-    Trouble {
-        reason: Reason::Rejected,
-        message: format!("the API server refuses an object of this service: {said}. {cure}"),
-        stalled: true,
-    }
 }

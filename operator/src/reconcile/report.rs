@@ -72,8 +72,9 @@ pub async fn report(
         previous: &previous,
         now: (context.shared.clock)(),
     });
-    if outcome.blocked.is_some() {
-        // The Service may not have been turned: the revision that answers is still the old one.
+    let turned = outcome.live.selected() == Some(&outcome.plan.roles.stable);
+    if outcome.blocked.is_some() && !turned {
+        // The revision that answers is still the old one.
         status.stable_revision.clone_from(&previous.stable_revision);
         status.version.clone_from(&previous.version);
     }

@@ -16,6 +16,7 @@ use crate::testing::world::{
 };
 
 mod children;
+mod passing;
 mod refusals;
 mod revisions;
 mod sizes;

@@ -1,6 +1,7 @@
 //! An API server in memory that stores what it is told and remembers what it was asked. It
 //! knows as much of server-side apply as the operator relies on: preconditions, who owns
-//! `spec.replicas`, and that an apply that changes nothing leaves the resource version alone.
+//! `spec.replicas`, which maps are replaced, and that an apply that changes nothing leaves the
+//! resource version alone.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -10,6 +11,9 @@ use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
 use serde_json::{Map, Value, json};
+
+/// Maps that an apply replaces, where it merges others.
+const WHOLE_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
 
 /// One request.
 #[derive(Clone, Debug)]
@@ -30,6 +34,8 @@ pub struct State {
     /// Answer nothing at all.
     pub hangs: bool,
     pub serves_metrics: bool,
+    /// What somebody makes right after it was asked for in vain, by path.
+    pub latecomers: BTreeMap<String, Value>,
     /// Every value that `spec.replicas` of a Deployment had, in order.
     pub sizes: Vec<(String, i64)>,
     version: u64,
@@ -148,16 +154,25 @@ impl State {
             };
         }
         match call.method.as_str() {
-            "GET" => self
-                .objects
-                .get(&call.path)
-                .map_or_else(|| failure(404, "not found"), |object| (200, object.clone())),
+            "GET" => self.read(&call.path),
             "PATCH" => self.patch(call),
             "DELETE" => self.delete(call),
             "POST" => (201, call.body.clone()),
             "PUT" => self.replace(call),
             _ => failure(405, "no such method"),
         }
+    }
+
+    fn read(&mut self, path: &str) -> (u16, Value) {
+        if let Some(object) = self.objects.get(path) {
+            return (200, object.clone());
+        }
+        if let Some(mut latecomer) = self.latecomers.remove(path) {
+            latecomer["metadata"]["resourceVersion"] = json!(self.next_version());
+            latecomer["metadata"]["uid"] = json!(format!("uid-{}", self.version));
+            self.objects.insert(path.to_owned(), latecomer);
+        }
+        failure(404, "not found")
     }
 
     fn patch(&mut self, call: &Call) -> (u16, Value) {
@@ -299,6 +314,10 @@ fn merge(into: &mut Value, from: &Value) {
     match (into, from) {
         (Value::Object(into), Value::Object(from)) => {
             for (key, value) in from {
+                if WHOLE_MAPS.contains(&key.as_str()) {
+                    into.insert(key.clone(), value.clone());
+                    continue;
+                }
                 merge(
                     into.entry(key.clone()).or_insert(Value::Object(Map::new())),
                     value,

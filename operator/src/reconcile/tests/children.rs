@@ -120,6 +120,22 @@ async fn edits_by_hand_are_undone() {
 }
 
 #[tokio::test]
+async fn a_label_added_to_the_selector_of_the_service_is_taken_away() {
+    let mut world = settled(|_| {}).await;
+    let address = format!("{ADDRESSES}/iris");
+    let before = world.api.get(&address).unwrap()["spec"]["selector"].clone();
+    world.api.edit(&address, |object| {
+        object["spec"]["selector"]["debug"] = json!("true");
+    });
+    world.settle("iris").await;
+    assert_eq!(
+        world.api.get(&address).unwrap()["spec"]["selector"],
+        before,
+        "no pod carries the label: nobody would answer"
+    );
+}
+
+#[tokio::test]
 async fn what_is_deleted_comes_back() {
     let mut world = settled(|spec| spec["replicas"] = json!(2)).await;
     let name = revision(&world);

@@ -39,6 +39,36 @@ async fn what_a_deleted_namesake_left_is_waited_for() {
 }
 
 #[tokio::test]
+async fn a_namesake_of_another_kind_keeps_its_objects() {
+    let mut world = World::with(&service("iris"));
+    let owner = json!({"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "name": "iris", "uid": "theirs", "controller": true});
+    let theirs = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "iris", "namespace": "demo", "ownerReferences": [owner]}});
+    world.api.put(&format!("{ADDRESSES}/iris"), theirs);
+    world.pass("iris").await.unwrap();
+    let (status, reason, message) = world.condition("iris", "Stalled");
+    assert_eq!((status.as_str(), reason.as_str()), ("True", "NameConflict"));
+    assert!(
+        message.contains("InferenceService iris (serving.kserve.io/v1beta1)"),
+        "{message}"
+    );
+}
+
+#[tokio::test]
+async fn what_somebody_makes_between_the_look_and_the_write_is_not_taken_over() {
+    let mut world = World::with(&service("iris"));
+    let path = format!("{ADDRESSES}/iris");
+    let theirs = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "iris", "namespace": "demo"}, "spec": {"selector": {"app": "theirs"}}});
+    world.api.state().latecomers.insert(path.clone(), theirs);
+    let error = world.pass("iris").await.unwrap_err();
+    assert!(error.is_conflict(), "{error}");
+    let left = world.api.get(&path).unwrap();
+    assert_eq!(left["spec"]["selector"], json!({"app": "theirs"}));
+    assert!(left["metadata"]["ownerReferences"].is_null(), "{left:#}");
+    world.pass("iris").await.unwrap();
+    assert_eq!(world.condition("iris", "Stalled").1, "NameConflict");
+}
+
+#[tokio::test]
 async fn what_the_api_server_refuses_is_reported_with_its_words() {
     let mut world = World::with(&service("iris"));
     let refusal = (

@@ -1,0 +1,91 @@
+//! What kept a pass from its end, in the words of its status: an error that ended a pass in
+//! silence would leave conditions behind that are true no more. Pure.
+
+use serin_crds::status::Reason;
+
+use crate::error::Error;
+use crate::observe::Trouble;
+use crate::observe::words::quote;
+
+/// Conflicts in a row that are taken for an old picture of what there is. They end when the
+/// watches catch up; more of them have another cause, such as a quota or a policy.
+const USUAL_CONFLICTS: u32 = 3;
+
+/// An error that the status tells of.
+#[derive(Debug)]
+pub struct Blocked {
+    /// How it tells of it.
+    pub trouble: Trouble,
+    /// The error, for what tries again.
+    pub error: Error,
+}
+
+/// What kept a pass from its end, after `failures` failed passes in a row before it.
+///
+/// # Errors
+/// What no status tells of: it passes at the next look, or forbids every write.
+pub fn blocked(outcome: Result<(), Error>, failures: u32) -> Result<Option<Blocked>, Error> {
+    let Err(error) = outcome else {
+        return Ok(None);
+    };
+    match trouble(&error, failures) {
+        Some(trouble) => Ok(Some(Blocked { trouble, error })),
+        None => Err(error),
+    }
+}
+
+fn trouble(error: &Error, failures: u32) -> Option<Trouble> {
+    let told = |reason, message, stalled| {
+        Some(Trouble {
+            reason,
+            message,
+            stalled,
+        })
+    };
+    match error {
+        Error::NotLeader => None,
+        error if error.is_conflict() && failures < USUAL_CONFLICTS => None,
+        Error::NameConflict(message) => told(Reason::NameConflict, message.clone(), true),
+        error if error.is_refusal() => told(Reason::Rejected, refusal(error), true),
+        Error::StillThere { kind, name } => {
+            let message = format!(
+                "{error}, and nothing is written before it is gone. If that lasts, look for what \
+                 holds it, such as finalizers and pods that do not end: kubectl get {} {name} -o yaml",
+                kind.as_str()
+            );
+            told(Reason::StillDeleting, message, false)
+        }
+        error => {
+            let message = format!(
+                "{}. It is tried again; if it lasts, mend what is named here",
+                quote(&error.to_string())
+            );
+            told(Reason::RequestFailed, message, false)
+        }
+    }
+}
+
+fn refusal(error: &Error) -> String {
+    let what = match error {
+        Error::Api {
+            verb: "delete",
+            kind,
+            name,
+            ..
+        } => format!("to delete {kind} {name}, which is not needed any more"),
+        Error::Api { kind, name, .. } => format!("{kind} {name}"),
+        _ => "an object of this service".to_owned(),
+    };
+    let (code, said) = error
+        .status()
+        .map_or((0, ""), |status| (status.code, &status.message));
+    let cure = match (code, error) {
+        (403, _) => {
+            "Grant the operator what it lacks (the chart's rules), or relax the policy that is \
+             named here"
+        }
+        (_, Error::Api { verb: "delete", .. }) => "Delete it by hand",
+        _ => "Correct the field of the spec that this value comes from",
+    };
+    format!("the API server refuses {what}: {}. {cure}", quote(said))
+}
