@@ -246,7 +246,7 @@ async fn ask_pods(revision: &mut LiveRevision) {
 /// The address of a pod whose data plane runs and is not ready.
 fn address(pod: &Pod) -> Option<IpAddr> {
     let container = pods::container(pod)?;
-    let runs = container.state.as_ref()?.running.is_some();
+    let runs = container.state.as_ref()?.running.is_some() && !pods::over::is_over(pod);
     if container.ready || !runs {
         return None;
     }

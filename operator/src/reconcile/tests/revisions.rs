@@ -116,3 +116,23 @@ async fn an_upgrade_of_the_operator_restarts_no_model() {
     world.pass("iris").await.unwrap();
     assert!(world.api.take_writes().is_empty());
 }
+
+#[tokio::test]
+async fn a_pod_that_was_evicted_once_stalls_no_later_step() {
+    let mut world = settled(|_| {}).await;
+    let current = revision(&world);
+    let mut evicted = pod(&current, json!({"terminated": {"exitCode": 137}}));
+    evicted["status"]["phase"] = json!("Failed");
+    evicted["status"]["reason"] = json!("Evicted");
+    world.api.put(&format!("{PODS}/evicted"), evicted);
+    let mut serving = pod(&current, json!({"running": {}}));
+    serving["metadata"]["name"] = json!("serving");
+    serving["status"]["containerStatuses"][0]["ready"] = json!(true);
+    world.api.put(&format!("{PODS}/serving"), serving);
+    world.edit("iris", |spec| spec["replicas"] = json!(2));
+    world.pass("iris").await.unwrap();
+    world.deployment_says(&format!("{DEPLOYMENTS}/{current}"), Some(1));
+    world.pass("iris").await.unwrap();
+    assert_eq!(world.condition("iris", "Stalled").0, "False");
+    assert_eq!(world.condition("iris", "Ready").1, "Scaling");
+}
