@@ -123,7 +123,10 @@ async fn steps(service: &InferenceService, context: &Context) -> Result<Next, Er
     let recorded = greeted.service.status.clone().unwrap_or_default();
     let plan = decide(&wanted, &recorded, &live, &context.shared.pinned);
     let blocked = apply::apply(&wanted, &plan, &mut live, context).await?;
-    if blocked.is_none() {
+    // Once a promotion is recorded, what it replaced goes, whatever is refused besides.
+    let stable = Some(plan.roles.stable.as_str());
+    let promoted = recorded.stable_revision.as_deref() == stable && live.selected() == stable;
+    if blocked.is_none() || promoted {
         prune::prune(&wanted, &plan, context).await?;
     }
     let outcome = Outcome {

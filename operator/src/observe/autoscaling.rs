@@ -6,6 +6,7 @@ use k8s_openapi::api::autoscaling::v2::{
 use serin_crds::status::{AutoscalingStatus, ConditionType, Finding, Reason};
 
 use crate::live::MetricsApi;
+use crate::observe::Trouble;
 
 /// `status.autoscaling` of a live autoscaler.
 pub fn status(autoscaler: &HorizontalPodAutoscaler, replicas: i32) -> AutoscalingStatus {
@@ -71,6 +72,16 @@ pub fn finding(autoscaler: Option<&HorizontalPodAutoscaler>, metrics_api: &Metri
                  minute of a pod; `kubectl top pods` shows what it has",
             ),
         },
+    }
+}
+
+/// The `AutoscalingActive` condition of an autoscaler that could not be made.
+pub fn blocked(blocked: &Trouble) -> Finding {
+    Finding {
+        type_: ConditionType::AutoscalingActive,
+        status: Some(false),
+        reason: blocked.reason,
+        message: blocked.message.clone(),
     }
 }
 

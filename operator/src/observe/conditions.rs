@@ -156,11 +156,11 @@ fn serves(size: &Size, revision: &LiveRevision) -> bool {
 /// Whether any version answers callers.
 pub fn available(pass: &Pass<'_>) -> Finding {
     use ConditionType::Available;
-    let stable = &pass.plan.roles.stable;
+    let stable = pass.stable();
     let selected = pass.live.selected() == Some(stable);
     let revision = pass.live.revision(stable);
     if selected && revision.available() > 0 {
-        let version = pass.plan.versions.get(stable).unwrap_or(stable);
+        let version = pass.version(stable);
         let message = format!("version {version} answers on {}", pass.service.url());
         return finding(Available, true, Reason::Serving, &message);
     }

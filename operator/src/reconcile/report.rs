@@ -64,7 +64,7 @@ pub async fn report(
     context: &Context,
 ) -> Result<Verdict, Error> {
     let previous = greeted.service.status.clone().unwrap_or_default();
-    let (mut status, verdict) = status(&Pass {
+    let (status, verdict) = status(&Pass {
         service: outcome.wanted,
         plan: outcome.plan,
         live: outcome.live,
@@ -72,11 +72,6 @@ pub async fn report(
         previous: &previous,
         now: (context.shared.clock)(),
     });
-    if outcome.blocked.is_some() {
-        // The Service may not have been turned: the revision that answers is still the old one.
-        status.stable_revision.clone_from(&previous.stable_revision);
-        status.version.clone_from(&previous.version);
-    }
     settle(&greeted.service, &previous, status, context).await?;
     Ok(verdict)
 }
