@@ -64,13 +64,15 @@ fn event(type_: EventType, reason: &str, note: String) -> Event {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
     use k8s_openapi::jiff::Timestamp;
     use serin_crds::status::Reason;
 
     use super::*;
     use crate::live::Live;
     use crate::observe::Trouble;
-    use crate::observe::status::{invalid, unknown};
+    use crate::observe::invalid;
+    use crate::observe::status::unknown;
 
     #[test]
     fn one_event_per_transition_and_none_for_a_changed_message() {
@@ -81,20 +83,16 @@ mod tests {
             message: message.into(),
             stalled: true,
         };
-        let broken = invalid(&fresh, &Live::default(), 1, &trouble("a"), now);
+        let (live, meta) = (Live::default(), ObjectMeta::default());
+        let broken = invalid::status(&fresh, &live, &meta, &trouble("a"), now);
         let events = between(&fresh, &broken);
         assert_eq!(events.len(), 1);
         assert_eq!(
             (events[0].reason.as_str(), events[0].type_),
             ("InvalidSpec", EventType::Warning)
         );
-        assert!(
-            between(
-                &broken,
-                &invalid(&broken, &Live::default(), 1, &trouble("b"), now)
-            )
-            .is_empty()
-        );
+        let reworded = invalid::status(&broken, &live, &meta, &trouble("b"), now);
+        assert!(between(&broken, &reworded).is_empty());
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl Pass<'_> {
     /// The user's name for the version of a revision.
     pub fn version(&self, revision: &str) -> String {
         let planned = self.plan.versions.get(revision).cloned();
-        planned.unwrap_or_else(|| version(self.live, revision))
+        planned.unwrap_or_else(|| stored_version(self.live, revision))
     }
 }
 
@@ -90,49 +90,19 @@ pub fn status(pass: &Pass<'_>) -> (InferenceServiceStatus, Verdict) {
         version: answered.then(|| pass.version(stable)),
         stable_revision: pass.answering().map(str::to_owned),
         replicas: Some(stable_live.existing()),
-        selector: Some(labels::selector_text(service, stable)),
+        selector: Some(labels::selector_text(&service.name, stable)),
         versions: versions(pass),
         autoscaling: autoscaler
             .filter(|_| autoscaled)
             .map(|autoscaler| autoscaling::status(autoscaler, stable_live.existing())),
-        conditions: over(pass.previous, &findings, service.generation, pass.now),
+        conditions: conditions(
+            &pass.previous.conditions,
+            &findings,
+            service.generation,
+            &Time(pass.now),
+        ),
     };
     (status, verdict)
-}
-
-/// The status of a spec that cannot be served. What serves goes on serving, and is reported as
-/// it was.
-pub fn invalid(
-    previous: &InferenceServiceStatus,
-    live: &Live,
-    generation: i64,
-    trouble: &Trouble,
-    now: Timestamp,
-) -> InferenceServiceStatus {
-    let mut findings = Verdict::of(trouble).findings().to_vec();
-    let answers = previous
-        .stable_revision
-        .as_deref()
-        .is_some_and(|stable| live.revision(stable).available() > 0);
-    findings.push(Finding {
-        type_: ConditionType::Available,
-        status: Some(answers),
-        reason: if answers {
-            Reason::Serving
-        } else {
-            Reason::NoReadyPods
-        },
-        message: if answers {
-            "the last valid spec goes on answering".into()
-        } else {
-            "no valid spec was ever served".into()
-        },
-    });
-    InferenceServiceStatus {
-        observed_generation: Some(generation),
-        conditions: over(previous, &findings, generation, now),
-        ..previous.clone()
-    }
 }
 
 /// The first status of an object, before anything is done about it: without any condition,
@@ -190,20 +160,30 @@ fn versions(pass: &Pass<'_>) -> Vec<VersionStatus> {
         .into_iter()
         .filter_map(|(revision, role)| {
             let revision = revision?;
-            let live = pass.live.revision(revision);
-            Some(VersionStatus {
-                revision: revision.to_owned(),
-                version: pass.version(revision),
-                role,
-                replicas: live.wanted()?,
-                ready: live.ready(),
-            })
+            version_status(pass.live, revision, role, pass.version(revision))
         })
         .collect()
 }
 
+/// The entry of a revision that has a Deployment.
+pub fn version_status(
+    live: &Live,
+    revision: &str,
+    role: Role,
+    version: String,
+) -> Option<VersionStatus> {
+    let live = live.revision(revision);
+    Some(VersionStatus {
+        revision: revision.to_owned(),
+        version,
+        role,
+        replicas: live.wanted()?,
+        ready: live.ready(),
+    })
+}
+
 /// The user's name for the version of a revision, as its snapshot has it.
-fn version(live: &Live, revision: &str) -> String {
+pub fn stored_version(live: &Live, revision: &str) -> String {
     let stored = live.revision(revision).config;
     stored
         .and_then(|config| Blueprint::read(&config).ok())
@@ -211,13 +191,4 @@ fn version(live: &Live, revision: &str) -> String {
             || unnamed_version(revision).to_owned(),
             |blueprint| blueprint.version,
         )
-}
-
-fn over(
-    previous: &InferenceServiceStatus,
-    findings: &[Finding],
-    generation: i64,
-    now: Timestamp,
-) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
-    conditions(&previous.conditions, findings, generation, &Time(now))
 }

@@ -54,7 +54,8 @@ pub fn is_owned(object: &ObjectMeta, uid: Option<&str>) -> bool {
         .any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
 }
 
-fn watched(service: &ObjectMeta, context: &Context) -> Live {
+/// What the watches have seen of a service of which perhaps only the metadata can be read.
+pub fn watched(service: &ObjectMeta, context: &Context) -> Live {
     let stores = &context.stores;
     let mut live = Live {
         service: owned(&stores.addresses, service)

@@ -14,9 +14,11 @@ use crate::events::between;
 use crate::live::Live;
 use crate::observe::Trouble;
 use crate::observe::conditions::Verdict;
-use crate::observe::status::{Pass, invalid as invalid_status, status, unknown};
+use crate::observe::invalid;
+use crate::observe::status::{Pass, status, unknown};
 use crate::reconcile::Next;
 use crate::reconcile::context::Context;
+use crate::reconcile::gather;
 use crate::validated::{Invalid, ValidatedService};
 
 /// A service that has a status.
@@ -92,14 +94,8 @@ pub async fn invalid(
         message: why.to_string(),
         stalled: true,
     };
-    let generation = greeted.service.metadata.generation.unwrap_or_default();
-    let status = invalid_status(
-        &previous,
-        live,
-        generation,
-        &trouble,
-        (context.shared.clock)(),
-    );
+    let now = (context.shared.clock)();
+    let status = invalid::status(&previous, live, &greeted.service.metadata, &trouble, now);
     settle(&greeted.service, &previous, status, context).await?;
     Ok(Next::Stuck)
 }
@@ -134,9 +130,9 @@ pub async fn undecodable(meta: &ObjectMeta, why: &str, context: &Context) -> Res
         ),
         stalled: true,
     };
-    let generation = object.metadata.generation.unwrap_or_default();
+    let live = gather::watched(meta, context);
     let now = (context.shared.clock)();
-    let status = invalid_status(&previous, &Live::default(), generation, &trouble, now);
+    let status = invalid::status(&previous, &live, &object.metadata, &trouble, now);
     if status != previous {
         write(&object.metadata, &status, context).await?;
     }
