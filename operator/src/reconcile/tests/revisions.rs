@@ -228,3 +228,27 @@ async fn while_the_service_cannot_be_turned_the_status_speaks_of_what_answers() 
     world.settle("iris").await;
     assert_eq!(world.status("iris")["stableRevision"], new.as_str());
 }
+
+#[tokio::test]
+async fn going_back_to_the_first_version_is_told_as_such() {
+    let mut world = settled(|_| {}).await;
+    let first = revision(&world);
+    world.edit("iris", second_model);
+    let second = revision(&world);
+    world.settle("iris").await;
+    world.edit("iris", |spec| {
+        spec["model"]["source"]["uri"] = json!("configmap://iris-model/iris.onnx");
+    });
+    world.api.state().calls.clear();
+    world.settle_writes("iris").await;
+    let notes: Vec<_> = world
+        .api
+        .state()
+        .calls
+        .iter()
+        .filter(|call| call.path.contains("/events") && call.body["reason"] == "Promoted")
+        .map(|call| call.body["note"].as_str().unwrap_or_default().to_owned())
+        .collect();
+    let told = format!("revision {first} answers callers now, in place of {second}");
+    assert_eq!(notes, [told]);
+}
