@@ -197,11 +197,13 @@ pub enum Reason {
     NoMetricsApi,
     /// The metrics API answers, but not (yet) for these pods.
     MetricsUnavailable,
+    /// The autoscaler cannot decide, or cannot change the number of pods.
+    AutoscalerFailing,
 }
 
 impl Reason {
     /// Every reason, in the order of `docs/conditions.md`.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Serving,
         Self::Progressing,
         Self::RollingOut,
@@ -224,6 +226,7 @@ impl Reason {
         Self::MetricsAvailable,
         Self::NoMetricsApi,
         Self::MetricsUnavailable,
+        Self::AutoscalerFailing,
     ];
 
     /// The name in `conditions[].reason`.
@@ -251,6 +254,7 @@ impl Reason {
             Self::MetricsAvailable => "MetricsAvailable",
             Self::NoMetricsApi => "NoMetricsAPI",
             Self::MetricsUnavailable => "MetricsUnavailable",
+            Self::AutoscalerFailing => "AutoscalerFailing",
         }
     }
 }
