@@ -201,11 +201,13 @@ pub enum Reason {
     NoMetricsApi,
     /// The metrics API answers, but not (yet) for these pods.
     MetricsUnavailable,
+    /// The autoscaler cannot decide, or cannot change the number of pods.
+    AutoscalerFailing,
 }
 
 impl Reason {
     /// Every reason, in the order of `docs/conditions.md`.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::Serving,
         Self::Progressing,
         Self::RollingOut,
@@ -230,6 +232,7 @@ impl Reason {
         Self::MetricsAvailable,
         Self::NoMetricsApi,
         Self::MetricsUnavailable,
+        Self::AutoscalerFailing,
     ];
 
     /// The name in `conditions[].reason`.
@@ -259,6 +262,7 @@ impl Reason {
             Self::MetricsAvailable => "MetricsAvailable",
             Self::NoMetricsApi => "NoMetricsAPI",
             Self::MetricsUnavailable => "MetricsUnavailable",
+            Self::AutoscalerFailing => "AutoscalerFailing",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod autoscaling;
 pub mod conditions;
+pub mod invalid;
 pub mod pods;
 pub mod status;
 pub mod words;

@@ -130,7 +130,12 @@ async fn steps(service: &InferenceService, context: &Context) -> Result<Next, Er
     let recorded = greeted.service.status.clone().unwrap_or_default();
     let plan = decide(&wanted, &recorded, &live, &context.shared.pinned);
     let failures = context.shared.backoff.failures(&wanted.uid);
-    let blocked = blocked(write(&wanted, &plan, &mut live, context).await, failures)?;
+    let promoted = {
+        let stable = Some(plan.roles.stable.as_str());
+        recorded.stable_revision.as_deref() == stable && live.selected() == stable
+    };
+    let written = write(&wanted, &plan, promoted, &mut live, context).await;
+    let blocked = blocked(written, failures)?;
     let outcome = Outcome {
         wanted: &wanted,
         plan: &plan,
@@ -149,15 +154,23 @@ async fn steps(service: &InferenceService, context: &Context) -> Result<Next, Er
     }
 }
 
-/// Nothing is deleted before everything that takes its place is applied.
+/// Nothing is deleted before everything that takes its place is applied; but once a promotion is
+/// recorded, what it replaced goes, whatever is refused besides.
 async fn write(
     wanted: &ValidatedService,
     plan: &Plan,
+    promoted: bool,
     live: &mut Live,
     context: &Context,
 ) -> Result<(), Error> {
-    apply::apply(wanted, plan, live, context).await?;
-    prune::prune(wanted, plan, context).await
+    let applied = apply::apply(wanted, plan, live, context).await;
+    if let Err(error) = &applied
+        && !(promoted && error.is_refusal())
+    {
+        return applied;
+    }
+    prune::prune(wanted, plan, context).await?;
+    applied
 }
 
 fn next(plan: &Plan, verdict: &Verdict, blocked: bool) -> Next {

@@ -1,5 +1,7 @@
 //! `spec.autoscaling`: who decides the number of pods, from what.
 
+mod behavior;
+
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscalerBehavior;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
@@ -37,6 +39,7 @@ pub struct Autoscaling {
     /// How fast to grow and shrink: passed to the HorizontalPodAutoscaler as it stands
     /// (`autoscaling/v2`, same defaults).
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(transform = behavior::bounded)]
     pub behavior: Option<HorizontalPodAutoscalerBehavior>,
 }
 

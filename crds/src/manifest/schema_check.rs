@@ -138,6 +138,12 @@ impl Check<'_> {
                     .cure(format!("keep at most {most}")),
             );
         }
+        let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
+        if let Some(least) = schema.min_items.filter(|least| count < *least) {
+            let problem = self.at(anchor, path, "too few items");
+            let cure = format!("give at least {least}, or remove the list");
+            self.report(problem.found(count.to_string()).cure(cure));
+        }
         let Some(JSONSchemaPropsOrArray::Schema(item_schema)) = &schema.items else {
             return;
         };

@@ -19,7 +19,7 @@ pub fn deployment(service: &ValidatedService, blueprint: &Blueprint) -> Child {
         metadata: metadata(service, &blueprint.name, Some(&blueprint.name)),
         spec: DeploymentSpec {
             selector: LabelSelector {
-                match_labels: Some(labels::selector(service, &blueprint.name)),
+                match_labels: Some(labels::selector(&service.name, &blueprint.name)),
                 ..LabelSelector::default()
             },
             strategy: Some(DeploymentStrategy {

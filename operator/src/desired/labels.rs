@@ -19,17 +19,17 @@ pub fn of_child(service: &ValidatedService, revision: Option<&str>) -> BTreeMap<
     labels
 }
 
-/// What selects the pods of a revision. A Deployment's selector cannot change after its
+/// What selects the pods of a revision of the service of this name. A Deployment's selector cannot change after its
 /// creation, so nothing that may change belongs here.
-pub fn selector(service: &ValidatedService, revision: &str) -> BTreeMap<String, String> {
+pub fn selector(service: &str, revision: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
-        (SERVICE.to_owned(), service.name.clone()),
+        (SERVICE.to_owned(), service.to_owned()),
         (REVISION.to_owned(), revision.to_owned()),
     ])
 }
 
 /// The same as text, for the `scale` subresource.
-pub fn selector_text(service: &ValidatedService, revision: &str) -> String {
+pub fn selector_text(service: &str, revision: &str) -> String {
     selector(service, revision)
         .into_iter()
         .map(|(key, value)| format!("{key}={value}"))

@@ -14,7 +14,7 @@ pub fn service(service: &ValidatedService, revision: &str) -> Child {
         metadata: metadata(service, &service.name, None),
         spec: Some(ServiceSpec {
             type_: Some("ClusterIP".into()),
-            selector: Some(labels::selector(service, revision)),
+            selector: Some(labels::selector(&service.name, revision)),
             ports: Some(vec![
                 port("http", ports::SERVICE_HTTP, ports::HTTP, None),
                 port("grpc", ports::GRPC, ports::GRPC, Some("kubernetes.io/h2c")),

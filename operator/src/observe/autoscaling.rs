@@ -6,6 +6,17 @@ use k8s_openapi::api::autoscaling::v2::{
 use serin_crds::status::{AutoscalingStatus, ConditionType, Finding, Reason};
 
 use crate::live::MetricsApi;
+use crate::observe::Trouble;
+use crate::observe::words::quote;
+
+/// What Kubernetes' autoscaler says while pods are too young to be measured
+/// (`pkg/controller/podautoscaler`: `metrics/client.go`, `metrics/utilization.go`,
+/// `replica_calculator.go`).
+const EARLY: [&str; 3] = [
+    "no metrics returned",
+    "did not receive metrics",
+    "no pods returned by selector",
+];
 
 /// `status.autoscaling` of a live autoscaler.
 pub fn status(autoscaler: &HorizontalPodAutoscaler, replicas: i32) -> AutoscalingStatus {
@@ -34,6 +45,9 @@ pub fn finding(autoscaler: Option<&HorizontalPodAutoscaler>, metrics_api: &Metri
         reason,
         message: message.to_owned(),
     };
+    if let Some(failure) = autoscaler.and_then(unable) {
+        return finding(Some(false), Reason::AutoscalerFailing, &quoted(failure));
+    }
     let scaling = autoscaler.and_then(|autoscaler| condition(autoscaler, "ScalingActive"));
     if scaling.is_some_and(|condition| condition.status == "True") {
         return finding(
@@ -64,6 +78,9 @@ pub fn finding(autoscaler: Option<&HorizontalPodAutoscaler>, metrics_api: &Metri
             Some(condition) if condition.reason.as_deref() == Some("ScalingDisabled") => {
                 finding(Some(false), Reason::Suspended, "there are no pods to scale")
             }
+            Some(condition) if !is_early(condition) => {
+                finding(Some(false), Reason::AutoscalerFailing, &quoted(condition))
+            }
             Some(_) => finding(
                 Some(false),
                 Reason::MetricsUnavailable,
@@ -71,6 +88,40 @@ pub fn finding(autoscaler: Option<&HorizontalPodAutoscaler>, metrics_api: &Metri
                  minute of a pod; `kubectl top pods` shows what it has",
             ),
         },
+    }
+}
+
+/// What keeps the autoscaler from reading or changing the Deployment's size. It says nothing new
+/// of its metrics then: what stands there is of before.
+fn unable(autoscaler: &HorizontalPodAutoscaler) -> Option<&HorizontalPodAutoscalerCondition> {
+    // Other reasons tell of a pause between two changes.
+    condition(autoscaler, "AbleToScale").filter(|able| {
+        let reason = able.reason.as_deref().unwrap_or_default();
+        able.status == "False" && reason.starts_with("Failed")
+    })
+}
+
+/// Whether an autoscaler without metrics says no more than that they are still to come.
+fn is_early(condition: &HorizontalPodAutoscalerCondition) -> bool {
+    let said = condition.message.as_deref().unwrap_or_default();
+    said.is_empty() || EARLY.iter().any(|words| said.contains(words))
+}
+
+fn quoted(condition: &HorizontalPodAutoscalerCondition) -> String {
+    format!(
+        "the number of pods stays as it is, because the HorizontalPodAutoscaler says {}: {}",
+        quote(condition.reason.as_deref().unwrap_or("no reason")),
+        quote(condition.message.as_deref().unwrap_or("no detail"))
+    )
+}
+
+/// The `AutoscalingActive` condition of an autoscaler that could not be made.
+pub fn blocked(blocked: &Trouble) -> Finding {
+    Finding {
+        type_: ConditionType::AutoscalingActive,
+        status: Some(false),
+        reason: blocked.reason,
+        message: blocked.message.clone(),
     }
 }
 
@@ -149,5 +200,81 @@ mod tests {
             let found = finding(autoscaler.as_ref(), &api);
             assert_eq!((found.status, found.reason), (status, reason), "{api:?}");
         }
+    }
+
+    fn saying(type_: &str, reason: &str, message: &str) -> HorizontalPodAutoscaler {
+        let mut autoscaler = judged("True", "ValidMetricFound");
+        let conditions = autoscaler.status.as_mut().unwrap().conditions.as_mut();
+        let said = HorizontalPodAutoscalerCondition {
+            type_: type_.into(),
+            status: "False".into(),
+            reason: Some(reason.into()),
+            message: Some(message.into()),
+            ..HorizontalPodAutoscalerCondition::default()
+        };
+        let conditions = conditions.unwrap();
+        conditions.retain(|condition| condition.type_ != type_);
+        conditions.push(said);
+        autoscaler
+    }
+
+    #[test]
+    fn what_keeps_the_autoscaler_from_its_work_is_quoted() {
+        let lacking = "failed to get cpu utilization: missing request for cpu in container proxy of Pod iris-1-x";
+        let cases = [
+            ("ScalingActive", "FailedGetResourceMetric", lacking),
+            (
+                "ScalingActive",
+                "InvalidSelector",
+                "the HPA target's scale is missing a selector",
+            ),
+            (
+                "AbleToScale",
+                "FailedGetScale",
+                "deployments.apps \"iris-1\" is forbidden",
+            ),
+        ];
+        for (type_, reason, message) in cases {
+            let found = finding(Some(&saying(type_, reason, message)), &MetricsApi::Served);
+            assert_eq!(
+                (found.status, found.reason),
+                (Some(false), Reason::AutoscalerFailing),
+                "{reason}"
+            );
+            let said = format!("{reason}: {message}");
+            assert!(found.message.contains(&said), "{}", found.message);
+            assert!(!found.message.contains("first minute"), "{}", found.message);
+        }
+        let endless = saying(
+            "ScalingActive",
+            "FailedGetResourceMetric",
+            &"x".repeat(9000),
+        );
+        let found = finding(Some(&endless), &MetricsApi::Served);
+        assert!(found.message.len() < 800, "{}", found.message.len());
+    }
+
+    #[test]
+    fn only_metrics_that_are_still_to_come_are_usual() {
+        for early in [
+            "unable to get metrics for resource cpu: no metrics returned from resource metrics API",
+            "failed to get cpu utilization: no metrics returned matched known pods",
+            "failed to get cpu utilization: did not receive metrics for targeted pods (pods might be unready)",
+            "no pods returned by selector while calculating replica count",
+        ] {
+            let autoscaler = saying("ScalingActive", "FailedGetResourceMetric", early);
+            let found = finding(Some(&autoscaler), &MetricsApi::Served);
+            assert_eq!(found.reason, Reason::MetricsUnavailable, "{early}");
+            assert!(found.message.contains("first minute"), "{early}");
+        }
+    }
+
+    #[test]
+    fn an_autoscaler_that_only_waits_before_it_shrinks_is_active() {
+        let waits = saying("AbleToScale", "BackoffBoth", "too soon");
+        assert_eq!(
+            finding(Some(&waits), &MetricsApi::NotAsked).status,
+            Some(true)
+        );
     }
 }

@@ -3,7 +3,6 @@
 
 use serin_crds::status::{ConditionType, Finding, Reason};
 
-use crate::desired::blueprint::unnamed_version;
 use crate::live::LiveRevision;
 use crate::observe::Trouble;
 use crate::observe::status::Pass;
@@ -157,13 +156,12 @@ fn serves(size: &Size, revision: &LiveRevision) -> bool {
 /// Whether any version answers callers.
 pub fn available(pass: &Pass<'_>) -> Finding {
     use ConditionType::Available;
-    let stable = &pass.plan.roles.stable;
+    let stable = pass.stable();
     // Not always the stable one of the plan: a pass that was blocked may not have turned to it.
     let selected = pass.live.selected();
     let answers = selected.filter(|revision| pass.live.revision(revision).available() > 0);
     if let Some(revision) = answers {
-        let version = pass.plan.versions.get(revision);
-        let version = version.map_or_else(|| unnamed_version(revision), String::as_str);
+        let version = pass.version(revision);
         let message = format!("version {version} answers on {}", pass.service.url());
         return finding(Available, true, Reason::Serving, &message);
     }

@@ -1,5 +1,7 @@
 //! Why a revision's pods do not answer.
 
+pub mod over;
+
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -27,26 +29,33 @@ pub fn trouble(
     source_state: SourceState,
     now: Timestamp,
 ) -> Option<Trouble> {
+    let all = revision.pods.iter().map(|pod| &**pod);
+    let (ended, live): (Vec<&Pod>, Vec<&Pod>) = all.partition(|pod| over::is_over(pod));
+    let last = over::last(&ended);
     refused(name, revision)
-        .or_else(|| missing_source(revision, source, source_state, now))
-        .or_else(|| revision.pods.iter().find_map(|pod| in_container(pod)))
+        .or_else(|| missing_source(&live, source, source_state, now))
+        .or_else(|| live.iter().find_map(|pod| in_container(pod)))
+        .or_else(|| live.iter().find_map(|pod| unschedulable(pod, source, now)))
         .or_else(|| {
-            revision
-                .pods
-                .iter()
-                .find_map(|pod| unschedulable(pod, source, now))
+            let only = last.filter(|_| live.is_empty())?;
+            over::trouble(only, now).or_else(|| in_container(only))
         })
-        .or_else(|| in_time(name, revision, answered(revision, now)))
+        .or_else(|| {
+            // Where none of the others ever gets ready, they may end for the same reason.
+            let before = last.filter(|_| revision.ready() == 0).and_then(before);
+            in_time(name, revision, answered(revision, now), before.as_deref())
+        })
 }
 
 /// Whether a pod waits for its volumes or its container's creation.
 pub fn waits_for_creation(pod: &Pod) -> bool {
-    waiting_reason(pod).is_some_and(|reason| {
+    let waits = waiting_reason(pod).is_some_and(|reason| {
         matches!(
             reason,
             "ContainerCreating" | "PodInitializing" | "CreateContainerConfigError"
         )
-    })
+    });
+    waits && !over::is_over(pod)
 }
 
 /// The container of the data plane.
@@ -82,7 +91,7 @@ fn refused(name: &str, revision: &LiveRevision) -> Option<Trouble> {
 }
 
 fn missing_source(
-    revision: &LiveRevision,
+    pods: &[&Pod],
     source: &Source,
     state: SourceState,
     now: Timestamp,
@@ -90,7 +99,7 @@ fn missing_source(
     let Source::ConfigMap { name, key } = source else {
         return None;
     };
-    let pod = revision.pods.iter().find(|pod| waits_for_creation(pod))?;
+    let pod = pods.iter().find(|pod| waits_for_creation(pod))?;
     let message = match state {
         SourceState::NotAsked | SourceState::Present => return None,
         SourceState::NoConfigMap => format!(
@@ -282,13 +291,31 @@ fn started(revision: &LiveRevision, pod: &str) -> Option<Time> {
         .clone()
 }
 
+/// What became of the pod in whose place others are now.
+fn before(pod: &Pod) -> Option<String> {
+    let name = pod.metadata.name.as_deref().unwrap_or_default();
+    Some(format!(
+        "; before, the cluster ended pod {name} ({})",
+        over::words(pod)?
+    ))
+}
+
 /// What the pods say, until the Deployment's time is up; from then on that, and what they say.
-fn in_time(name: &str, revision: &LiveRevision, answered: Option<Trouble>) -> Option<Trouble> {
+fn in_time(
+    name: &str,
+    revision: &LiveRevision,
+    answered: Option<Trouble>,
+    before: Option<&str>,
+) -> Option<Trouble> {
     if answered.as_ref().is_some_and(|answered| answered.stalled) {
         return answered;
     }
+    let before = before.unwrap_or_default();
     let Some(message) = condition(revision, "Progressing", "False") else {
-        return answered;
+        return answered.map(|answered| Trouble {
+            message: format!("{}{before}", answered.message),
+            ..answered
+        });
     };
     let waits = answered.map_or_else(
         || {
@@ -301,7 +328,7 @@ fn in_time(name: &str, revision: &LiveRevision, answered: Option<Trouble>) -> Op
     Some(Trouble::stalled(
         Reason::DeadlineExceeded,
         format!(
-            "revision {name} did not become ready in time: {}. {waits}",
+            "revision {name} did not become ready in time: {}. {waits}{before}",
             quote(&message)
         ),
     ))

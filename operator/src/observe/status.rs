@@ -9,7 +9,7 @@ use serin_crds::status::{
 };
 
 use crate::decide::Plan;
-use crate::desired::blueprint::unnamed_version;
+use crate::desired::blueprint::{Blueprint, unnamed_version};
 use crate::desired::labels;
 use crate::live::Live;
 use crate::observe::conditions::{Verdict, available, model_loaded, verdict};
@@ -33,10 +33,33 @@ pub struct Pass<'a> {
     pub now: Timestamp,
 }
 
+impl Pass<'_> {
+    /// The revision that answers callers when the pass ends: the planned one, unless the pass was
+    /// kept from turning the Service to it. `None` before there is one.
+    pub fn answering(&self) -> Option<&str> {
+        let planned = self.plan.roles.stable.as_str();
+        if self.blocked.is_none() || self.live.selected() == Some(planned) {
+            return Some(planned);
+        }
+        self.previous.stable_revision.as_deref()
+    }
+
+    /// The same; before there is one, the revision that is to be the first.
+    pub fn stable(&self) -> &str {
+        self.answering().unwrap_or(&self.plan.roles.stable)
+    }
+
+    /// The user's name for the version of a revision.
+    pub fn version(&self, revision: &str) -> String {
+        let planned = self.plan.versions.get(revision).cloned();
+        planned.unwrap_or_else(|| stored_version(self.live, revision))
+    }
+}
+
 /// The status to report, and whether the service has arrived at its spec.
 pub fn status(pass: &Pass<'_>) -> (InferenceServiceStatus, Verdict) {
     let service = pass.service;
-    let stable = &pass.plan.roles.stable;
+    let stable = pass.stable();
     let stable_live = pass.live.revision(stable);
     let trouble = declared_trouble(pass);
     let verdict = verdict(pass, trouble.as_ref());
@@ -47,13 +70,16 @@ pub fn status(pass: &Pass<'_>) -> (InferenceServiceStatus, Verdict) {
     let autoscaler = stable_live.autoscaler.as_deref();
     let autoscaled = matches!(service.size, Size::Autoscaled(_)) && !service.suspended;
     if autoscaled {
-        findings.push(autoscaling::finding(autoscaler, &pass.live.metrics_api));
+        findings.push(match (autoscaler, pass.blocked) {
+            (None, Some(blocked)) => autoscaling::blocked(blocked),
+            _ => autoscaling::finding(autoscaler, &pass.live.metrics_api),
+        });
     }
 
     // A version is named once it has answered, and as long as its revision stays the stable one.
     let answered = stable_live.available() > 0
         || pass.previous.version.is_some()
-            && pass.previous.stable_revision.as_ref() == Some(stable);
+            && pass.previous.stable_revision.as_deref() == Some(stable);
     let status = InferenceServiceStatus {
         observed_generation: Some(service.generation),
         url: Some(service.url()),
@@ -61,52 +87,22 @@ pub fn status(pass: &Pass<'_>) -> (InferenceServiceStatus, Verdict) {
             rest: service.url(),
             grpc: format!("{}.{}.svc:{}", service.name, service.namespace, ports::GRPC),
         }),
-        version: answered.then(|| version(pass.plan, stable)),
-        stable_revision: Some(stable.clone()),
+        version: answered.then(|| pass.version(stable)),
+        stable_revision: pass.answering().map(str::to_owned),
         replicas: Some(stable_live.existing()),
-        selector: Some(labels::selector_text(service, stable)),
+        selector: Some(labels::selector_text(&service.name, stable)),
         versions: versions(pass),
         autoscaling: autoscaler
             .filter(|_| autoscaled)
             .map(|autoscaler| autoscaling::status(autoscaler, stable_live.existing())),
-        conditions: over(pass.previous, &findings, service.generation, pass.now),
+        conditions: conditions(
+            &pass.previous.conditions,
+            &findings,
+            service.generation,
+            &Time(pass.now),
+        ),
     };
     (status, verdict)
-}
-
-/// The status of a spec that cannot be served. What serves goes on serving, and is reported as
-/// it was.
-pub fn invalid(
-    previous: &InferenceServiceStatus,
-    live: &Live,
-    generation: i64,
-    trouble: &Trouble,
-    now: Timestamp,
-) -> InferenceServiceStatus {
-    let mut findings = Verdict::of(trouble).findings().to_vec();
-    let answers = previous
-        .stable_revision
-        .as_deref()
-        .is_some_and(|stable| live.revision(stable).available() > 0);
-    findings.push(Finding {
-        type_: ConditionType::Available,
-        status: Some(answers),
-        reason: if answers {
-            Reason::Serving
-        } else {
-            Reason::NoReadyPods
-        },
-        message: if answers {
-            "the last valid spec goes on answering".into()
-        } else {
-            "no valid spec was ever served".into()
-        },
-    });
-    InferenceServiceStatus {
-        observed_generation: Some(generation),
-        conditions: over(previous, &findings, generation, now),
-        ..previous.clone()
-    }
 }
 
 /// The first status of an object, before anything is done about it: without any condition,
@@ -154,38 +150,45 @@ fn declared_trouble(pass: &Pass<'_>) -> Option<Trouble> {
 }
 
 fn versions(pass: &Pass<'_>) -> Vec<VersionStatus> {
-    let roles = &pass.plan.roles;
-    [
-        (Some(&roles.stable), Role::Stable),
-        (roles.next.as_ref(), Role::Next),
-    ]
-    .into_iter()
-    .filter_map(|(revision, role)| {
-        let revision = revision?;
-        let live = pass.live.revision(revision);
-        Some(VersionStatus {
-            revision: revision.clone(),
-            version: version(pass.plan, revision),
-            role,
-            replicas: live.wanted()?,
-            ready: live.ready(),
+    let (roles, stable) = (&pass.plan.roles, pass.stable());
+    let next = if stable == roles.stable {
+        roles.next.as_deref()
+    } else {
+        Some(&*roles.stable)
+    };
+    [(Some(stable), Role::Stable), (next, Role::Next)]
+        .into_iter()
+        .filter_map(|(revision, role)| {
+            let revision = revision?;
+            version_status(pass.live, revision, role, pass.version(revision))
         })
+        .collect()
+}
+
+/// The entry of a revision that has a Deployment.
+pub fn version_status(
+    live: &Live,
+    revision: &str,
+    role: Role,
+    version: String,
+) -> Option<VersionStatus> {
+    let live = live.revision(revision);
+    Some(VersionStatus {
+        revision: revision.to_owned(),
+        version,
+        role,
+        replicas: live.wanted()?,
+        ready: live.ready(),
     })
-    .collect()
 }
 
-fn version(plan: &Plan, revision: &str) -> String {
-    plan.versions
-        .get(revision)
-        .cloned()
-        .unwrap_or_else(|| unnamed_version(revision).to_owned())
-}
-
-fn over(
-    previous: &InferenceServiceStatus,
-    findings: &[Finding],
-    generation: i64,
-    now: Timestamp,
-) -> Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition> {
-    conditions(&previous.conditions, findings, generation, &Time(now))
+/// The user's name for the version of a revision, as its snapshot has it.
+pub fn stored_version(live: &Live, revision: &str) -> String {
+    let stored = live.revision(revision).config;
+    stored
+        .and_then(|config| Blueprint::read(&config).ok())
+        .map_or_else(
+            || unnamed_version(revision).to_owned(),
+            |blueprint| blueprint.version,
+        )
 }

@@ -54,7 +54,8 @@ pub fn is_owned(object: &ObjectMeta, uid: Option<&str>) -> bool {
         .any(|owner| owner.controller == Some(true) && Some(owner.uid.as_str()) == uid)
 }
 
-fn watched(service: &ObjectMeta, context: &Context) -> Live {
+/// What the watches have seen of a service of which perhaps only the metadata can be read.
+pub fn watched(service: &ObjectMeta, context: &Context) -> Live {
     let stores = &context.stores;
     let mut live = Live {
         service: owned(&stores.addresses, service)
@@ -246,7 +247,7 @@ async fn ask_pods(revision: &mut LiveRevision) {
 /// The address of a pod whose data plane runs and is not ready.
 fn address(pod: &Pod) -> Option<IpAddr> {
     let container = pods::container(pod)?;
-    let runs = container.state.as_ref()?.running.is_some();
+    let runs = container.state.as_ref()?.running.is_some() && !pods::over::is_over(pod);
     if container.ready || !runs {
         return None;
     }

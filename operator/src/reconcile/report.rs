@@ -14,9 +14,11 @@ use crate::events::between;
 use crate::live::Live;
 use crate::observe::Trouble;
 use crate::observe::conditions::Verdict;
-use crate::observe::status::{Pass, invalid as invalid_status, status, unknown};
+use crate::observe::invalid;
+use crate::observe::status::{Pass, status, unknown};
 use crate::reconcile::Next;
 use crate::reconcile::context::Context;
+use crate::reconcile::gather;
 use crate::validated::{Invalid, ValidatedService};
 
 /// A service that has a status.
@@ -64,7 +66,7 @@ pub async fn report(
     context: &Context,
 ) -> Result<Verdict, Error> {
     let previous = greeted.service.status.clone().unwrap_or_default();
-    let (mut status, verdict) = status(&Pass {
+    let (status, verdict) = status(&Pass {
         service: outcome.wanted,
         plan: outcome.plan,
         live: outcome.live,
@@ -72,12 +74,6 @@ pub async fn report(
         previous: &previous,
         now: (context.shared.clock)(),
     });
-    let turned = outcome.live.selected() == Some(&outcome.plan.roles.stable);
-    if outcome.blocked.is_some() && !turned {
-        // The revision that answers is still the old one.
-        status.stable_revision.clone_from(&previous.stable_revision);
-        status.version.clone_from(&previous.version);
-    }
     settle(&greeted.service, &previous, status, context).await?;
     Ok(verdict)
 }
@@ -98,14 +94,8 @@ pub async fn invalid(
         message: why.to_string(),
         stalled: true,
     };
-    let generation = greeted.service.metadata.generation.unwrap_or_default();
-    let status = invalid_status(
-        &previous,
-        live,
-        generation,
-        &trouble,
-        (context.shared.clock)(),
-    );
+    let now = (context.shared.clock)();
+    let status = invalid::status(&previous, live, &greeted.service.metadata, &trouble, now);
     settle(&greeted.service, &previous, status, context).await?;
     Ok(Next::Stuck)
 }
@@ -140,9 +130,9 @@ pub async fn undecodable(meta: &ObjectMeta, why: &str, context: &Context) -> Res
         ),
         stalled: true,
     };
-    let generation = object.metadata.generation.unwrap_or_default();
+    let live = gather::watched(meta, context);
     let now = (context.shared.clock)();
-    let status = invalid_status(&previous, &Live::default(), generation, &trouble, now);
+    let status = invalid::status(&previous, &live, &object.metadata, &trouble, now);
     if status != previous {
         write(&object.metadata, &status, context).await?;
     }

@@ -279,3 +279,95 @@ fn a_missing_claim_is_named() {
         found.message
     );
 }
+
+/// A pod that its node evicted; the kubelet's own fields.
+fn evicted(name: &str, finished: i64) -> Arc<Pod> {
+    let at = Timestamp::from_second(finished).unwrap().to_string();
+    let mut status = container_in(json!({"terminated": {
+        "exitCode": 137, "reason": "Error", "finishedAt": at,
+    }}));
+    status["phase"] = json!("Failed");
+    status["reason"] = json!("Evicted");
+    status["message"] = json!("Usage of EmptyDir volume \"cache\" exceeds the limit \"10Gi\". ");
+    let pod = json!({"metadata": {"name": name}, "status": status});
+    Arc::new(serde_json::from_value(pod).unwrap())
+}
+
+fn found_among(pods: Vec<Arc<Pod>>) -> Option<Trouble> {
+    let revision = LiveRevision {
+        pods,
+        ..LiveRevision::default()
+    };
+    found_in(&revision, SourceState::NotAsked)
+}
+
+#[test]
+fn an_evicted_pod_is_no_trouble_once_another_one_is_in_its_place() {
+    let serving = pod(json!({"phase": "Running", "containerStatuses": [{
+        "name": "server", "image": "i", "imageID": "", "ready": true, "restartCount": 0,
+        "state": {"running": {}},
+    }]}));
+    assert_eq!(found_among(vec![evicted("a", 500), serving]), None);
+    let starting = pod(waiting("ContainerCreating"));
+    assert_eq!(found_among(vec![evicted("a", 500), starting]), None);
+}
+
+#[test]
+fn an_evicted_pod_does_not_hide_what_keeps_the_live_one_from_answering() {
+    let waits = pod(unplaced(900, "0/1 nodes: 1 Insufficient cpu."));
+    let found = found_among(vec![evicted("a", 500), waits]).unwrap();
+    assert_eq!(found.reason, Reason::Unschedulable);
+    let failed = pod(ended(1, "Error", "iris.onnx is no ONNX model"));
+    let found = found_among(vec![evicted("a", 500), failed]).unwrap();
+    assert_eq!(found.reason, Reason::LoadFailed);
+}
+
+#[test]
+fn where_only_evicted_pods_are_left_the_latest_says_why() {
+    let found = found_among(vec![evicted("b", 900), evicted("a", 500)]).unwrap();
+    assert_eq!((found.reason, found.stalled), (Reason::CrashLooping, true));
+    let quoted = "pod b (Evicted: Usage of EmptyDir volume \"cache\" exceeds the limit \"10Gi\")";
+    assert!(found.message.contains(quoted), "{}", found.message);
+    let fresh = found_among(vec![evicted("a", 995)]).unwrap();
+    assert!(!fresh.stalled, "another pod is on its way");
+}
+
+#[test]
+fn pods_that_are_evicted_one_after_the_other_while_loading_say_so() {
+    let answer = json!({"phase": "Loading", "message": "fetching", "models": []});
+    let mut revision = LiveRevision {
+        pods: vec![evicted("a", 500), pod(container_in(json!({"running": {}})))],
+        answers: BTreeMap::from([(
+            "iris-1-x".to_owned(),
+            serde_json::from_value(answer).unwrap(),
+        )]),
+        ..LiveRevision::default()
+    };
+    let found = found_in(&revision, SourceState::NotAsked).unwrap();
+    assert_eq!((found.reason, found.stalled), (Reason::Loading, false));
+    assert!(
+        found
+            .message
+            .contains("fetching; before, the cluster ended pod a (Evicted: Usage"),
+        "{}",
+        found.message
+    );
+    let serves = json!({
+        "metadata": {"name": "iris-1"}, "spec": {"selector": {}, "template": {}},
+        "status": {"readyReplicas": 1},
+    });
+    revision.deployment = Some(Arc::new(serde_json::from_value(serves).unwrap()));
+    let found = found_in(&revision, SourceState::NotAsked).unwrap();
+    assert!(!found.message.contains("Evicted"), "{}", found.message);
+}
+
+#[test]
+fn a_configmap_that_only_an_evicted_pod_waited_for_is_not_missed() {
+    let mut status = waiting("ContainerCreating");
+    status["phase"] = json!("Failed");
+    let revision = LiveRevision {
+        pods: vec![pod(status), pod(container_in(json!({"running": {}})))],
+        ..LiveRevision::default()
+    };
+    assert_eq!(found_in(&revision, SourceState::NoConfigMap), None);
+}

@@ -139,3 +139,72 @@ async fn a_status_that_changed_meanwhile_is_not_overwritten() {
     assert!(error.is_conflict(), "{error}");
     assert_eq!(world.status("iris")["observedGeneration"], 1);
 }
+
+fn file_source(spec: &mut Value) {
+    spec["model"]["source"]["uri"] = json!("file:///m.onnx");
+}
+
+#[tokio::test]
+async fn of_a_bad_spec_that_comes_while_no_pod_is_ready_it_is_not_said_that_none_ever_served() {
+    let mut world = settled(|spec| spec["replicas"] = json!(2)).await;
+    let stable = revision(&world);
+    let deployment = format!("{DEPLOYMENTS}/{stable}");
+    world.edit("iris", file_source);
+    world.deployment_says(&deployment, Some(0));
+    world.pass("iris").await.unwrap();
+    let (status, reason, message) = world.condition("iris", "Available");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "NoReadyPods"));
+    assert!(message.contains(&stable), "{message}");
+    assert_eq!(world.status("iris")["versions"][0]["ready"], 0);
+    let (status, reason, _) = world.condition("iris", "ModelLoaded");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "InvalidSpec"));
+
+    world.deployment_says(&deployment, None);
+    world.pass("iris").await.unwrap();
+    assert_eq!(world.condition("iris", "Available").0, "True");
+    assert_eq!(world.status("iris")["versions"][0]["ready"], 2);
+}
+
+#[tokio::test]
+async fn a_suspended_service_with_a_bad_spec_is_still_called_suspended() {
+    let mut world = settled(|spec| spec["suspend"] = json!(true)).await;
+    world.edit("iris", file_source);
+    world.pass("iris").await.unwrap();
+    let (status, reason, _) = world.condition("iris", "Available");
+    assert_eq!((status.as_str(), reason.as_str()), ("False", "Suspended"));
+}
+
+#[tokio::test]
+async fn a_first_spec_that_is_bad_was_never_served() {
+    let mut world = World::with(&service("iris"));
+    world.edit("iris", file_source);
+    world.pass("iris").await.unwrap();
+    let (status, _, message) = world.condition("iris", "Available");
+    assert_eq!(status, "False");
+    assert!(
+        message.contains("no valid spec was ever served"),
+        "{message}"
+    );
+    assert!(world.status("iris")["stableRevision"].is_null());
+}
+
+#[tokio::test]
+async fn a_bad_spec_does_not_hide_the_autoscaler_that_goes_on() {
+    let mut world = settled(autoscaled(1, 3)).await;
+    let deployment = format!("{DEPLOYMENTS}/{}", revision(&world));
+    world.edit("iris", file_source);
+    world
+        .api
+        .edit(&deployment, |object| object["spec"]["replicas"] = json!(3));
+    world.pods_come_up();
+    world.pass("iris").await.unwrap();
+    assert_eq!(
+        world.condition("iris", "AutoscalingActive").1,
+        "NoMetricsAPI"
+    );
+    let status = world.status("iris");
+    assert_eq!(
+        (&status["replicas"], &status["autoscaling"]["current"]),
+        (&json!(3), &json!(3))
+    );
+}

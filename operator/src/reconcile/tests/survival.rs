@@ -27,6 +27,58 @@ async fn an_object_that_cannot_be_decoded_says_so_and_stops_no_other() {
 }
 
 #[tokio::test]
+async fn a_service_that_becomes_unreadable_is_available_as_long_as_its_pods_are() {
+    let mut world = settled(|_| {}).await;
+    let stable = revision(&world);
+    let before = world.status("iris");
+    world.edit("iris", |spec| {
+        spec["autoscaling"] = json!({"maxReplicas": 2, "engine": "FromTheFuture"});
+    });
+    world.pass("iris").await.unwrap();
+    assert_eq!(world.condition("iris", "Stalled").1, "InvalidSpec");
+    assert_eq!(world.condition("iris", "Available").0, "True");
+    let after = world.status("iris");
+    for field in [
+        "version",
+        "stableRevision",
+        "replicas",
+        "selector",
+        "versions",
+        "url",
+    ] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+    world.deployment_says(&format!("{DEPLOYMENTS}/{stable}"), Some(0));
+    world.pass("iris").await.unwrap();
+    let (status, _, message) = world.condition("iris", "Available");
+    assert_eq!(status, "False");
+    assert!(message.contains(&stable), "{message}");
+}
+
+#[tokio::test]
+async fn an_unreadable_service_whose_status_was_lost_gets_it_back_from_what_serves() {
+    let mut world = settled(|_| {}).await;
+    let before = world.status("iris");
+    world.edit("iris", |spec| {
+        spec["autoscaling"] = json!({"maxReplicas": 2, "engine": "FromTheFuture"});
+    });
+    world.api.edit(&format!("{SERVICES}/iris"), |object| {
+        object.as_object_mut().unwrap().remove("status");
+    });
+    world.pass("iris").await.unwrap();
+    let after = world.status("iris");
+    for field in [
+        "version",
+        "stableRevision",
+        "replicas",
+        "selector",
+        "versions",
+    ] {
+        assert_eq!(after[field], before[field], "{field}");
+    }
+}
+
+#[tokio::test]
 async fn a_panic_in_a_pass_is_an_error_of_that_pass() {
     let mut world = World::with(&service("iris"));
     world.change(|shared| shared.clock = || panic!("a bug"));

@@ -1,0 +1,118 @@
+//! The status of a service whose spec cannot be served, or not even read: nothing of it is
+//! changed, what serves goes on serving, and that is reported as it is now.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
+use k8s_openapi::jiff::Timestamp;
+use serin_crds::InferenceServiceStatus;
+use serin_crds::status::{ConditionType, Finding, Reason, Role, VersionStatus, conditions};
+
+use crate::desired::labels;
+use crate::live::Live;
+use crate::observe::conditions::{Verdict, finding};
+use crate::observe::status::{stored_version, version_status};
+use crate::observe::{Trouble, autoscaling};
+
+/// The status to report of a service of which only `service` can be relied on.
+pub fn status(
+    previous: &InferenceServiceStatus,
+    live: &Live,
+    service: &ObjectMeta,
+    trouble: &Trouble,
+    now: Timestamp,
+) -> InferenceServiceStatus {
+    let generation = service.generation.unwrap_or_default();
+    let Some(stable) = stable(previous, live) else {
+        let mut findings = Verdict::of(trouble).findings().to_vec();
+        findings.push(unavailable(
+            Reason::NoReadyPods,
+            "no valid spec was ever served",
+        ));
+        findings.push(not_loaded(trouble));
+        return InferenceServiceStatus {
+            observed_generation: Some(generation),
+            conditions: conditions(&previous.conditions, &findings, generation, &Time(now)),
+            ..previous.clone()
+        };
+    };
+    let revision = live.revision(stable);
+    let mut findings = Verdict::of(trouble).findings().to_vec();
+    findings.push(available(live, stable));
+    findings.push(not_loaded(trouble));
+    let autoscaler = revision.autoscaler.as_deref();
+    findings.extend(
+        autoscaler.map(|autoscaler| autoscaling::finding(Some(autoscaler), &live.metrics_api)),
+    );
+    let answered = || (revision.available() > 0).then(|| stored_version(live, stable));
+    let name = service.name.as_deref().unwrap_or_default();
+    InferenceServiceStatus {
+        observed_generation: Some(generation),
+        version: previous.version.clone().or_else(answered),
+        stable_revision: Some(stable.to_owned()),
+        replicas: Some(revision.existing()),
+        selector: Some(labels::selector_text(name, stable)),
+        versions: versions(previous, live, stable),
+        autoscaling: autoscaler
+            .map(|autoscaler| autoscaling::status(autoscaler, revision.existing())),
+        conditions: conditions(&previous.conditions, &findings, generation, &Time(now)),
+        ..previous.clone()
+    }
+}
+
+/// The revision that answers callers, or would if its pods were up: the recorded one, or, where the status
+/// was lost, the one that the Service leads to.
+fn stable<'a>(previous: &'a InferenceServiceStatus, live: &'a Live) -> Option<&'a str> {
+    let selected = || {
+        live.selected()
+            .filter(|selected| live.revision(selected).exists())
+    };
+    previous.stable_revision.as_deref().or_else(selected)
+}
+
+fn available(live: &Live, stable: &str) -> Finding {
+    let Some(selected) = live.selected() else {
+        let message = format!(
+            "the Service that leads to revision {stable} is gone; it comes back with a spec that \
+             can be served"
+        );
+        return unavailable(Reason::NoReadyPods, &message);
+    };
+    if live.revision(selected).available() > 0 {
+        let version = stored_version(live, selected);
+        let message = format!("version {version} (revision {selected}) goes on answering");
+        return finding(ConditionType::Available, true, Reason::Serving, &message);
+    }
+    if live.revision(stable).wanted() == Some(0) {
+        return unavailable(
+            Reason::Suspended,
+            "no pods run, as the last valid spec asks",
+        );
+    }
+    let message = format!("no pod of revision {stable} is ready");
+    unavailable(Reason::NoReadyPods, &message)
+}
+
+fn unavailable(reason: Reason, message: &str) -> Finding {
+    finding(ConditionType::Available, false, reason, message)
+}
+
+fn not_loaded(trouble: &Trouble) -> Finding {
+    let message = "no pod is made of the declared spec, see Stalled";
+    finding(ConditionType::ModelLoaded, false, trouble.reason, message)
+}
+
+/// The stable revision, and those that were on their way when the spec went wrong.
+fn versions(previous: &InferenceServiceStatus, live: &Live, stable: &str) -> Vec<VersionStatus> {
+    let others = previous
+        .versions
+        .iter()
+        .map(|version| version.revision.as_str())
+        .filter(|revision| *revision != stable)
+        .map(|revision| (revision, Role::Next));
+    [(stable, Role::Stable)]
+        .into_iter()
+        .chain(others)
+        .filter_map(|(revision, role)| {
+            version_status(live, revision, role, stored_version(live, revision))
+        })
+        .collect()
+}
