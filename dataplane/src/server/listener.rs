@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::OwnedTask;
 use super::connection::{Connections, Stage};
+use super::socket;
 
 /// After accepting fails for want of descriptors or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -48,7 +49,7 @@ pub(super) struct ListenerHandle {
 
 impl Listener {
     /// Binds `port`, or a free one for 0; `flag` is named where that fails.
-    pub(super) async fn bind(
+    pub(super) fn bind(
         port: &'static str,
         flag: &'static str,
         ip: IpAddr,
@@ -61,7 +62,7 @@ impl Listener {
             address,
             reason,
         };
-        let inner = TcpListener::bind(address).await.map_err(error)?;
+        let inner = socket::listen(address).map_err(error)?;
         let address = inner.local_addr().map_err(error)?;
         Ok(Self {
             inner,
