@@ -85,7 +85,7 @@ pub struct RunArgs {
     #[arg(long, value_name = "PORT", default_value_t = 8082)]
     pub admin_port: u16,
 
-    /// Address that every port is bound to
+    /// Address that every port is bound to; `::` stands for all, of IPv4 and IPv6
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub bind: IpAddr,
 

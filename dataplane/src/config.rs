@@ -12,7 +12,7 @@ pub use cli::Cli;
 pub use file::{ConfigError, read};
 pub use limits::Limits;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ use std::time::Duration;
 /// [`PodConfig`](serin_crds::pod_config::PodConfig).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Address that every port is bound to.
+    /// Address that every port is bound to; `::` stands for all, of IPv4 and IPv6.
     pub bind: IpAddr,
     /// Every HTTP protocol and `/metrics`; 0 takes a free port.
     pub http_port: u16,
@@ -56,7 +56,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            bind: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            bind: IpAddr::V6(Ipv6Addr::UNSPECIFIED),
             http_port: 8080,
             grpc_port: 8081,
             admin_port: 8082,

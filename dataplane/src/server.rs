@@ -20,6 +20,7 @@ mod openai;
 mod routes;
 mod settings;
 pub mod shutdown;
+mod socket;
 mod stream;
 mod tracked;
 mod unary;
@@ -101,9 +102,9 @@ impl Server {
     /// A port cannot be bound, or the embedded gRPC descriptions are damaged.
     pub async fn start<S: Serve>(options: &Options, parts: Parts<S>) -> Result<Self, StartError> {
         let bind = |name, flag, port| Listener::bind(name, flag, options.bind, port);
-        let http = bind("HTTP", "--http-port", options.http_port).await?;
-        let grpc = bind("gRPC", "--grpc-port", options.grpc_port).await?;
-        let admin = bind("admin", "--admin-port", options.admin_port).await?;
+        let http = bind("HTTP", "--http-port", options.http_port)?;
+        let grpc = bind("gRPC", "--grpc-port", options.grpc_port)?;
+        let admin = bind("admin", "--admin-port", options.admin_port)?;
         let (http_addr, grpc_addr, admin_addr) = (http.address(), grpc.address(), admin.address());
         tracing::info!(http = %http_addr, grpc = %grpc_addr, admin = %admin_addr, "listening");
 

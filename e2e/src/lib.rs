@@ -17,6 +17,7 @@ pub mod examples;
 mod images;
 pub mod namespace;
 pub mod node;
+pub mod pods;
 pub mod program;
 pub mod service;
 pub mod wait;

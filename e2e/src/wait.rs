@@ -27,6 +27,27 @@ where
     }
 }
 
+/// The same where nothing can be awaited: in `Drop`, or before there is a runtime.
+///
+/// # Panics
+/// As [`eventually`] does.
+pub fn eventually_blocking<T>(
+    what: &str,
+    limit: Duration,
+    mut ask: impl FnMut() -> Result<T, String>,
+) -> T {
+    let began = Instant::now();
+    loop {
+        match ask() {
+            Ok(found) => return found,
+            Err(state) if began.elapsed() > limit => {
+                panic!("not within {limit:?}: {what}\n  at the end: {state}")
+            }
+            Err(_) => std::thread::sleep(POLL),
+        }
+    }
+}
+
 /// Whole seconds, for readable tests.
 pub const fn seconds(count: u64) -> Duration {
     Duration::from_secs(count)

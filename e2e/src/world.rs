@@ -5,11 +5,15 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use k8s_openapi::List;
+use k8s_openapi::api::core::v1::Pod;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serin_e2e_cluster::{Cluster, DEFAULT_NAME, KUBECONFIG_VARIABLE, NAME_VARIABLE};
 
 use crate::images::Images;
+use crate::pods;
 use crate::program::{self, Ended};
+use crate::wait::eventually_blocking;
 
 /// Namespace of the operator, and name of the Helm release.
 pub const OPERATOR_NAMESPACE: &str = "serin-system";
@@ -24,6 +28,11 @@ const CALL: Duration = Duration::from_secs(30);
 const REACH: Duration = Duration::from_secs(10);
 /// Limit of the installation, the pull of no image included.
 const INSTALL: Duration = Duration::from_secs(150);
+
+/// Limit of an old operator's end: its grace period, and the time to notice.
+const REPLACED: Duration = Duration::from_secs(60);
+/// Label of the operators' pods.
+const OPERATOR_SELECTOR: &str = "app.kubernetes.io/name=serin-operator";
 
 const CURE: &str = "start the test cluster with `cargo xtask cluster up` and run the test inside it: \
      `cargo xtask cluster exec -- cargo test -p serin-e2e --test NAME`, or point SERIN_E2E_KUBECONFIG to a cluster of your own";
@@ -96,10 +105,11 @@ impl World {
             .unwrap_or_else(|_| Err("the client panicked".to_owned()))
     }
 
-    /// Installs the chart, or changes its values: those of every test, then these.
+    /// Installs the chart, or changes its values: those of every test, then these. No operator
+    /// with earlier values is left when this returns.
     ///
     /// # Panics
-    /// When the operators do not become ready, or the API server warns.
+    /// When the operators do not become ready, old ones do not end, or the API server warns.
     pub fn upgrade(&self, values: &[&str]) {
         let mut helm = self.cluster.command("helm");
         helm.args(["upgrade", "--install", OPERATOR_NAME])
@@ -122,6 +132,25 @@ impl World {
             panic!("{}\n{}\n{logs}", installed.stderr, pods.stdout);
         }
         assert_eq!(installed.stderr, "", "helm or the API server warns");
+        // helm waits for the new operators only: an old one may hold the lease still, and act on
+        // what the test does next with the values of before.
+        eventually_blocking("the old operators are gone", REPLACED, || {
+            let found = self.kubectl(&[
+                "--namespace",
+                OPERATOR_NAMESPACE,
+                "get",
+                "pods",
+                "--selector",
+                OPERATOR_SELECTOR,
+                "--output=json",
+            ]);
+            if !found.success {
+                return Err(found.stderr);
+            }
+            let found: List<Pod> =
+                serde_json::from_str(&found.stdout).map_err(|error| error.to_string())?;
+            pods::of_one_template(&found.items)
+        });
     }
 
     /// Ends what a run that was killed left behind.
@@ -190,7 +219,7 @@ impl World {
             OPERATOR_NAMESPACE,
             "logs",
             "--selector",
-            "app.kubernetes.io/name=serin-operator",
+            OPERATOR_SELECTOR,
             "--tail=400",
         ];
         let log = self.kubectl(&arguments).stdout;

@@ -2,9 +2,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use serin_e2e::program;
 use serin_e2e::world::{OPERATOR_NAME, OPERATOR_NAMESPACE};
-use serin_e2e::{ClientPod, TestNamespace, World, eventually, examples, seconds, world};
+use serin_e2e::{
+    ClientPod, TestNamespace, World, eventually, examples, pods, program, seconds, world,
+};
 use tokio::sync::Mutex;
 
 /// One test at a time has the release.
@@ -28,14 +29,9 @@ async fn iris(theme: &str) -> TestNamespace {
 }
 
 /// Name and restarts of each pod of the service.
-async fn pods(namespace: &TestNamespace) -> Vec<(String, i32)> {
+async fn restarts(namespace: &TestNamespace) -> Result<Vec<(String, i32)>, String> {
     let pods = namespace.pods_of("iris").await;
-    pods.into_iter()
-        .map(|pod| {
-            let restarts = pod.status.unwrap().container_statuses.unwrap()[0].restart_count;
-            (pod.metadata.name.unwrap(), restarts)
-        })
-        .collect()
+    pods.iter().map(pods::restarts).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +39,7 @@ async fn a_new_data_plane_image_restarts_no_model_until_that_model_changes() {
     let _release = RELEASE.lock().await;
     let world = world();
     let namespace = iris("upgrade").await;
-    let before = pods(&namespace).await;
+    let before = restarts(&namespace).await.unwrap();
     let restored = Restored(world);
     world.upgrade(&["dataplane.image.tag=of-tomorrow"]);
     // A pass of the new operator over every service has ended when a later one is done.
@@ -56,7 +52,7 @@ async fn a_new_data_plane_image_restarts_no_model_until_that_model_changes() {
     })
     .await;
     namespace.ready("iris", seconds(30)).await;
-    assert_eq!(pods(&namespace).await, before);
+    assert_eq!(restarts(&namespace).await.unwrap(), before);
 
     namespace.apply(&examples::iris_with(
         &serde_json::json!({"model": {"version": "1.1"}}),
@@ -85,7 +81,7 @@ async fn models_serve_on_without_the_release_and_a_new_one_takes_them_over() {
     let namespace = iris("reinstall").await;
     let client = ClientPod::start(&namespace);
     let (body, _) = examples::iris_request("setosa");
-    let before = pods(&namespace).await;
+    let before = restarts(&namespace).await.unwrap();
     let restored = Restored(world);
 
     let mut helm = world.command("helm");
@@ -113,12 +109,12 @@ async fn models_serve_on_without_the_release_and_a_new_one_takes_them_over() {
         .kubectl(&["scale", "sis/iris", "--replicas=2"])
         .expect_success();
     eventually("the new release acts", seconds(90), || async {
-        let count = pods(&namespace).await.len();
+        let count = restarts(&namespace).await?.len();
         (count == 2).then_some(()).ok_or(format!("{count} pods"))
     })
     .await;
     namespace.ready("iris", seconds(60)).await;
-    let after = pods(&namespace).await;
+    let after = restarts(&namespace).await.unwrap();
     assert!(after.contains(&before[0]), "{before:?} became {after:?}");
 }
 

@@ -67,7 +67,8 @@ async fn pods(namespace: &TestNamespace, count: i32, limit: Duration) -> Inferen
     .await
 }
 
-/// Names of all objects of the namespace, of every kind that can be listed.
+/// Names of all objects of the namespace, of every kind that can be listed. kubectl fails while
+/// one registered API does not answer, so the caller must keep the metrics API in place.
 fn everything(namespace: &TestNamespace) -> BTreeSet<String> {
     let kinds = world()
         .kubectl(&[
@@ -87,6 +88,7 @@ fn everything(namespace: &TestNamespace) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kubectl_scales_suspends_resumes_and_deletes_without_a_trace() {
+    let _metrics = METRICS_API.read().await;
     let namespace = TestNamespace::new(world(), "size").await;
     namespace.apply_model("iris");
     let before = everything(&namespace);

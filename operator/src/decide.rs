@@ -7,6 +7,7 @@ use serin_crds::InferenceServiceStatus;
 use crate::child::{Child, Kind};
 use crate::desired::blueprint::{Blueprint, Pinned};
 use crate::desired::replicas::{Sizes, to_write};
+use crate::desired::template::Template;
 use crate::desired::{autoscaler, config, deployment, service as address};
 use crate::live::Live;
 use crate::rollout::{Facts, Presence, Roles, roles};
@@ -59,22 +60,30 @@ pub fn decide(
     {
         let stored = live.revision(revision);
         let is_declared = *revision == service.revision.name;
-        let (blueprint, config) = match stored.config.as_deref().map(Blueprint::read) {
-            Some(Ok(blueprint)) => {
-                let live = stored.config.as_deref();
-                (blueprint, live.map(|live| config::kept(service, live)))
+        let read = stored
+            .config
+            .as_deref()
+            .map(|config| (config, Blueprint::read(config)));
+        let (blueprint, template, config) = match read {
+            Some((live, Ok(blueprint))) => {
+                let deployment = stored.deployment.as_deref();
+                let template = deployment
+                    .and_then(|deployment| Template::kept(live, deployment))
+                    .unwrap_or_else(|| Template::fresh(service, &blueprint));
+                (blueprint, template, config::kept(service, live))
             }
             _ if is_declared => {
                 let blueprint = Blueprint::new(service, pinned);
-                let config = config::fresh(service, &blueprint);
-                (blueprint, Some(config))
+                let template = Template::fresh(service, &blueprint);
+                let config = config::fresh(service, &blueprint, &template);
+                (blueprint, template, config)
             }
             // Nothing to rebuild it from: what is left of it goes on serving.
             _ => continue,
         };
-        versions.insert(revision.clone(), blueprint.version.clone());
-        children.extend(config);
-        children.push(deployment::deployment(service, &blueprint));
+        versions.insert(revision.clone(), blueprint.version);
+        children.push(config);
+        children.push(deployment::deployment(service, revision, &template));
 
         // An autoscaler that is to go must be gone before anybody else writes the size.
         let held =

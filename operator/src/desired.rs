@@ -10,6 +10,7 @@ pub mod probes;
 pub mod replicas;
 pub mod resources;
 pub mod service;
+pub mod template;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 

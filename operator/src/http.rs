@@ -2,7 +2,8 @@
 //! operators would wait for ever.
 
 use std::convert::Infallible;
-use std::net::SocketAddr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,12 +25,28 @@ const HEADER_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a connection may last in all.
 const CONNECTION_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Opens the port.
+/// Opens the port. `::` stands for every address: of IPv6 and IPv4, as sockets of a network
+/// namespace of its own do, or of IPv4 alone where the host has no IPv6.
 ///
 /// # Errors
 /// Where it cannot be had.
-pub async fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(address).await
+pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) => match instead(address, error.kind()) {
+            Some(address) => TcpListener::bind(address).await,
+            None => Err(error),
+        },
+        bound => bound,
+    }
+}
+
+/// What to listen on where every address was asked for and cannot be had, unless it is the port
+/// that cannot: then half of the addresses would be another program's.
+fn instead(address: SocketAddr, error: io::ErrorKind) -> Option<SocketAddr> {
+    let of_the_port = [io::ErrorKind::AddrInUse, io::ErrorKind::PermissionDenied];
+    let every = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    (every && !of_the_port.contains(&error))
+        .then(|| SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port()))
 }
 
 /// Answers until it is dropped.
@@ -108,4 +125,41 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
         header::HeaderValue::from_static("text/plain; charset=utf-8"),
     );
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpStream;
+
+    use clap::Parser;
+
+    use super::*;
+    use crate::settings::Settings;
+
+    #[tokio::test]
+    async fn probes_reach_the_operator_over_ipv4_and_where_there_is_ipv6_over_that_too() {
+        let settings = Settings::parse_from(["serin-operator", "--dataplane-image=d:1"]);
+        let bound = bind(SocketAddr::new(settings.metrics_addr, 0))
+            .await
+            .unwrap();
+        let port = bound.local_addr().unwrap().port();
+        let answers = |ip: IpAddr| TcpStream::connect(SocketAddr::new(ip, port)).is_ok();
+        assert!(answers(Ipv4Addr::LOCALHOST.into()));
+        let loopback = IpAddr::V6(Ipv6Addr::LOCALHOST);
+        let has_ipv6 = std::net::TcpListener::bind((loopback, 0)).is_ok();
+        assert_eq!(answers(loopback), has_ipv6);
+    }
+
+    #[test]
+    fn a_host_without_ipv6_is_answered_on_every_ipv4_address() {
+        let every = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 8080);
+        let ipv4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 8080);
+        // The kind of "address family not supported" has no name.
+        for missing in [io::ErrorKind::AddrNotAvailable, io::ErrorKind::Other] {
+            assert_eq!(instead(every, missing), Some(ipv4));
+            let named = SocketAddr::new(Ipv6Addr::LOCALHOST.into(), 8080);
+            assert_eq!(instead(named, missing), None);
+        }
+        assert_eq!(instead(every, io::ErrorKind::AddrInUse), None);
+    }
 }

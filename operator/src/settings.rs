@@ -53,8 +53,9 @@ pub struct Settings {
     #[arg(long, env = "POD_NAME")]
     pub identity: Option<String>,
 
-    /// Address for /metrics, /livez and /readyz.
-    #[arg(long, env = "SERIN_METRICS_ADDR", default_value = "0.0.0.0")]
+    /// Address for /metrics, /livez and /readyz. `::` stands for all, of IPv4 and, where the host
+    /// has it, IPv6.
+    #[arg(long, env = "SERIN_METRICS_ADDR", default_value = "::")]
     pub metrics_addr: std::net::IpAddr,
 
     /// Port for /metrics, /livez and /readyz.

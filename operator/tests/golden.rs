@@ -1,8 +1,9 @@
 //! Whole objects, reviewed as text: what the operator makes of a spec.
 //!
 //! `tests/golden/NAME.service.yaml` is what a user writes, `NAME.children.yaml` what the operator
-//! applies. A change of a children file restarts every model on an upgrade of the operator where
-//! it touches a pod template: think twice, then write them anew with `SERIN_UPDATE_GOLDEN=1`.
+//! applies. A change of a pod template reaches revisions that are made after it, and earlier ones
+//! whose Deployment is gone: with the data plane of their day, which must understand it. Think
+//! twice, then write the files anew with `SERIN_UPDATE_GOLDEN=1`.
 
 #![allow(
     clippy::unwrap_used,

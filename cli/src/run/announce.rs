@@ -47,15 +47,12 @@ pub fn announcement(
     text
 }
 
-/// Where this machine reaches `address`: an address that stands for all of them is reached by the
-/// loopback one.
+/// Where this machine reaches `address`: an address that stands for all of them, `::` for those of
+/// IPv4 too, is reached by the loopback one that every machine has.
 fn base_url(address: SocketAddr) -> String {
     let mut reached = address;
     if address.ip().is_unspecified() {
-        reached.set_ip(match address {
-            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-        });
+        reached.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     format!("http://{reached}")
 }
@@ -110,6 +107,13 @@ mod tests {
 
     #[test]
     fn an_ipv6_address_is_bracketed() {
-        assert_eq!(base_url("[::]:80".parse().unwrap()), "http://[::1]:80");
+        assert_eq!(base_url("[::1]:80".parse().unwrap()), "http://[::1]:80");
+    }
+
+    #[test]
+    fn every_address_is_told_as_this_machines_own() {
+        for every in ["[::]:80", "0.0.0.0:80"] {
+            assert_eq!(base_url(every.parse().unwrap()), "http://127.0.0.1:80");
+        }
     }
 }

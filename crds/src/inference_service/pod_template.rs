@@ -26,13 +26,15 @@ pub struct PodTemplate {
 #[serde(rename_all = "camelCase")]
 #[x_kube(
     validation = Rule::new("!has(self.labels) || self.labels.all(k, !k.startsWith('serin.dev/') && !k.startsWith('app.kubernetes.io/'))").message("labels that start with serin.dev/ or app.kubernetes.io/ are Serin's own").field_path(".labels"),
+    validation = Rule::new("!has(self.annotations) || self.annotations.all(k, !k.startsWith('container.apparmor.security.beta.kubernetes.io/') && !k.startsWith('seccomp.security.alpha.kubernetes.io/') && !k.startsWith('container.seccomp.security.alpha.kubernetes.io/'))").message("annotations that start with container.apparmor.security.beta.kubernetes.io/, seccomp.security.alpha.kubernetes.io/ or container.seccomp.security.alpha.kubernetes.io/ would take away the pods' confinement: remove them, the pods have the container runtime's default profiles").field_path(".annotations"),
 )]
 pub struct PodMetadata {
     /// Labels to add.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32, "additionalProperties" = label_value()))]
     pub labels: BTreeMap<String, String>,
-    /// Annotations to add.
+    /// Annotations to add. Those that choose an AppArmor or seccomp profile are refused: they would
+    /// lead out of the `restricted` Pod Security level.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 32))]
     pub annotations: BTreeMap<String, String>,

@@ -1,6 +1,6 @@
 //! The flags of `serin-dataplane`.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -20,8 +20,9 @@ pub struct Cli {
     #[arg(long, value_name = "FILE", default_value = MOUNT_PATH)]
     pub config: PathBuf,
 
-    /// Address that every port is bound to
-    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED))]
+    /// Address that every port is bound to; `::` stands for all, of IPv4 and, where the machine has
+    /// it, IPv6
+    #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V6(Ipv6Addr::UNSPECIFIED))]
     pub bind: IpAddr,
 
     /// Port of every HTTP protocol, gRPC included, and of /metrics; 0 takes a free one

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use rustix::net::sockopt::set_socket_send_buffer_size;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
@@ -14,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::OwnedTask;
 use super::connection::{Connections, Stage};
+use super::socket;
 
 /// After accepting fails for want of descriptors or memory.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
@@ -30,11 +30,6 @@ pub struct BindError {
     address: SocketAddr,
     reason: io::Error,
 }
-
-/// Bytes that the kernel keeps of what a caller has not read. It says that more can be written once
-/// a third of them is gone, which is how reading is noticed: of the megabytes that it takes by
-/// itself, a slow reader would be taken for one that does not read.
-const SEND_BUFFER: usize = 256 << 10;
 
 /// A bound port on which nobody accepts yet.
 pub(super) struct Listener {
@@ -54,7 +49,7 @@ pub(super) struct ListenerHandle {
 
 impl Listener {
     /// Binds `port`, or a free one for 0; `flag` is named where that fails.
-    pub(super) async fn bind(
+    pub(super) fn bind(
         port: &'static str,
         flag: &'static str,
         ip: IpAddr,
@@ -67,9 +62,7 @@ impl Listener {
             address,
             reason,
         };
-        let inner = TcpListener::bind(address).await.map_err(error)?;
-        // The connections have it from here. A failure costs slow readers their patience only.
-        let _ = set_socket_send_buffer_size(&inner, SEND_BUFFER);
+        let inner = socket::listen(address).map_err(error)?;
         let address = inner.local_addr().map_err(error)?;
         Ok(Self {
             inner,
@@ -177,25 +170,4 @@ fn is_about_one_connection(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionAborted
             | io::ErrorKind::ConnectionReset
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use rustix::net::sockopt::socket_send_buffer_size;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn connections_have_a_buffer_by_which_slow_readers_are_noticed() {
-        let ip = IpAddr::from([127, 0, 0, 1]);
-        let listener = Listener::bind("HTTP", "--http-port", ip, 0).await.unwrap();
-        let (client, accepted) = tokio::join!(
-            TcpStream::connect(listener.address()),
-            listener.inner.accept()
-        );
-        client.unwrap();
-        let (stream, _) = accepted.unwrap();
-        // The kernel doubles what it is told, for its own bookkeeping (socket(7)).
-        assert_eq!(socket_send_buffer_size(&stream).unwrap(), 2 * SEND_BUFFER);
-    }
 }

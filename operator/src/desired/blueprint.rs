@@ -1,8 +1,9 @@
 //! Everything that a revision's objects are made from, and its snapshot in the cluster.
 //!
 //! The snapshot lets the operator rebuild a revision whose spec the user has already replaced,
-//! and keeps what the operator's flags said when the revision was made: an upgrade of the
-//! operator, or a new data-plane image, restarts no running model.
+//! and keeps what the operator's flags said when the revision was made: a new data-plane image
+//! restarts no running model. What the operator's code made of it is kept beside it, as a
+//! [`Template`](crate::desired::template::Template).
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::{Deserialize, Serialize};

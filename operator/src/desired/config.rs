@@ -1,5 +1,5 @@
-//! The immutable ConfigMap of a revision: what its pods are told, and the snapshot it is
-//! rebuilt from.
+//! The immutable ConfigMap of a revision: what its pods are told, and the snapshot and the pod
+//! template it is rebuilt from.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +12,22 @@ use serin_crds::pod_config::{
 use crate::child::{Child, Kind};
 use crate::desired::blueprint::{Blueprint, SNAPSHOT_KEY};
 use crate::desired::metadata;
+use crate::desired::template::{TEMPLATE_KEY, Template};
 use crate::validated::{Source, ValidatedService};
 
 /// Key of the file that a pod reads.
 pub const CONFIG_KEY: &str = "config.json";
 
 /// The ConfigMap of a revision that is new.
-pub fn fresh(service: &ValidatedService, blueprint: &Blueprint) -> Child {
+pub fn fresh(service: &ValidatedService, blueprint: &Blueprint, template: &Template) -> Child {
     let data = BTreeMap::from([
         (
             CONFIG_KEY.to_owned(),
             pretty(&pod_config(service, blueprint)),
         ),
         (SNAPSHOT_KEY.to_owned(), pretty(&blueprint.snapshot())),
+        // On one line: for people the Deployment has the same.
+        (TEMPLATE_KEY.to_owned(), template.json().to_string()),
     ]);
     with_data(service, &blueprint.name, Some(data))
 }

@@ -7,19 +7,25 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::child::{Child, Kind};
-use crate::desired::blueprint::Blueprint;
 use crate::desired::probes::LOAD_TIMEOUT_SECONDS;
-use crate::desired::{labels, metadata, pod};
+use crate::desired::template::{TEMPLATE_HASH, Template};
+use crate::desired::{labels, metadata};
 use crate::validated::ValidatedService;
 
 /// The Deployment of a revision, without `spec.replicas`: the size of a revision is written by
 /// another field manager, or by an autoscaler, and a value here would take it from them.
-pub fn deployment(service: &ValidatedService, blueprint: &Blueprint) -> Child {
+#[expect(
+    clippy::expect_used,
+    reason = "Kubernetes types have string keys and no fallible serializer"
+)]
+pub fn deployment(service: &ValidatedService, revision: &str, template: &Template) -> Child {
+    let mut metadata = metadata(service, revision, Some(revision));
+    metadata.annotations = Some([(TEMPLATE_HASH.to_owned(), template.hash())].into());
     let object = Deployment {
-        metadata: metadata(service, &blueprint.name, Some(&blueprint.name)),
+        metadata,
         spec: DeploymentSpec {
             selector: LabelSelector {
-                match_labels: Some(labels::selector(&service.name, &blueprint.name)),
+                match_labels: Some(labels::selector(&service.name, revision)),
                 ..LabelSelector::default()
             },
             strategy: Some(DeploymentStrategy {
@@ -31,10 +37,11 @@ pub fn deployment(service: &ValidatedService, blueprint: &Blueprint) -> Child {
             }),
             progress_deadline_seconds: Some(LOAD_TIMEOUT_SECONDS),
             revision_history_limit: Some(2),
-            template: pod::template(service, blueprint),
             ..DeploymentSpec::default()
         },
         status: None,
     };
-    Child::new(Kind::Deployment, &blueprint.name, &object)
+    let mut object = serde_json::to_value(object).expect("a Kubernetes object is valid JSON");
+    object["spec"]["template"] = template.json().clone();
+    Child::new(Kind::Deployment, revision, &object)
 }

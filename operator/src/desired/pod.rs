@@ -178,7 +178,7 @@ fn volumes(blueprint: &Blueprint) -> Vec<Volume> {
     let mut volumes = vec![
         Volume {
             name: "config".into(),
-            // One key of the two: the snapshot is the operator's, not the pod's.
+            // One key of them: the others are the operator's, not the pod's.
             config_map: Some(of_config_map(&blueprint.name, Some(CONFIG_KEY))),
             ..Volume::default()
         },

@@ -21,6 +21,7 @@ mod refusals;
 mod revisions;
 mod sizes;
 mod survival;
+mod templates;
 
 fn managed_by(call: &Call, manager: &str) -> bool {
     call.query.contains(&format!("fieldManager={manager}"))
