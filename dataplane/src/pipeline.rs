@@ -14,6 +14,7 @@ use crate::model::{Registry, Repository};
 use crate::text::Embedder;
 use crate::types::{Call, ModelRef, Reply, RequestedOutput, Tensor};
 
+pub use self::classification::MOST_CLASSES;
 pub use self::control::Control;
 pub use crate::types::{Batching, ModelDescription, ModelState};
 
