@@ -27,8 +27,8 @@ pub fn run(args: &CheckArgs) -> Result<(), Failure> {
     let models = Models::new(args)?;
     let mut problems = Vec::new();
     let mut lines = Vec::new();
-    for service in &manifest.services {
-        match models.check(service, &manifest) {
+    for (place, service) in manifest.services.iter().enumerate() {
+        match models.check(place, service, &manifest) {
             Ok(known) => lines.push(line(service, &known)),
             Err(problem) => problems.push(problem),
         }
@@ -127,23 +127,25 @@ impl Models {
         })
     }
 
-    /// What is known about the model of `service`, once it is found to be right.
-    fn check(&self, service: &Service, manifest: &Manifest) -> Result<String, Problem> {
+    /// What is known about the model of `service`, once it is found to be right. Its files are
+    /// written to a folder of its place in the list: services of two namespaces may share a name.
+    fn check(
+        &self,
+        place: usize,
+        service: &Service,
+        manifest: &Manifest,
+    ) -> Result<String, Problem> {
+        let folder = self.scratch.path().join(place.to_string());
         match source::find(service, &manifest.config_maps)? {
             Found::File(path) => {
                 let known = self.load(service, &path)?;
                 Ok(format!("{known}; file:// works with `serin run` only"))
             }
             Found::Bytes { key, bytes } => {
-                let path = source::write(
-                    service,
-                    &self.scratch.path().join(service.name()).join(key),
-                    bytes,
-                )?;
+                let path = source::write(service, &folder.join(key), bytes)?;
                 self.load(service, &path)
             }
             Found::Folder(files) => {
-                let folder = self.scratch.path().join(service.name());
                 let path = source::write_all(service, &folder, files)?;
                 self.load(service, &path)
             }

@@ -16,7 +16,7 @@ use serin_dataplane::engine::onnx::{Runtime, RuntimeError as EngineError};
 use serin_dataplane::pipeline::Serve;
 use serin_dataplane::protocol::example;
 use serin_dataplane::server::shutdown::Shutdown;
-use serin_dataplane::telemetry::logging::{self, LogFormat};
+use serin_dataplane::telemetry::logging::{self, InitError, LogFormat};
 use serin_dataplane::types::ModelRef;
 use serin_dataplane::{Running, serve};
 
@@ -33,7 +33,11 @@ use request::{Body, MAX_ELEMENTS, Request};
 /// # Errors
 /// Manifests that a cluster would refuse, models that are not there, ports that are taken.
 pub fn run(args: &RunArgs) -> Result<(), Failure> {
-    logging::init(&args.log, LogFormat::Auto).map_err(|error| Failure::Log(error.to_string()))?;
+    // Until the end: what was logged is written before the last word of a failure.
+    let _log = logging::init(&args.log, LogFormat::Auto).map_err(|error| match error {
+        InitError::Filter(error) => Failure::Log(error.to_string()),
+        InitError::Thread(error) => Failure::Threads(error),
+    })?;
     let manifest = load(&args.manifests.files)?;
     if manifest.services.is_empty() {
         return Err(nothing_to_serve(&manifest, &args.manifests.files).into());

@@ -117,6 +117,33 @@ fn a_config_map_of_another_namespace_is_pointed_at() {
 }
 
 #[test]
+fn a_service_is_not_checked_with_the_model_of_its_namesake_in_another_namespace() {
+    let service = |namespace: &str| {
+        let service = IRIS.replace(
+            "name: iris\n",
+            &format!("name: iris\n  namespace: {namespace}\n"),
+        );
+        service.replace("iris-model/iris.onnx", "models")
+    };
+    let example =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/iris/model-configmap.yaml");
+    let whole = fs::read_to_string(example)
+        .unwrap()
+        .replace("name: iris-model", "name: models\n  namespace: dev")
+        .replace("iris.onnx:", "model.onnx:");
+    let without = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: models, namespace: prod}\ndata: {labels.txt: x}\n";
+    let text = [&service("dev"), &whole, &service("prod"), without].join("\n---\n");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("both.yaml");
+    fs::write(&file, text).unwrap();
+    let output = serin(&["check", "-f"], &file);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(said.matches("error: ").count(), 1, "{said}");
+    assert!(said.contains("call it model.onnx"), "{said}");
+}
+
+#[test]
 fn a_file_that_is_no_model_and_one_of_another_digest_are_refused() {
     let map = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: iris-model}\ndata: {iris.onnx: no model}\n";
     let said = refused("iris.yaml", &format!("{IRIS}{map}"));

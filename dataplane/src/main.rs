@@ -10,8 +10,9 @@ use mimalloc::MiMalloc;
 use serin_dataplane::config::{Cli, read};
 use serin_dataplane::engine::onnx::silence_runtime;
 use serin_dataplane::model::enter_trial;
+use serin_dataplane::serve;
 use serin_dataplane::server::shutdown::Shutdown;
-use serin_dataplane::{serve, telemetry};
+use serin_dataplane::telemetry::logging::{self, InitError};
 
 /// A request takes and frees about fifty pieces of memory; this one is quicker at it than the system's.
 /// ONNX Runtime keeps its own.
@@ -44,8 +45,11 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Box<dyn std::error::Error>> {
-    telemetry::logging::init(&cli.log, cli.log_format)
-        .map_err(|error| format!("--log '{}' cannot be read: {error}", cli.log))?;
+    // Until the end: what was logged is written before the last word of a failure.
+    let _log = logging::init(&cli.log, cli.log_format).map_err(|error| match error {
+        InitError::Filter(error) => format!("--log '{}' cannot be read: {error}", cli.log),
+        error => error.to_string(),
+    })?;
     // One provider for the process; a second call would mean that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = read(&cli.config)?;

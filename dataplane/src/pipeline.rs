@@ -3,17 +3,18 @@
 mod check;
 mod classification;
 mod control;
+mod patience;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::admission::admit;
 use crate::batch::Work;
 use crate::fault::{Fault, FaultKind};
 use crate::model::{Registry, Repository};
 use crate::text::Embedder;
 use crate::types::{Call, ModelRef, Reply, RequestedOutput, Tensor};
 
+pub use self::classification::MOST_CLASSES;
 pub use self::control::Control;
 pub use crate::types::{Batching, ModelDescription, ModelState};
 
@@ -22,6 +23,12 @@ pub trait Serve: Control {
     /// Runs one request. Dropping the future cancels it: queued rows are not run, and a run that
     /// nobody waits for any more is stopped.
     fn serve(&self, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send;
+
+    /// As [`serve`](Self::serve), but one that a busy model has no room for waits within its time
+    /// instead of being refused, and is counted once, however often it is tried.
+    fn serve_patiently(&self, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send {
+        self.serve(call)
+    }
 
     /// What a model takes and gives, to read a request by.
     ///
@@ -71,11 +78,17 @@ impl Pipeline {
     }
 }
 
-impl Serve for Pipeline {
-    async fn serve(&self, call: Call) -> Result<Reply, Fault> {
+/// What becomes of a request that a busy model has no room for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WhenBusy {
+    Refuse,
+    Wait,
+}
+
+impl Pipeline {
+    async fn run(&self, call: Call, when_busy: WhenBusy) -> Result<Reply, Fault> {
         let model = self.registry.resolve(&call.model)?;
-        let now = Instant::now();
-        let counted = model.statistics.request(now);
+        let counted = model.statistics.request(Instant::now());
         let Call {
             meta,
             inputs,
@@ -85,17 +98,22 @@ impl Serve for Pipeline {
         let description = &model.description;
         check::inputs(&inputs, &description.signature, &description.batching)?;
         let places = check::outputs(&outputs, &description.signature)?;
-        let left = meta.deadline.saturating_duration_since(now);
-        let load = model.worker.counts();
-        admit(load.queued + load.running, load.per_request, left)
-            .inspect_err(|_| model.metrics.rejected("shed"))?;
         let work = Work {
             inputs,
             outputs: places,
             deadline: meta.deadline,
             priority: meta.priority,
         };
-        let mut answer = model.worker.run(work).await?;
+        let ran = match when_busy {
+            WhenBusy::Refuse => patience::at_once(&model.worker, work).await,
+            WhenBusy::Wait => patience::within_its_time(&model.worker, &work).await,
+        };
+        let mut answer = ran.map_err(|refused| {
+            if let Some(reason) = refused.reason {
+                model.metrics.rejected(reason);
+            }
+            refused.fault
+        })?;
         if outputs.iter().any(|output| output.classes.is_some()) {
             answer.outputs = classified(answer.outputs, outputs, &model.labels).await?;
         }
@@ -106,6 +124,16 @@ impl Serve for Pipeline {
             outputs: answer.outputs,
             timing: answer.timing,
         })
+    }
+}
+
+impl Serve for Pipeline {
+    async fn serve(&self, call: Call) -> Result<Reply, Fault> {
+        self.run(call, WhenBusy::Refuse).await
+    }
+
+    async fn serve_patiently(&self, call: Call) -> Result<Reply, Fault> {
+        self.run(call, WhenBusy::Wait).await
     }
 
     fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {

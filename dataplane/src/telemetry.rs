@@ -1,6 +1,7 @@
 //! What the process tells about itself: metrics, logs and traces.
 
 pub mod access_log;
+mod caller_text;
 mod compat;
 pub mod exposition;
 pub mod logging;

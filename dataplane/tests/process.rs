@@ -142,6 +142,8 @@ fn a_signal_ends_it_with_success() {
         process.ready();
         process.signal(signal);
         assert_eq!(process.ended().code(), Some(0), "SIG{signal}");
+        // The last of what was logged is there.
+        while process.line("phase changed")["phase"] != "Stopped" {}
     }
 }
 
@@ -160,6 +162,66 @@ fn a_second_interrupt_ends_it_while_a_request_is_still_coming() {
     process.signal("INT");
     process.line("phase changed");
     process.signal("INT");
+    assert_eq!(process.ended().code(), Some(0));
+}
+
+/// The answer to a GET, whose connection is closed after it.
+fn get(address: &str, path: &str) -> String {
+    let mut stream = TcpStream::connect(address).expect("open");
+    let patient = stream.set_read_timeout(Some(PATIENCE));
+    patient.expect("a timeout");
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    )
+    .expect("sent");
+    let mut text = String::new();
+    stream
+        .read_to_string(&mut text)
+        .expect("an answer, and the end");
+    text
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_request_no_probe_and_no_end() {
+    let mut process = run(NO_MODELS, &[]);
+    let listening = process.line("listening");
+    let address = |port: &str| listening[port].as_str().expect("an address").to_owned();
+    let (http, admin) = (address("http"), address("admin"));
+    process.ready();
+    // From here on standard error is a pipe of 64 KiB that nobody reads. Each of these requests is a
+    // line of some kilobytes, as its control characters are escaped.
+    let name = "%01".repeat(256);
+    let mut stream = TcpStream::connect(&http).expect("open");
+    let patient = stream.set_read_timeout(Some(PATIENCE));
+    patient.expect("a timeout");
+    let request = format!(
+        "POST /v2/models/{name}/infer HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{{}}"
+    );
+    let mut answers = BufReader::new(stream.try_clone().expect("a socket"));
+    for _ in 0..800 {
+        stream.write_all(request.as_bytes()).expect("sent");
+        let mut length = None;
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            assert!(answers.read_line(&mut line).expect("an answer") > 0);
+            let value = line.to_lowercase();
+            if let Some(value) = value.strip_prefix("content-length: ") {
+                length = value.trim().parse().ok();
+            }
+        }
+        let mut body = vec![0; length.expect("a length")];
+        answers.read_exact(&mut body).expect("a body");
+    }
+    assert!(get(&admin, "/livez").starts_with("HTTP/1.1 200 "));
+    let page = get(&admin, "/metrics");
+    let dropped = page
+        .lines()
+        .find_map(|line| line.strip_prefix("serin_log_lines_dropped_total "));
+    let dropped: u64 = dropped.expect(&page).parse().expect("a number");
+    assert!(dropped > 0);
+    process.signal("TERM");
     assert_eq!(process.ended().code(), Some(0));
 }
 

@@ -186,7 +186,8 @@ async fn every_small_document_has_its_form_with_and_without_a_slash_at_the_end()
         ),
         (
             "/v2/models",
-            r#"{"models":["echo","slow","panic","fails","late","raw","team/model"]}"#.to_owned(),
+            r#"{"models":["echo","slow","panic","fails","late","busy","raw","team/model"]}"#
+                .to_owned(),
         ),
         (
             "/v2/models/echo/ready",

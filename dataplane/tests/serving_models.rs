@@ -324,6 +324,24 @@ async fn a_request_that_would_be_late_is_refused_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_of_streams_that_wait_for_room_are_no_failures() {
+    // More than may be queued.
+    const ROWS: usize = 600;
+    let pipeline = serve(&["linear"]).await;
+    let rows: Vec<_> = (0..ROWS)
+        .map(|_| {
+            let pipeline = Arc::clone(&pipeline);
+            let row = call("linear", vec![f32s("X", &[1, 4], &[0.5; 4])]);
+            tokio::spawn(async move { pipeline.serve_patiently(row).await })
+        })
+        .collect();
+    for row in rows {
+        row.await.unwrap().unwrap();
+    }
+    assert_eq!(pipeline.answered_and_failed(), (ROWS as u64, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_request_is_checked_before_it_is_queued() {
     let pipeline = serve(&["linear", "two_inputs"]).await;
     let short = Tensor {

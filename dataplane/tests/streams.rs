@@ -79,6 +79,17 @@ async fn rows_are_answered_in_their_order_each_with_its_id() {
 }
 
 #[tokio::test]
+async fn rows_wait_for_a_busy_model_and_a_single_request_is_sent_away() {
+    let server = limited(|_| {}).await;
+    let mut stream = Stream::rows(server.server.http_addr, "busy").await;
+    stream.send(&(row("a", 1) + "\n")).await;
+    assert_eq!(stream.answer().await["id"], "a");
+    let mut client = server.client().await;
+    let single = client.post("/v2/models/busy/infer", &row("a", 1)).await;
+    assert_eq!(single.status, 503, "{single:?}");
+}
+
+#[tokio::test]
 async fn a_row_is_answered_before_the_next_is_sent() {
     let server = limited(|_| {}).await;
     let mut stream = Stream::rows(server.server.http_addr, "echo").await;

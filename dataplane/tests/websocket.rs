@@ -352,3 +352,39 @@ async fn a_caller_that_pings_and_reads_nothing_is_closed() {
         .await
         .expect("the server closes");
 }
+
+#[tokio::test]
+async fn pings_take_no_memory_from_requests() {
+    let server = limited(|limits| limits.body_bytes_in_flight = 16 << 10).await;
+    let mut socket = Socket::open(&server, "echo").await;
+    let ping = [&[0x80 | PING, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
+    for _ in 0..30 {
+        socket.0.write_all(&ping.repeat(10)).await.expect("sent");
+        for _ in 0..10 {
+            assert_eq!(socket.next().await.0, PONG);
+        }
+    }
+    socket.send(TEXT, request("a", 1).as_bytes()).await;
+    assert_eq!(socket.answer().await["id"], "a");
+}
+
+#[tokio::test]
+async fn a_message_that_is_begun_is_not_kept_open_by_pings() {
+    let server = limited(|limits| limits.idle_timeout = SHORT).await;
+    let mut socket = Socket::open(&server, "echo").await;
+    // The first frame of a message in fragments.
+    let first = [TEXT, 0x81, 0, 0, 0, 0, b'{'];
+    socket.0.write_all(&first).await.expect("sent");
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < harness::PATIENCE);
+        match socket.next().await {
+            (PING, _) => socket.send(PONG, b"").await,
+            (CLOSE, payload) => {
+                assert_eq!(payload[..2], 1001u16.to_be_bytes());
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}

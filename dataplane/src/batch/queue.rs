@@ -122,14 +122,14 @@ impl Queue {
         lock(&self.state).entries.len()
     }
 
-    /// Adds a request; `false` if the queue is full of requests that somebody waits for.
+    /// Adds a request; `false` if the queue is full of requests that somebody waits for, which is
+    /// not counted here, as it may be tried again.
     pub(super) fn push(&self, entry: Entry) -> bool {
         let mut state = lock(&self.state);
         if state.entries.len() >= self.capacity {
             state.drop_left(&self.metrics);
         }
         if state.entries.len() >= self.capacity || state.closed {
-            self.metrics.rejected("full");
             return false;
         }
         state.entries.push_back(entry);

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use crate::fault::{Fault, FaultKind};
 use crate::types::{Datatype, Tensor, TensorData, TensorSpec};
 
-/// Most scores of one row (as the protocol's design has it).
-const MOST_CLASSES: usize = 1_000_000;
+/// Most scores of one row, and so the most that may be asked for (as the protocol's design has it).
+pub const MOST_CLASSES: usize = 1_000_000;
 
 /// Whether an output's elements can be ranked and told as text, as far as its declaration says.
 ///

@@ -30,10 +30,6 @@ const TAGS: &[(&str, &str)] = &[
         "Embeddings and predictions as clients of other interfaces ask for them.",
     ),
     (
-        "Control",
-        "Triton's extensions: statistics, configuration, the repository, settings.",
-    ),
-    (
         "Server",
         "The server itself: health, metrics, descriptions.",
     ),

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::fault::{Fault, FaultKind};
+use crate::pipeline::MOST_CLASSES;
 
 /// The value of a parameter, as far as a protocol can carry one.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,14 +30,11 @@ pub(crate) struct RequestParameters {
     pub(crate) binary_output: Option<bool>,
 }
 
-/// Most classes that may be asked for of one row.
-const MOST_CLASSES: usize = 1000;
-
 /// `classification` of a requested output: how many of the highest scores are wanted. More than there
 /// are means all.
 ///
 /// # Errors
-/// `Malformed` for anything but a whole number from 1 to 1000.
+/// `Malformed` for anything but a whole number from 1 to [`MOST_CLASSES`].
 pub(crate) fn classes(path: impl Display, value: Parameter<'_>) -> Result<NonZeroUsize, Fault> {
     let count = match value {
         Parameter::Int(value) => usize::try_from(value).ok(),
@@ -123,14 +121,15 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_counted_from_one_to_a_thousand() {
+    fn classes_are_counted_from_one_to_a_million() {
         let count = |value| classes("outputs[0].parameters.classification", value).map(usize::from);
         assert_eq!(count(Parameter::Int(1)).unwrap(), 1);
-        assert_eq!(count(Parameter::Uint(1000)).unwrap(), 1000);
+        assert_eq!(count(Parameter::Int(1001)).unwrap(), 1001);
+        assert_eq!(count(Parameter::Uint(1_000_000)).unwrap(), 1_000_000);
         for bad in [
             Parameter::Int(0),
             Parameter::Int(-1),
-            Parameter::Int(1001),
+            Parameter::Int(1_000_001),
             Parameter::Uint(u64::MAX),
             Parameter::Double(1.5),
             Parameter::Text("2"),

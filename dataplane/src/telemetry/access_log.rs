@@ -12,9 +12,9 @@ const TARGET: &str = "serin::access";
 pub struct Record<'a> {
     /// The `x-request-id` of the answer.
     pub request_id: &'a str,
-    /// The model's name as asked for; may be any text.
+    /// The model's name as asked for: any text, cut if it is long.
     pub model: &'a str,
-    /// The version that ran, or that was asked for.
+    /// The version that ran, or that was asked for, which is any text too.
     pub version: &'a str,
     /// What is measured of it.
     pub finished: &'a Finished,

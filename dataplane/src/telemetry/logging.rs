@@ -1,6 +1,9 @@
 //! Where log lines go and how they look: JSON on standard error, text on a terminal; and which
 //! are written, which may change while the process runs.
 
+mod lossy;
+mod standard_error;
+
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -11,6 +14,10 @@ use tracing_subscriber::filter::{ParseError, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer, Registry, fmt, reload};
+
+pub use self::standard_error::Log;
+pub(super) use self::standard_error::dropped;
+use self::standard_error::{lines, log_panics, write_lines};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -67,12 +74,25 @@ const NO_LOG: LogSettings = LogSettings {
 #[error("the program that embeds the server has its own log")]
 pub struct NotOurs;
 
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum InitError {
+    /// The filter cannot be read.
+    #[error(transparent)]
+    Filter(#[from] ParseError),
+    /// The system gives no thread to write from.
+    #[error("no thread can be started to write the log: {0}")]
+    Thread(io::Error),
+}
+
 /// Sends the process's logs to standard error. `filter` is in the syntax of `RUST_LOG`:
 /// `info`, `serin_dataplane=debug,warn`, `serin::access=debug`...
 ///
+/// Nobody who logs waits for whoever reads: what there is no room for is dropped and counted.
+///
 /// # Errors
-/// The filter cannot be read. A second call in one process keeps the first one's settings.
-pub fn init(filter: &str, format: LogFormat) -> Result<(), ParseError> {
+/// [`InitError`]. A second call in one process keeps the first one's settings.
+pub fn init(filter: &str, format: LogFormat) -> Result<Log, InitError> {
     let text = match format {
         LogFormat::Auto => io::stderr().is_terminal(),
         LogFormat::Json => false,
@@ -85,12 +105,12 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), ParseError> {
     // An embedding program or a test may have set logging up before.
     let ours = if text {
         let lines = fmt::layer()
-            .with_writer(io::stderr)
+            .with_writer(lines)
             .with_ansi(io::stderr().is_terminal());
         registry.with(lines).try_init()
     } else {
         let lines = fmt::layer()
-            .with_writer(io::stderr)
+            .with_writer(lines)
             .json()
             .flatten_event(true)
             .with_current_span(false)
@@ -104,8 +124,10 @@ pub fn init(filter: &str, format: LogFormat) -> Result<(), ParseError> {
             start,
             handle,
         });
+        write_lines().map_err(InitError::Thread)?;
+        log_panics();
     }
-    Ok(())
+    Ok(Log(()))
 }
 
 /// Which lines are written now.

@@ -19,6 +19,7 @@ mod model;
 pub use model::{Counted, Finished, ModelMetrics, Phases, StreamMetrics};
 
 use self::model::ModelFamilies;
+use super::logging;
 use super::process::ProcessCollector;
 
 /// The label value for models that are not configured.
@@ -79,6 +80,11 @@ impl Metrics {
             "serin_traces_dropped",
             "Traced requests whose spans were lost; spans, where the reason is rejected",
             traces_dropped.clone(),
+        );
+        registry.register(
+            "serin_log_lines_dropped",
+            "Lines of the log that were lost as nobody read them",
+            logging::dropped(),
         );
         registry.register(
             "serin_connections",

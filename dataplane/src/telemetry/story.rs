@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::access_log::Record;
+use super::caller_text::short;
 use super::metrics::{Counted, Finished, Metrics, ModelMetrics, Phases, StreamMetrics};
 use super::traces::{Span, Told, Trace};
 use crate::fault::{Fault, FaultKind};
@@ -165,12 +166,12 @@ impl<'a> Story<'a> {
             stream.cancelled();
         }
         let ran = self.ran.as_ref().map(|ran| ran.version());
-        let version = ran.or(asked).unwrap_or_default();
+        let version = short(ran.or(asked).unwrap_or_default());
         let trace_id = self.span.as_ref().map(Span::trace_id);
         Record {
             request_id,
-            model: &model.name,
-            version,
+            model: &short(&model.name),
+            version: &version,
             finished: &finished,
             trace_id: trace_id.as_deref(),
             error,
@@ -181,7 +182,7 @@ impl<'a> Story<'a> {
                 request_id,
                 // Callers cannot create names of spans.
                 model: metrics.name(),
-                version,
+                version: &version,
                 error,
             };
             span.end(&finished, &told);
@@ -229,6 +230,47 @@ mod tests {
     fn page(metrics: &Arc<Metrics>) -> String {
         let (_, text) = Exposition::new(Arc::clone(metrics)).render(None);
         String::from_utf8(text.to_vec()).unwrap()
+    }
+
+    /// Where the log lines of a test go.
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_line_is_short_however_long_the_model_and_version_are_that_were_asked_for() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let log = tracing_subscriber::fmt()
+            .json()
+            .with_writer(move || writer.clone())
+            .finish();
+        let endless = "\u{1}".repeat(3_000_000);
+        let fault = Fault::new(
+            FaultKind::NotFound,
+            "model_not_found",
+            format!("model '{endless}' not found"),
+        );
+        let asked = About {
+            model: Cow::Owned(ModelRef {
+                name: endless.clone(),
+                version: Some(endless),
+            }),
+            ..about("infer")
+        };
+        tracing::subscriber::with_default(log, || Story::begin(&metrics(), asked).failed(&fault));
+        let line = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(line.contains("model_not_found"), "{line}");
+        assert!(line.len() < 16 << 10, "{} bytes", line.len());
     }
 
     #[test]

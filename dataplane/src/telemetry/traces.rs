@@ -25,6 +25,7 @@ pub use self::sampling::Sampled;
 use self::sampling::Sampling;
 pub use self::settings::{Process, Settings, SettingsError};
 use self::span::Done;
+use super::caller_text::short;
 use super::metrics::{Finished, Metrics};
 use super::noise::noise;
 
@@ -79,8 +80,8 @@ impl Tracer {
         Trace(Arc::new(Exchange {
             tracer: self.clone(),
             caller: Context::read(parents, states),
-            method: method.to_owned(),
-            path: path.to_owned(),
+            method: short(method).into_owned(),
+            path: short(path).into_owned(),
             begun: OnceLock::new(),
         }))
     }

@@ -34,7 +34,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Models by name: `echo` gives its inputs back, `slow` waits for [`FakeModels::release`], `panic`
 /// panics, `fails` fails as a model would, `loading` is not ready, `raw` takes one FP32 `[-1,2]`,
-/// `late` gives the milliseconds left until its deadline, `team/model` has a slash in its name.
+/// `late` gives the milliseconds left until its deadline, `busy` has room for those alone that wait
+/// for it, `team/model` has a slash in its name.
 pub struct FakeModels {
     /// Lets one call of `slow` go on per permit.
     pub release: Semaphore,
@@ -44,12 +45,13 @@ pub struct FakeModels {
     pub cancelled: Semaphore,
 }
 
-const MODELS: [&str; 8] = [
+const MODELS: [&str; 9] = [
     "echo",
     "slow",
     "panic",
     "fails",
     "late",
+    "busy",
     "loading",
     "raw",
     "team/model",
@@ -78,6 +80,13 @@ impl Serve for FakeModels {
                 cancelled.1 = true;
             }
             "panic" => panic!("as asked"),
+            "busy" => {
+                return Err(Fault::new(
+                    FaultKind::Overloaded,
+                    "overloaded",
+                    "the model's queue is full",
+                ));
+            }
             "fails" => {
                 return Err(Fault::new(
                     FaultKind::Inference,
@@ -122,6 +131,13 @@ impl Serve for FakeModels {
             outputs,
             timing: Timing::default(),
         })
+    }
+
+    async fn serve_patiently(&self, mut call: Call) -> Result<Reply, Fault> {
+        if call.model.name == "busy" {
+            call.model.name = "echo".to_owned();
+        }
+        self.serve(call).await
     }
 
     fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {

@@ -96,6 +96,17 @@ impl Served {
         self.pipeline.serve(call).await
     }
 
+    pub async fn serve_patiently(&self, call: Call) -> Result<Reply, Fault> {
+        self.pipeline.serve_patiently(call).await
+    }
+
+    /// Requests of the only model that were answered, and others.
+    pub fn answered_and_failed(&self) -> (u64, u64) {
+        let all = self.registry.statistics(None).unwrap();
+        let statistics = &all[0].statistics;
+        (statistics.success.count, statistics.fail.count)
+    }
+
     pub fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
         self.pipeline.describe(model)
     }

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::operation::schema;
+use crate::pipeline::MOST_CLASSES;
 use crate::types::{Datatype, Dimension, ModelDescription, Signature, TensorSpec};
 
 /// The schemas of a model, each named `{key}.…`.
@@ -87,7 +88,7 @@ pub(super) fn output_parameters() -> Value {
         "type": ["object", "null"],
         "properties": {
             "binary_data": {"type": ["boolean", "null"], "description": "The data comes after the JSON, little-endian."},
-            "classification": {"type": ["integer", "null"], "minimum": 1, "maximum": 1_000_000, "description": "So many of the best classes of each row instead of its values, each as `value:index`."},
+            "classification": {"type": ["integer", "null"], "minimum": 1, "maximum": MOST_CLASSES, "description": "So many of the best classes of each row instead of its values, each as `value:index`."},
         },
     })
 }

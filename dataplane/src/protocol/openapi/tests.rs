@@ -50,6 +50,31 @@ fn all<'a>(value: &'a Value, key: &str, found: &mut Vec<&'a Value>) {
 }
 
 #[test]
+fn every_group_of_operations_is_listed_once() {
+    let x = vec![spec("x", Datatype::Fp32, Some(&[-1, 2]), false)];
+    let document = of_server(&[model("m", "1", x)]);
+    let groups: Vec<&str> = document["tags"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|group| group["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(groups.iter().collect::<BTreeSet<_>>().len(), groups.len());
+    assert!(groups.contains(&"Control"), "{groups:?}");
+}
+
+#[test]
+fn as_many_classes_are_described_as_are_taken() {
+    use crate::protocol::parameters::{Parameter, classes};
+    let x = vec![spec("x", Datatype::Fp32, Some(&[-1, 2]), false)];
+    let document = of_server(&[model("m", "1", x)]);
+    let asked = "/components/schemas/OutputParameters/properties/classification/maximum";
+    let most = document.pointer(asked).and_then(Value::as_u64).unwrap();
+    assert!(classes("k", Parameter::Uint(most)).is_ok());
+    assert!(classes("k", Parameter::Uint(most + 1)).is_err());
+}
+
+#[test]
 fn each_model_has_paths_with_its_own_name_and_no_placeholder() {
     let x = || vec![spec("x", Datatype::Fp32, Some(&[-1, 2]), false)];
     let document = of_server(&[

@@ -16,10 +16,6 @@ use crate::protocol::oip_rest::{self, InferRequest};
 use crate::telemetry::metrics::Phases;
 use crate::types::{Call, CallMeta, ModelRef, Reply};
 
-/// Between two tries of a row that a busy model has refused.
-const FIRST_PAUSE: Duration = Duration::from_millis(5);
-const LONGEST_PAUSE: Duration = Duration::from_millis(200);
-
 /// A request as it came.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -60,27 +56,14 @@ impl<S: Serve> Rows<S> {
         }
     }
 
-    /// Answers one row among others; a fault is its answer. A row that a busy model refuses is
-    /// tried again within its time: a stream waits where a single caller is sent away.
+    /// Answers one row among others; a fault is its answer. Where the model is busy the row waits
+    /// within its time: a single caller is sent away.
     pub(super) async fn answer(self: Arc<Self>, row: Row) -> Answered {
-        let begun = Instant::now();
-        let deadline = self.deadline(begun, None);
         let outcome = match &row.text {
             Err(fault) => Err(fault.clone()),
             Ok(text) => {
-                let mut pause = FIRST_PAUSE;
-                loop {
-                    match self.serve(text, begun).await {
-                        Err(fault)
-                            if fault.kind == FaultKind::Overloaded
-                                && Instant::now() + pause < deadline =>
-                        {
-                            tokio::time::sleep(pause).await;
-                            pause = (pause * 2).min(LONGEST_PAUSE);
-                        }
-                        outcome => break outcome,
-                    }
-                }
+                let serve = |call| self.app.service.serve_patiently(call);
+                self.serve_by(text, Instant::now(), serve).await
             }
         };
         drop(row.held);
@@ -103,6 +86,19 @@ impl<S: Serve> Rows<S> {
     /// # Errors
     /// Whatever is wrong with it.
     pub(super) async fn serve(&self, text: &Bytes, received: Instant) -> Result<Answered, Fault> {
+        let serve = |call| self.app.service.serve(call);
+        self.serve_by(text, received, serve).await
+    }
+
+    async fn serve_by<F>(
+        &self,
+        text: &Bytes,
+        received: Instant,
+        serve: impl FnOnce(Call) -> F,
+    ) -> Result<Answered, Fault>
+    where
+        F: Future<Output = Result<Reply, Fault>>,
+    {
         let app = &self.app;
         let metrics = app
             .metrics
@@ -125,7 +121,7 @@ impl<S: Serve> Rows<S> {
             inputs: request.inputs,
             outputs: request.outputs,
         };
-        let reply = app.service.serve(call).await?;
+        let reply = serve(call).await?;
         phases.timing = Some(reply.timing);
         let version = reply.model_version.clone();
         let begun = Instant::now();

@@ -85,7 +85,7 @@ pub(super) async fn upgrade<S: Serve>(
 async fn serve<S: Serve>(rows: Arc<Rows<S>>, story: Story<'static>, upgraded: Upgraded) {
     let app = Arc::clone(&rows.app);
     let longest = app.limits.body_bytes.min(MESSAGE_BYTES);
-    let metered = Metered::new(TokioIo::new(upgraded), app.bodies.hold());
+    let metered = Metered::new(TokioIo::new(upgraded), app.bodies.hold(), longest);
     let socket = ServerBuilder::new()
         .limits(MessageLimits::default().max_payload_len(Some(longest)))
         // Answers of one run go out together.
@@ -163,7 +163,14 @@ impl Caller {
 
     /// What a message means; nothing for those that only show that the caller is there.
     async fn take(&mut self, message: Message, busy: bool) -> Option<Incoming<Row>> {
-        self.heard = Instant::now();
+        if message.is_ping() || message.is_pong() {
+            let payload = message.as_payload().len();
+            self.socket.get_mut().passed(payload);
+        }
+        // Whoever has begun a message is heard by its end: memory is held for it until then.
+        if message.is_text() || self.socket.get_ref().unfinished() == 0 {
+            self.heard = Instant::now();
+        }
         if message.is_ping() {
             // Its answer goes out before the next is read: answers that nobody reads would pile up.
             return self.flush().await.is_err().then_some(Incoming::Left);
@@ -261,10 +268,11 @@ impl Peer for Caller {
                 }
                 () = sleep_until(silent_at), if wants.requests => {
                     self.code = CloseCode::GOING_AWAY;
-                    let message = format!(
-                        "nothing came for {} s, not even an answer to a ping",
-                        self.limits.idle_timeout.as_secs_f64()
-                    );
+                    let idle = self.limits.idle_timeout.as_secs_f64();
+                    let message = match self.socket.get_ref().unfinished() {
+                        0 => format!("nothing came for {idle} s, not even an answer to a ping"),
+                        _ => format!("a message came too slowly: {idle} s, and 1 s for each KiB"),
+                    };
                     return Incoming::Failed(Fault::new(FaultKind::SlowBody, "slow_body", message));
                 }
             }

@@ -8,27 +8,42 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::protocol::body_budget::Held;
 
+/// Opcode, length and mask of a control frame, whose payload is at most 125 bytes (RFC 6455, 5.5).
+const CONTROL_HEAD: usize = 6;
+
 /// Counts what is read since the last message.
 pub(super) struct Metered<T> {
     inner: T,
     held: Held,
     unfinished: usize,
+    /// Most bytes that one message may have.
+    longest: usize,
     refused: bool,
 }
 
 impl<T> Metered<T> {
-    pub(super) fn new(inner: T, held: Held) -> Self {
+    pub(super) fn new(inner: T, held: Held, longest: usize) -> Self {
         Self {
             inner,
             held,
             unfinished: 0,
+            longest,
             refused: false,
         }
     }
 
-    /// Bytes read of a message that is not complete.
+    /// Bytes read of a message that is not complete: no more than it may have, however many frames
+    /// without a payload it comes in.
     pub(super) fn unfinished(&self) -> usize {
-        self.unfinished
+        self.unfinished.min(self.longest)
+    }
+
+    /// A control frame with so many bytes of payload was read: it is no part of a message, and a
+    /// caller may send any number of them.
+    pub(super) fn passed(&mut self, payload: usize) {
+        let frame = CONTROL_HEAD + payload;
+        self.unfinished = self.unfinished.saturating_sub(frame);
+        self.held.shrink(self.unfinished());
     }
 
     /// Whether reading ended for want of memory.
@@ -54,7 +69,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Metered<T> {
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
         if let Poll::Ready(Ok(())) = read {
             self.unfinished += buffer.filled().len() - before;
-            let unfinished = self.unfinished;
+            let unfinished = self.unfinished();
             if self.held.grow(unfinished).is_err() {
                 self.refused = true;
                 return Poll::Ready(Err(io::Error::other("no memory for this message")));
@@ -91,5 +106,43 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Metered<T> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write_vectored(cx, slices)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+    use crate::protocol::body_budget::Budget;
+
+    #[tokio::test]
+    async fn control_frames_give_back_what_they_took_and_a_message_keeps_its_own() {
+        let budget = Budget::new(100);
+        let mut metered = Metered::new(&[b'x'; 1000][..], budget.hold(), 100);
+        let mut frame = [0; 50];
+        for _ in 0..10 {
+            metered.read_exact(&mut frame).await.unwrap();
+            metered.passed(44);
+            assert_eq!(metered.unfinished(), 0);
+        }
+        metered.read_exact(&mut frame).await.unwrap();
+        assert_eq!(metered.unfinished(), 50);
+        // Another caller finds what is left, and no more.
+        assert!(budget.hold().grow(50).is_ok());
+        assert!(budget.hold().grow(51).is_err());
+        let message = metered.finished();
+        assert!(budget.hold().grow(51).is_err());
+        drop(message);
+        assert!(budget.hold().grow(100).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_message_in_frames_without_payload_takes_no_more_than_a_message_may_have() {
+        let budget = Budget::new(100);
+        let mut metered = Metered::new(&[b'x'; 1000][..], budget.hold(), 60);
+        metered.read_exact(&mut [0; 1000]).await.unwrap();
+        assert_eq!(metered.unfinished(), 60);
+        assert!(budget.hold().grow(40).is_ok());
     }
 }
