@@ -355,7 +355,7 @@ async fn a_caller_that_pings_and_reads_nothing_is_closed() {
 
 #[tokio::test]
 async fn pings_take_no_memory_from_requests() {
-    let server = limited(|limits| limits.body_bytes_in_flight = 16 << 10).await;
+    let server = limited(|limits| limits.body_bytes_in_flight = Some(16 << 10)).await;
     let mut socket = Socket::open(&server, "echo").await;
     let ping = [&[0x80 | PING, 0x80 | 125, 0, 0, 0, 0][..], &[b'x'; 125]].concat();
     for _ in 0..30 {

@@ -52,6 +52,7 @@ pub const CODES: &[(&str, FaultKind)] = &[
     ("method_not_allowed", MethodNotAllowed),
     ("slow_body", SlowBody),
     ("payload_too_large", TooLarge),
+    ("answer_too_large", TooLarge),
     ("unsupported_encoding", UnsupportedEncoding),
     ("overloaded", Overloaded),
     ("model_not_ready", NotReady),

@@ -9,8 +9,10 @@ use bytes::Bytes;
 use crate::fault::{Fault, FaultKind};
 use crate::types::{Datatype, Tensor, TensorData, TensorSpec};
 
-/// Most scores of one row, and so the most that may be asked for (as the protocol's design has it).
-pub const MOST_CLASSES: usize = 1_000_000;
+/// Most classes that may be asked for of a row.
+pub const MOST_CLASSES: usize = 1000;
+/// Most scores of a row.
+const MOST_SCORES: usize = 1_000_000;
 
 /// Whether an output's elements can be ranked and told as text, as far as its declaration says.
 ///
@@ -46,9 +48,9 @@ pub(super) fn classify(
         [rows, rest @ ..] => (Some(*rows), Tensor::element_count(rest)),
     };
     let classes = classes
-        .filter(|classes| *classes <= MOST_CLASSES)
+        .filter(|classes| *classes <= MOST_SCORES)
         .ok_or_else(|| {
-            let what = format!("a row has more than {MOST_CLASSES} scores");
+            let what = format!("a row has more than {MOST_SCORES} scores");
             unclassifiable(&tensor.name, &what)
         })?;
     let kept = wanted.get().min(classes);

@@ -75,6 +75,7 @@ pub fn routes<S: Serve>(parts: Parts<S>) -> Result<Routes, tonic_reflection::ser
         service::Inference::new(parts),
     )
     .max_decoding_message_size(message_bytes)
+    .max_encoding_message_size(message_bytes)
     .accept_compressed(CompressionEncoding::Gzip)
     .accept_compressed(CompressionEncoding::Deflate)
     .send_compressed(CompressionEncoding::Gzip)

@@ -121,15 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn classes_are_counted_from_one_to_a_million() {
+    fn classes_are_counted_from_one_to_a_thousand() {
         let count = |value| classes("outputs[0].parameters.classification", value).map(usize::from);
         assert_eq!(count(Parameter::Int(1)).unwrap(), 1);
-        assert_eq!(count(Parameter::Int(1001)).unwrap(), 1001);
-        assert_eq!(count(Parameter::Uint(1_000_000)).unwrap(), 1_000_000);
+        assert_eq!(count(Parameter::Uint(1000)).unwrap(), 1000);
         for bad in [
             Parameter::Int(0),
             Parameter::Int(-1),
-            Parameter::Int(1_000_001),
+            Parameter::Int(1001),
             Parameter::Uint(u64::MAX),
             Parameter::Double(1.5),
             Parameter::Text("2"),

@@ -11,7 +11,7 @@ use super::request::{self, Decoded};
 use super::response;
 use super::survey::{Survey, malformed, survey};
 use crate::config::Limits;
-use crate::fault::Fault;
+use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
 use crate::protocol::body_budget::{Budget, Held};
 use crate::protocol::heavy::Heavy;
@@ -119,7 +119,11 @@ impl<S: Serve> Infer<S> {
         phases.timing = Some(reply.timing);
         let begun = Instant::now();
         let size = reply.byte_size();
-        let encode = move || Ok(response::encode(reply, id, typed_answer));
+        let most = self.limits.body_bytes;
+        let encode = move || {
+            let response = response::encode(reply, id, typed_answer);
+            sendable(&response, size, most).map(|()| response)
+        };
         let response = self.heavy.weighed(size, encode).await?;
         phases.encode = begun.elapsed();
         Ok(response)
@@ -137,7 +141,45 @@ impl<S: Serve> Infer<S> {
     }
 }
 
+/// Whether a response with `size` bytes of data fits a message: the transport would lose it.
+///
+/// # Errors
+/// `TooLarge`.
+fn sendable(response: &ModelInferResponse, size: usize, most: usize) -> Result<(), Fault> {
+    // No list takes more than ten times its data: a varint of a byte that is negative.
+    if size.saturating_mul(10) < most {
+        return Ok(());
+    }
+    match response.encoded_len() {
+        bytes if bytes > most => Err(Fault::new(
+            FaultKind::TooLarge,
+            "answer_too_large",
+            format!(
+                "the answer has {bytes} bytes, and messages may have {most}: ask for fewer rows or outputs at once, or over REST"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Until when a caller waits that set this budget for its call.
 pub(super) fn until(received: Instant, budget: Option<Duration>) -> Option<Instant> {
     budget.and_then(|budget| received.checked_add(budget))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_no_message_can_hold_is_told_as_such() {
+        let response = ModelInferResponse {
+            raw_output_contents: vec![Bytes::from(vec![0; 1000])],
+            ..Default::default()
+        };
+        assert!(sendable(&response, 1000, 1003).is_ok());
+        let fault = sendable(&response, 1000, 1002).unwrap_err();
+        assert_eq!(fault.code, "answer_too_large");
+        assert!(fault.message.contains("1003 bytes"), "{fault}");
+    }
 }
