@@ -5,9 +5,9 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use k8s_openapi::List;
 use k8s_openapi::api::core::v1::Pod;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::Value;
 use serin_e2e_cluster::{Cluster, DEFAULT_NAME, KUBECONFIG_VARIABLE, NAME_VARIABLE};
 
 use crate::images::Images;
@@ -147,9 +147,12 @@ impl World {
             if !found.success {
                 return Err(found.stderr);
             }
-            let found: List<Pod> =
+            // kubectl calls every list `List`, which is no kind that a client would take.
+            let mut found: Value =
                 serde_json::from_str(&found.stdout).map_err(|error| error.to_string())?;
-            pods::of_one_template(&found.items)
+            let found: Vec<Pod> =
+                serde_json::from_value(found["items"].take()).map_err(|error| error.to_string())?;
+            pods::of_one_template(&found)
         });
     }
 
