@@ -216,18 +216,30 @@ async fn settled(admin: SocketAddr, models: usize) -> BTreeMap<String, Option<St
     }
 }
 
-fn request(input: &str, datatype: &str, data: &[i64], rows: Option<usize>) -> String {
+/// For models that may run for ever.
+const SHORT: Duration = Duration::from_secs(2);
+/// For the good one, on a machine that they keep busy.
+const LONG: Duration = Duration::from_secs(30);
+
+fn request(
+    input: &str,
+    datatype: &str,
+    data: &[i64],
+    rows: Option<usize>,
+    timeout: Duration,
+) -> String {
+    let timeout = u64::try_from(timeout.as_micros()).expect("some seconds");
     let shape = rows.map_or_else(
         || json!([data.len()]),
         |rows| json!([rows, data.len() / rows]),
     );
     let input = json!({"name": input, "shape": shape, "datatype": datatype, "data": data});
-    json!({"parameters": {"timeout": 2_000_000}, "inputs": [input]}).to_string()
+    json!({"parameters": {"timeout": timeout}, "inputs": [input]}).to_string()
 }
 
 /// Asks the good model again and again; how often it answered.
 async fn good_answers(http: SocketAddr, stop: Arc<AtomicBool>) -> usize {
-    let body = request("X", "FP32", &[1, 2, 3, 4], Some(1));
+    let body = request("X", "FP32", &[1, 2, 3, 4], Some(1), LONG);
     let mut client = Client::connect(http).await;
     let mut answered = 0;
     while !stop.load(Ordering::SeqCst) {
@@ -289,7 +301,7 @@ async fn every_hostile_model_is_refused_or_bounded_and_a_good_one_answers_throug
     for case in &cases {
         for run in &case.runs {
             let datatype = if run.input == "S" { "INT64" } else { "FP32" };
-            let body = request(&run.input, datatype, &run.data, None);
+            let body = request(&run.input, datatype, &run.data, None, SHORT);
             let path = format!("/v2/models/{}/infer", case.name);
             let answer = Client::connect(http).await.post(&path, body).await;
             let text = answer.text();
@@ -304,7 +316,7 @@ async fn every_hostile_model_is_refused_or_bounded_and_a_good_one_answers_throug
         .await
         .post(
             "/v2/models/endless_loop/infer",
-            request("X", "FP32", &[1], None),
+            request("X", "FP32", &[1], None, SHORT),
         )
         .await;
     assert_eq!(endless.status, 504, "{endless:?}");

@@ -15,13 +15,13 @@ def slow(steps: int) -> dict:
 
 
 def test_sigterm_lets_what_is_in_flight_finish(own_server):
-    server = own_server([named("slow"), named("linear")], lame_duck="1s")
+    server = own_server([named("slow"), named("linear")], lame_duck="5s")
     answers = []
     over_http = threading.Thread(target=lambda: answers.append(ok(infer(server, "slow", slow(1500)))))
     over_grpc = threading.Thread(target=lambda: answers.append(grpc_answer(server)))
     for thread in (over_http, over_grpc):
         thread.start()
-    until(lambda: server.metric("serin_requests_in_flight", model="slow") >= 1, 20, "a request runs")
+    until(lambda: server.metric("serin_requests_in_flight", model="slow") >= 2, 20, "both requests have come")
     server.process.send_signal(signal.SIGTERM)
     until(lambda: get(server, "/v2/health/ready").status == 503, 5, "not ready")
     live = get(server, "/v2/health/live")

@@ -123,7 +123,7 @@ fn runtime() -> PathBuf {
         found.pop()
     };
     named.or_else(installed).unwrap_or_else(|| {
-        panic!("no ONNX Runtime for the image: `cargo run -p serin-cli -- runtime install`, or name a libonnxruntime.so with {variable}")
+        panic!("no ONNX Runtime for the image: `cargo run -p serin -- runtime install`, or name a libonnxruntime.so with {variable}")
     })
 }
 

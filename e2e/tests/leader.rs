@@ -67,7 +67,9 @@ async fn another_takes_over_from_a_killed_leader_and_creates_nothing_twice() {
     // In the middle of work the leader dies with objects half made, and is not let up again: its
     // container would start under the same name, and another operator is to take over.
     namespace.apply(&service(1));
-    let killed = tokio::spawn(async move { node::kill(&leader, DOWN).await });
+    // It waits for kubectl, on a thread of its own: here it could hold up who watches.
+    let runtime = tokio::runtime::Handle::current();
+    let killed = tokio::task::spawn_blocking(move || runtime.block_on(node::kill(&leader, DOWN)));
     let taken_over = eventually("another leads", seconds(60), || async {
         match holder(&leases).await? {
             same if same == before => Err(format!("still {same}")),

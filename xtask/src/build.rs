@@ -14,7 +14,8 @@ use crate::{
     workspace,
 };
 
-const BUILD: Duration = Duration::from_secs(2400);
+/// Longest time of a build of everything from nothing.
+pub const BUILD: Duration = Duration::from_secs(2400);
 
 /// Cargo, in the workspace's root.
 pub fn cargo() -> Command {

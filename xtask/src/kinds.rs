@@ -167,7 +167,7 @@ fn lint(run: &mut Run) -> Result {
             "-D",
             "warnings",
         ]);
-        process::stream(&mut cargo, SCRIPT)
+        process::stream(&mut cargo, build::BUILD)
     })
 }
 

@@ -115,7 +115,7 @@ fn tree(package: &str) -> Result<String> {
     let mut cargo = build::cargo();
     cargo.args([
         "tree",
-        "--offline",
+        "--locked",
         "--edges",
         "normal",
         "--prefix",
