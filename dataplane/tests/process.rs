@@ -6,18 +6,35 @@
 )]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
+
 const PATIENCE: Duration = Duration::from_secs(20);
 
 struct Process {
     child: Child,
-    log: BufReader<ChildStderr>,
+    log: BufReader<Patient>,
     folder: tempfile::TempDir,
+}
+
+/// Standard error, which is an error where it is silent for too long: a line that never comes fails
+/// its test instead of stopping it.
+struct Patient(ChildStderr);
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let patience = rustix::time::Timespec::try_from(PATIENCE).expect("a span of seconds");
+        let coming = PollFd::new(&self.0, PollFlags::IN);
+        if poll(&mut [coming], Some(&patience))? == 0 {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.0.read(buffer)
+    }
 }
 
 impl Drop for Process {
@@ -56,7 +73,7 @@ fn run(config: &str, flags: &[&str]) -> Process {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program");
-    let log = BufReader::new(child.stderr.take().expect("piped"));
+    let log = BufReader::new(Patient(child.stderr.take().expect("piped")));
     Process { child, log, folder }
 }
 
@@ -223,6 +240,40 @@ fn a_log_that_nobody_reads_stops_no_request_no_probe_and_no_end() {
     assert!(dropped > 0);
     process.signal("TERM");
     assert_eq!(process.ended().code(), Some(0));
+}
+
+#[test]
+fn a_log_line_is_short_however_long_the_model_and_version_are_that_were_asked_for() {
+    let mut process = run(NO_MODELS, &[]);
+    let http = process.line("listening")["http"].clone();
+    process.ready();
+    // Control characters are the longest in a log line: six characters for each.
+    let model = "\\u0001".repeat(500_000);
+    let version = "%01".repeat(2_600);
+    let asked = [
+        (
+            "/v1/embeddings".to_owned(),
+            format!(r#"{{"input":"a","model":"{model}"}}"#),
+        ),
+        (
+            format!("/v2/models/iris/versions/{version}/infer"),
+            "{}".to_owned(),
+        ),
+    ];
+    for (path, body) in asked {
+        let mut stream = TcpStream::connect(http.as_str().expect("an address")).expect("open");
+        let length = body.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+        .expect("sent");
+        let line = process.line("request");
+        assert_eq!(line["outcome"], "client_error", "{line}");
+        let bytes = line.to_string().len();
+        assert!(bytes < 12 << 10, "{bytes} bytes for {}", &path[..14]);
+    }
 }
 
 #[test]

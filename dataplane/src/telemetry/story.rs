@@ -232,47 +232,6 @@ mod tests {
         String::from_utf8(text.to_vec()).unwrap()
     }
 
-    /// Where the log lines of a test go.
-    #[derive(Clone, Default)]
-    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
-
-    impl std::io::Write for Lines {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn a_log_line_is_short_however_long_the_model_and_version_are_that_were_asked_for() {
-        let lines = Lines::default();
-        let writer = lines.clone();
-        let log = tracing_subscriber::fmt()
-            .json()
-            .with_writer(move || writer.clone())
-            .finish();
-        let endless = "\u{1}".repeat(3_000_000);
-        let fault = Fault::new(
-            FaultKind::NotFound,
-            "model_not_found",
-            format!("model '{endless}' not found"),
-        );
-        let asked = About {
-            model: Cow::Owned(ModelRef {
-                name: endless.clone(),
-                version: Some(endless),
-            }),
-            ..about("infer")
-        };
-        tracing::subscriber::with_default(log, || Story::begin(&metrics(), asked).failed(&fault));
-        let line = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
-        assert!(line.contains("model_not_found"), "{line}");
-        assert!(line.len() < 16 << 10, "{} bytes", line.len());
-    }
-
     #[test]
     fn a_request_is_in_flight_until_it_is_told() {
         let metrics = metrics();
