@@ -1,15 +1,19 @@
 //! An engine without a runtime: answers are known, so that everything above can be tested alone.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Engine, RunError, Stop};
 use crate::types::{Datatype, Dimension, Signature, Tensor, TensorData, TensorSpec};
 
 /// What a [`FakeEngine`] does in a run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Behaviour {
     /// Gives back its input.
     Echo,
+    /// Gives its input back once the gate is open, or stops when told to.
+    Held(Gate),
     /// Gives its input back after this long, or stops when told to.
     Slow(Duration),
     /// Fails whenever the first byte of a row is this.
@@ -21,6 +25,22 @@ pub enum Behaviour {
     PanicTwiceOn(u8),
     /// Gives all rows the bytes of the first: what a model does whose rows depend on each other.
     Mix,
+}
+
+/// Holds the runs of a [`Behaviour::Held`] until it is opened, so that a test says what comes before
+/// the end of a run, however slow the machine is.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<AtomicBool>);
+
+impl Gate {
+    /// Lets the run that waits go on, and all runs after it.
+    pub fn open(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_open(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 /// Takes `x` UINT8 `[-1,-1]` and gives `y` of the same elements.
@@ -51,6 +71,17 @@ impl FakeEngine {
             behaviour,
         }
     }
+}
+
+/// Waits for an end, or for being told to stop.
+fn wait(stop: &Stop, mut is_over: impl FnMut() -> bool) -> Result<(), RunError> {
+    while !is_over() {
+        if stop.is_raised() {
+            return Err(RunError::Stopped);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
 }
 
 struct Bomb;
@@ -90,14 +121,10 @@ impl Engine for FakeEngine {
         let mut data = bytes.clone();
         match self.behaviour {
             Behaviour::Echo => {}
+            Behaviour::Held(ref gate) => wait(stop, || gate.is_open())?,
             Behaviour::Slow(time) => {
                 let end = Instant::now() + time;
-                while Instant::now() < end {
-                    if stop.is_raised() {
-                        return Err(RunError::Stopped);
-                    }
-                    std::thread::sleep(Duration::from_millis(1));
-                }
+                wait(stop, || Instant::now() >= end)?;
             }
             Behaviour::FailOn(first) if has_row(first) => {
                 return Err(RunError::Failed(format!("a row starts with {first}")));

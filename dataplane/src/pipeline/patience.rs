@@ -65,20 +65,21 @@ pub(super) async fn within_its_time(worker: &Worker, work: &Work) -> Result<Answ
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     use bytes::Bytes;
 
     use super::*;
     use crate::batch::WorkerOptions;
-    use crate::engine::fake::{Behaviour, FakeEngine};
+    use crate::engine::fake::{Behaviour, FakeEngine, Gate};
     use crate::telemetry::Metrics;
     use crate::types::{Datatype, Tensor, TensorData};
 
-    const RUN: Duration = Duration::from_millis(20);
+    const HELD: Duration = Duration::from_millis(20);
     const LONG: Duration = Duration::from_secs(30);
 
-    /// Takes so long for a run, and has room for one request besides the one that runs.
-    fn worker(run: Duration) -> Arc<Worker> {
+    /// Ends no run until the gate is open, and has room for one request besides the one that runs.
+    fn worker(gate: &Gate) -> Arc<Worker> {
         let metrics = Metrics::new([("fake".to_owned(), "1".to_owned())]);
         let options = WorkerOptions {
             name: "fake".to_owned(),
@@ -89,7 +90,7 @@ mod tests {
             metrics: Arc::clone(metrics.model("fake", None)),
             statistics: Arc::default(),
         };
-        let engine = FakeEngine::new(Behaviour::Slow(run));
+        let engine = FakeEngine::new(Behaviour::Held(gate.clone()));
         Arc::new(Worker::start(vec![Box::new(engine)], options).unwrap())
     }
 
@@ -109,38 +110,39 @@ mod tests {
 
     #[tokio::test]
     async fn every_patient_request_is_answered_where_impatient_ones_are_refused() {
-        let shared = worker(RUN);
-        let ask = |patient: bool| {
-            let worker = Arc::clone(&shared);
-            tokio::spawn(async move {
-                match patient {
-                    true => within_its_time(&worker, &work(LONG)).await,
-                    false => at_once(&worker, work(LONG)).await,
-                }
+        let gate = Gate::default();
+        let worker = worker(&gate);
+        let asked = Arc::new(AtomicUsize::new(0));
+        let patient: Vec<_> = (0..8)
+            .map(|_| {
+                let (worker, asked) = (Arc::clone(&worker), Arc::clone(&asked));
+                tokio::spawn(async move {
+                    asked.fetch_add(1, Ordering::Relaxed);
+                    within_its_time(&worker, &work(LONG)).await.unwrap()
+                })
             })
-        };
-        let patient: Vec<_> = (0..8).map(|_| ask(true)).collect();
-        let mut waited = Duration::ZERO;
-        for asked in patient {
-            let answer = asked.await.unwrap().unwrap();
-            waited = waited.max(answer.timing.queue);
+            .collect();
+        let full = || worker.counts().running == 1 && worker.counts().queued == 1;
+        while asked.load(Ordering::Relaxed) < 8 || !full() {
+            tokio::task::yield_now().await;
         }
-        // The last of them waited for all others, in the queue or before it.
-        assert!(waited >= 6 * RUN, "{waited:?}");
-        let hasty: Vec<_> = (0..8).map(|_| ask(false)).collect();
-        let mut refused = 0;
-        for asked in hasty {
-            if let Err(error) = asked.await.unwrap() {
-                assert_eq!(error.reason, Some("full"));
-                refused += 1;
+        let hasty = at_once(&worker, work(LONG)).await.unwrap_err();
+        assert_eq!(hasty.reason, Some("full"));
+        tokio::time::sleep(HELD).await;
+        gate.open();
+        let mut waited = 0;
+        for answer in patient {
+            if answer.await.unwrap().timing.queue >= HELD {
+                waited += 1;
             }
         }
-        assert!(refused > 0);
+        // All but the one that ran, in the queue or before it.
+        assert_eq!(waited, 7);
     }
 
     #[tokio::test]
     async fn a_patient_request_gives_up_before_its_deadline() {
-        let worker = worker(LONG);
+        let worker = worker(&Gate::default());
         let begin = || {
             let worker = Arc::clone(&worker);
             tokio::spawn(async move { at_once(&worker, work(LONG)).await.is_ok() })
