@@ -1,4 +1,4 @@
-"""A real `serin-dataplane` process: started on free ports with chosen models, and stopped with proof that it ended well."""
+"""A real `serin-dataplane` process: started with chosen models on ports that it picks, and stopped with proof that it ended well."""
 
 import json
 import os
@@ -17,6 +17,8 @@ TEST_MODELS = REPOSITORY / "dataplane/tests/models"
 EXAMPLES = REPOSITORY / "examples"
 # Files of the test models that a server must refuse to load.
 NOT_LOADABLE = {"float8_input", "unknown_operator", "not_onnx", "truncated"}
+# From its start to its ports, which come before its models.
+LISTEN_LIMIT_S = 30
 # Loading all models in a debug build on a busy machine with two cores.
 START_LIMIT_S = 90
 STOP_LIMIT_S = 30
@@ -91,7 +93,6 @@ class Server:
         self, folder: Path, models: list[Model], lame_duck: str = "0s", config: dict | None = None, env: dict | None = None
     ):
         """`config` holds members of the configuration besides the models, `env` further variables."""
-        self.http_port, self.grpc_port, self.admin_port = free_port(), free_port(), free_port()
         self.log_file = folder / "server.log"
         config_file = folder / "config.json"
         config_file.write_text(
@@ -101,9 +102,9 @@ class Server:
             str(binary()),
             f"--config={config_file}",
             "--bind=127.0.0.1",
-            f"--http-port={self.http_port}",
-            f"--grpc-port={self.grpc_port}",
-            f"--admin-port={self.admin_port}",
+            "--http-port=0",
+            "--grpc-port=0",
+            "--admin-port=0",
             f"--cache-dir={folder / 'cache'}",
             f"--termination-log={folder / 'termination'}",
             f"--lame-duck={lame_duck}",
@@ -114,6 +115,10 @@ class Server:
             self.process = subprocess.Popen(
                 command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env={**os.environ, **(env or {})}
             )
+        listening = self._while_starting(self._listening, LISTEN_LIMIT_S, "the ports of the server")
+        self.http_port, self.grpc_port, self.admin_port = (
+            int(listening[port].rpartition(":")[2]) for port in ("http", "grpc", "admin")
+        )
 
     @property
     def http(self) -> str:
@@ -138,18 +143,33 @@ class Server:
 
     def wait_until(self, path: str) -> "Server":
         """Waits until a probe of the admin port answers 200."""
+        self._while_starting(lambda: self.admin_status(path) == 200, START_LIMIT_S, f"{path} of the server")
+        return self
 
-        def reached() -> bool:
-            if self.process.poll() is not None:
-                raise AssertionError(f"the server ended with {self.process.returncode} at its start:\n{self.log()[-4000:]}")
-            return self.admin_status(path) == 200
+    def _listening(self) -> dict | None:
+        """The line of the log that tells the ports."""
+        for line in self.log().splitlines(keepends=True):
+            if line.startswith("{") and line.endswith("\n"):
+                entry = json.loads(line)
+                if entry.get("message") == "listening":
+                    return entry
+        return None
+
+    def _while_starting(self, condition, limit_s: float, what: str):
+        """Waits for what a start brings; where that does not come, the server is killed and its log shown."""
+
+        def reached():
+            ended = self.process.poll()
+            if ended is not None:
+                raise AssertionError(f"the server ended with {ended} at its start")
+            return condition()
 
         try:
-            until(reached, START_LIMIT_S, f"{path} of the server")
+            return until(reached, limit_s, what)
         except AssertionError as error:
             self.process.kill()
+            self.process.wait()
             raise AssertionError(f"{error}\n{self.log()[-4000:]}") from None
-        return self
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of the series with these labels, 0 when there is none."""

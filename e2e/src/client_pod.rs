@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use crate::answers::{Answer, LoadReport, Tensors};
 use crate::namespace::TestNamespace;
 use crate::program::{self, Ended};
+use crate::wait::eventually;
 
 const NAME: &str = "client";
 const PROGRAM: &str = "/usr/bin/serin-e2e-client";
 const START: Duration = Duration::from_secs(60);
+const PROGRAMMED: Duration = Duration::from_secs(60);
 const REQUEST: Duration = Duration::from_secs(40);
 
 /// The pod.
@@ -59,6 +61,23 @@ impl<'a> ClientPod<'a> {
             )
             .expect_success();
         Self { namespace }
+    }
+
+    /// Waits until the service answers here: a node programs a new Service, and its name is known,
+    /// about a second after its pods are ready.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn reaches(&self, service: &str) {
+        let health = format!("http://{service}/v2/health/ready");
+        let what = format!("the Service '{service}' is programmed");
+        eventually(&what, PROGRAMMED, || async {
+            match self.send("GET", &health, "")? {
+                answer if answer.status == 200 => Ok(()),
+                answer => Err(format!("{} {}", answer.status, answer.body)),
+            }
+        })
+        .await;
     }
 
     /// Sends one request. The answer, or why there is none.

@@ -235,6 +235,7 @@ async fn the_previous_version_serves_while_the_new_one_cannot_load() {
     namespace.apply(&examples::iris_service("iris"));
     namespace.ready("iris", seconds(90)).await;
     let client = ClientPod::start(&namespace);
+    client.reaches("iris").await;
     let (body, expected) = examples::iris_request("setosa");
 
     namespace.apply_config_map("notes", "notes.onnx", "These are my notes, not a model.");

@@ -80,6 +80,7 @@ async fn models_serve_on_without_the_release_and_a_new_one_takes_them_over() {
     let world = world();
     let namespace = iris("reinstall").await;
     let client = ClientPod::start(&namespace);
+    client.reaches("iris").await;
     let (body, _) = examples::iris_request("setosa");
     let before = restarts(&namespace).await.unwrap();
     let restored = Restored(world);

@@ -34,19 +34,11 @@ async fn iris(theme: &str) -> TestNamespace {
     namespace
 }
 
-/// A node programs a new Service about a second after its pods are ready.
-async fn programmed(client: &ClientPod<'_>) {
-    eventually("the Service is programmed", seconds(15), || async {
-        client.send("GET", "http://iris/v2/health/ready", "")
-    })
-    .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn grpc_and_its_streams_go_through_the_service_on_both_ports() {
     let namespace = iris("grpc").await;
     let client = ClientPod::start(&namespace);
-    programmed(&client).await;
+    client.reaches("iris").await;
     for address in ["iris:8081", "iris:80"] {
         let one = [&[address, "iris", "measurements"], &SETOSA[..]].concat();
         let answers = client
@@ -74,7 +66,7 @@ async fn grpc_and_its_streams_go_through_the_service_on_both_ports() {
 async fn rows_stream_through_the_service_and_come_back_in_order() {
     let namespace = iris("rows").await;
     let client = ClientPod::start(&namespace);
-    programmed(&client).await;
+    client.reaches("iris").await;
     let row = |at: usize| {
         let data = [SETOSA, VIRGINICA][at % 2].join(",");
         format!(

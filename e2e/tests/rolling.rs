@@ -35,6 +35,7 @@ async fn rolling_to_version_2_and_back_to_1_fails_no_request() {
     namespace.apply(&service("iris"));
     namespace.ready("iris", seconds(90)).await;
     let client = ClientPod::start(&namespace);
+    client.reaches("iris").await;
     let (body, _) = examples::iris_request("three-flowers");
 
     let load = client.load(&infer_url("iris", "iris"), &body, CONNECTIONS, RATE);

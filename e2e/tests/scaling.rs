@@ -161,6 +161,7 @@ async fn an_autoscaler_grows_under_load_and_shrinks_after_it() {
     };
     namespace.reaches("iris", &active, seconds(120)).await;
     let client = ClientPod::start(&namespace);
+    client.reaches("iris").await;
     let (body, _) = examples::iris_request("setosa");
 
     let load = client.load(&infer_url("iris", "iris"), &body, 4, 0);

@@ -65,12 +65,7 @@ async fn every_example_as_it_stands_gives_the_answers_it_promises() {
     assert!(examples.len() >= 2, "{examples:?}");
     for (example, requests) in examples {
         apply_example(&namespace, &example);
-        // A node programs a new Service about a second after its pods are ready.
-        let health = format!("http://{example}/v2/health/ready");
-        eventually("the Service is programmed", seconds(15), || async {
-            client.send("GET", &health, "")
-        })
-        .await;
+        client.reaches(&example).await;
         assert!(!requests.is_empty(), "{example} has no request");
         for request in requests {
             let (body, expected) = examples::request(&example, &request);
@@ -85,6 +80,7 @@ async fn every_example_as_it_stands_gives_the_answers_it_promises() {
 async fn the_iris_example_as_it_stands_predicts_by_address_and_by_name() {
     let namespace = iris("serving").await;
     let client = ClientPod::start(&namespace);
+    client.reaches("iris").await;
     let (body, expected) = examples::iris_request("setosa");
 
     let service = namespace.api::<Service>().get("iris").await.unwrap();
@@ -172,6 +168,7 @@ async fn a_pod_is_restricted_and_its_deployment_gives_no_warning() {
 async fn a_service_answers_only_while_it_exists() {
     let namespace = iris("gone").await;
     let client = ClientPod::start(&namespace);
+    client.reaches("iris").await;
     let (body, _) = examples::iris_request("setosa");
     assert_eq!(client.infer("iris", &body).unwrap().status, 200);
     namespace

@@ -30,12 +30,13 @@ pub fn run(serin: &Path, wanted_port: u16, exit: bool) -> Result {
     command
         .current_dir(workspace::root())
         .args(["run", "-f", EXAMPLE]);
+    let http_port = port.to_string();
     for (flag, port) in [
-        ("--http-port", port),
-        ("--grpc-port", free_port(0)?),
-        ("--admin-port", free_port(0)?),
+        ("--http-port", http_port.as_str()),
+        ("--grpc-port", "0"),
+        ("--admin-port", "0"),
     ] {
-        command.args([flag, &port.to_string()]);
+        command.args([flag, port]);
     }
     println!("    $ {}", process::show(&command));
     let mut server = process::start(&mut command)?;
