@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{self, Command},
+    thread,
     time::Duration,
 };
 
@@ -19,6 +20,8 @@ use crate::{
 
 /// Two cores need some eight minutes from nothing.
 const BUILD_LIMIT: Duration = Duration::from_secs(3600);
+const FETCH_LIMIT: Duration = Duration::from_secs(1200);
+const RETRIES: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
 const SHORT: Duration = Duration::from_secs(120);
 
 /// What Kubernetes calls itself; without it all parts are v0.0.0 and clients misbehave. The version is that of `go/go.mod`.
@@ -177,6 +180,7 @@ fn build(source: &Path, into: &Path) -> Result<()> {
         let _step = progress::step(what, move || {
             format!("{} modules or packages done", counted.count())
         });
+        fetch(&source.join("go").join(module))?;
         let mut go = Command::new("go");
         go.current_dir(source.join("go").join(module))
             .env("CGO_ENABLED", "0")
@@ -203,6 +207,19 @@ fn build(source: &Path, into: &Path) -> Result<()> {
         .arg(into.join("pause"))
         .arg(source.join("pause/pause.c"));
     command::output(&mut cc, SHORT).map(drop)
+}
+
+/// Brings the sources, which Go asks for once each: some hundred answers of a proxy, one of which may be lost.
+fn fetch(module: &Path) -> Result<()> {
+    let mut go = Command::new("go");
+    go.current_dir(module).args(["mod", "download"]);
+    for pause in RETRIES {
+        match command::output(&mut go, FETCH_LIMIT) {
+            Err(Error::Failed { .. }) => thread::sleep(pause),
+            other => return other.map(drop),
+        }
+    }
+    command::output(&mut go, FETCH_LIMIT).map(drop)
 }
 
 #[cfg(test)]

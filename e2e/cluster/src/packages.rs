@@ -73,6 +73,8 @@ pub(crate) fn ensure() -> Result<()> {
 
 fn apt(arguments: &[&str], limit: Duration) -> Result<()> {
     let mut apt = Command::new("apt-get");
-    apt.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+    apt.args(["-o", "Acquire::Retries=3"])
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive");
     command::output(&mut apt, limit).map(drop)
 }

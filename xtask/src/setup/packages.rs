@@ -7,6 +7,7 @@ use crate::{
 };
 
 const LIMIT: Duration = Duration::from_secs(600);
+const RETRY: &str = "-oAcquire::Retries=3";
 
 /// Makes sure that a program is there: Debian's package is installed where we may, else the error says what to do.
 pub fn need(program: &str, package: &str) -> Result {
@@ -29,7 +30,7 @@ pub fn install(what: &str, package: &str) -> Result {
     }
     // Package lists may be missing or old on a fresh machine. Where updating fails, installing says why.
     UPDATE.call_once(|| {
-        let _ = process::output(Command::new("apt-get").args(["update", "-q"]), LIMIT);
+        let _ = process::output(Command::new("apt-get").args(["update", "-q", RETRY]), LIMIT);
     });
     println!("    installing Debian's package {package}");
     let mut apt = Command::new("apt-get");
@@ -38,6 +39,7 @@ pub fn install(what: &str, package: &str) -> Result {
         "-y",
         "-q",
         "--no-install-recommends",
+        RETRY,
         package,
     ]);
     process::output(&mut apt, LIMIT).map(drop)
