@@ -4,7 +4,9 @@ use bytes::Bytes;
 use prost::Message;
 use serin_dataplane::config::Limits;
 use serin_dataplane::fuzzing::protocol::{grpc, raw_bytes};
-use serin_dataplane::protocol::oip_grpc::proto::model_infer_request::InferInputTensor;
+use serin_dataplane::protocol::oip_grpc::proto::model_infer_request::{
+    InferInputTensor, InferRequestedOutputTensor,
+};
 use serin_dataplane::protocol::oip_grpc::proto::{InferTensorContents, ModelInferRequest};
 use serin_dataplane::types::{Datatype, Tensor};
 
@@ -13,7 +15,7 @@ use crate::Target;
 
 pub const INFER: Target = Target {
     name: "grpc_infer",
-    about: "a gRPC request's tensors are checked, and the same in raw and in typed contents",
+    about: "a gRPC request takes no more memory than surveyed; its tensors are checked, and the same in raw and in typed contents",
     run: infer,
     seeds,
     dictionary: &[
@@ -73,9 +75,29 @@ fn infer(data: &[u8]) {
         element_bytes: 64,
         ..Limits::default()
     };
+    let surveyed = grpc::survey(data, &limits);
+    if let Err(fault) = &surveyed {
+        checks::fault(fault);
+    }
     let Ok(message) = ModelInferRequest::decode(data) else {
         return;
     };
+    match surveyed {
+        Ok((model, id, memory)) => {
+            assert_eq!(model.name, message.model_name);
+            assert_eq!(model.version.unwrap_or_default(), message.model_version);
+            assert_eq!(id, message.id);
+            assert!(memory >= held(&message), "{memory} < {}", held(&message));
+        }
+        // Prost reads an entry of a map whatever its wire type says, and writes it as it should be.
+        Err(fault) if fault.code == "malformed_body" => {
+            match grpc::survey(&message.encode_to_vec(), &limits) {
+                Ok(_) => return,
+                Err(fault) => return assert_eq!(fault.code, "too_many_tensors"),
+            }
+        }
+        Err(fault) => return assert_eq!(fault.code, "too_many_tensors"),
+    }
     let inputs = match grpc::inputs(message, &limits) {
         Ok(inputs) => inputs,
         Err(fault) => return checks::fault(&fault),
@@ -103,6 +125,27 @@ fn infer(data: &[u8]) {
             inputs
         );
     }
+}
+
+/// Bytes of the lists of a message, which are more in memory than they were on the wire.
+fn held(message: &ModelInferRequest) -> usize {
+    let lists = |tensor: &InferInputTensor| {
+        size_of_val(tensor)
+            + size_of_val(&tensor.shape[..])
+            + tensor.contents.as_ref().map_or(0, |contents| {
+                size_of_val(&contents.bool_contents[..])
+                    + size_of_val(&contents.int_contents[..])
+                    + size_of_val(&contents.int64_contents[..])
+                    + size_of_val(&contents.uint_contents[..])
+                    + size_of_val(&contents.uint64_contents[..])
+                    + size_of_val(&contents.fp32_contents[..])
+                    + size_of_val(&contents.fp64_contents[..])
+                    + size_of_val(&contents.bytes_contents[..])
+            })
+    };
+    message.inputs.iter().map(lists).sum::<usize>()
+        + message.outputs.len() * size_of::<InferRequestedOutputTensor>()
+        + size_of_val(&message.raw_input_contents[..])
 }
 
 fn message_of(

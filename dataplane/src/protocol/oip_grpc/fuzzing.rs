@@ -3,10 +3,18 @@
 use std::time::Duration;
 
 use super::proto::{InferTensorContents, ModelInferRequest};
-use super::{request, typed};
+use super::{request, survey, typed};
 use crate::config::Limits;
 use crate::fault::Fault;
-use crate::types::Tensor;
+use crate::types::{ModelRef, Tensor};
+
+/// The model, the id and the memory of a message that has not been read.
+///
+/// # Errors
+/// What the caller is told.
+pub fn survey(message: &[u8], limits: &Limits) -> Result<(ModelRef, String, usize), Fault> {
+    survey::survey(message, limits).map(|survey| (survey.model, survey.id, survey.memory))
+}
 
 /// The inputs of a message.
 ///

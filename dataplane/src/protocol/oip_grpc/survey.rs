@@ -57,12 +57,14 @@ pub(super) fn survey(message: &[u8], limits: &Limits) -> Result<Survey, Fault> {
     };
     let mut rest = message;
     while let Some((tag, value)) = next(&mut rest)? {
+        if tag == 4 {
+            survey.memory += entry(value)?;
+        }
         let Value::Bytes(bytes) = value else { continue };
         match tag {
             1 => survey.model.name = text(bytes),
             2 => survey.model.version = Some(text(bytes)).filter(|version| !version.is_empty()),
             3 => survey.id = text(bytes),
-            4 => survey.memory += ENTRY,
             5 => {
                 one_more(&mut inputs, "inputs")?;
                 survey.memory += size_of::<InferInputTensor>() + input(bytes)?;
@@ -87,7 +89,7 @@ fn input(mut rest: &[u8]) -> Result<usize, Fault> {
     while let Some((tag, value)) = next(&mut rest)? {
         memory += match (tag, value) {
             (3, value) => list::<i64>(value),
-            (4, _) => ENTRY,
+            (4, value) => entry(value)?,
             (5, Value::Bytes(bytes)) => contents(bytes)?,
             _ => 0,
         };
@@ -98,10 +100,19 @@ fn input(mut rest: &[u8]) -> Result<usize, Fault> {
 /// What an `InferRequestedOutputTensor` takes besides itself.
 fn output(mut rest: &[u8]) -> Result<usize, Fault> {
     let mut memory = 0;
-    while let Some((tag, _)) = next(&mut rest)? {
-        memory += if tag == 2 { ENTRY } else { 0 };
+    while let Some((tag, value)) = next(&mut rest)? {
+        memory += if tag == 2 { entry(value)? } else { 0 };
     }
     Ok(memory)
+}
+
+/// What an entry of a map takes. Prost reads one whatever its wire type says: what is skipped here as
+/// a number would be an entry there, and all that follows something else than what was surveyed.
+fn entry(value: Value<'_>) -> Result<usize, Fault> {
+    match value {
+        Value::Bytes(_) => Ok(ENTRY),
+        Value::Number => Err(malformed(&"an entry of 'parameters' is a number")),
+    }
 }
 
 /// What the lists of an `InferTensorContents` take.
@@ -248,14 +259,41 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_map_that_is_written_as_a_number_hides_nothing() {
+        // Read as a number, the first field ends before its second byte, and the rest of the message
+        // is an unknown field; prost reads an empty entry of the map there, and then a list.
+        let numbers = InferInputTensor {
+            shape: vec![1; 100_000],
+            ..Default::default()
+        };
+        let hidden = ModelInferRequest {
+            inputs: vec![numbers],
+            ..Default::default()
+        }
+        .encode_to_vec();
+        for map in [4_u8, 5, 6] {
+            let of_a_tensor = [2, if map == 5 { 4 << 3 } else { 2 << 3 }, 0];
+            let field = match map {
+                4 => [&[4 << 3, 0][..]].concat(),
+                tag => [&[tag << 3 | 2][..], &of_a_tensor].concat(),
+            };
+            let message = [&field[..], &hidden].concat();
+            let fault = survey(&message, &Limits::default()).unwrap_err();
+            assert_eq!(fault.code, "malformed_body", "{map}");
+        }
+    }
+
     proptest::proptest! {
-        /// Else a message could be refused here that prost takes.
+        /// Else a message could be refused here that prost takes. As prost writes it: what it reads
+        /// leniently is refused.
         #[test]
         fn whatever_prost_reads_can_be_surveyed(
             bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..40),
         ) {
-            if ModelInferRequest::decode(&bytes[..]).is_ok() {
-                proptest::prop_assert!(survey(&bytes, &Limits::default()).is_ok());
+            if let Ok(message) = ModelInferRequest::decode(&bytes[..]) {
+                let written = message.encode_to_vec();
+                proptest::prop_assert!(survey(&written, &Limits::default()).is_ok());
             }
         }
     }
