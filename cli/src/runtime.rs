@@ -126,7 +126,8 @@ pub fn install(args: &InstallArgs) -> Result<PathBuf, RuntimeError> {
         .tempdir_in(folder)
         .map_err(RuntimeError::io(folder))?;
     let part = work.path().join("library");
-    let from = match (&args.library, &args.wheel) {
+    let InstallArgs { wheel, library } = args;
+    let from = match (library, wheel) {
         (Some(library), _) => {
             copy(library, &part)?;
             library.clone()

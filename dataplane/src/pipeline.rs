@@ -3,11 +3,13 @@
 mod check;
 mod classification;
 mod control;
+pub(crate) mod heavy;
 mod patience;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use self::heavy::Heavy;
 use crate::batch::Work;
 use crate::fault::{Fault, FaultKind};
 use crate::model::{Registry, Repository};
@@ -59,6 +61,7 @@ pub struct Pipeline {
     registry: Arc<Registry>,
     /// Present where the service lets callers load and unload models.
     repository: Option<Repository>,
+    heavy: Heavy,
 }
 
 impl Pipeline {
@@ -67,6 +70,7 @@ impl Pipeline {
         Self {
             registry,
             repository: None,
+            heavy: Heavy::new(),
         }
     }
 
@@ -77,6 +81,9 @@ impl Pipeline {
         self
     }
 }
+
+/// Scores above this many are ranked off the network's threads.
+const HEAVY_SCORES: usize = 16 << 10;
 
 /// What becomes of a request that a busy model has no room for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -115,7 +122,9 @@ impl Pipeline {
             refused.fault
         })?;
         if outputs.iter().any(|output| output.classes.is_some()) {
-            answer.outputs = classified(answer.outputs, outputs, &model.labels).await?;
+            answer.outputs = self
+                .classified(answer.outputs, outputs, &model.labels)
+                .await?;
         }
         counted.answered();
         Ok(Reply {
@@ -124,6 +133,34 @@ impl Pipeline {
             outputs: answer.outputs,
             timing: answer.timing,
         })
+    }
+
+    /// The outputs, each as its request wants it.
+    async fn classified(
+        &self,
+        tensors: Vec<Tensor>,
+        wanted: Vec<RequestedOutput>,
+        labels: &Arc<[String]>,
+    ) -> Result<Vec<Tensor>, Fault> {
+        let scores: usize = tensors
+            .iter()
+            .map(|tensor| Tensor::element_count(&tensor.shape).unwrap_or(usize::MAX))
+            .fold(0, usize::saturating_add);
+        let labels = Arc::clone(labels);
+        let work = move || {
+            tensors
+                .into_iter()
+                .zip(wanted)
+                .map(|(tensor, wanted)| match wanted.classes {
+                    None => Ok(tensor),
+                    Some(classes) => classification::classify(&tensor, classes, &labels),
+                })
+                .collect()
+        };
+        if scores <= HEAVY_SCORES {
+            return work();
+        }
+        self.heavy.run(work).await?
     }
 }
 
@@ -152,45 +189,5 @@ impl Serve for Pipeline {
             .embedder
             .clone()
             .map_err(|reason| not_an_embedder(&loaded.description.name, &reason))
-    }
-}
-
-/// Scores above this many are ranked off the network's threads.
-const HEAVY_SCORES: usize = 16 << 10;
-
-/// The outputs, each as its request wants it.
-async fn classified(
-    tensors: Vec<Tensor>,
-    wanted: Vec<RequestedOutput>,
-    labels: &Arc<[String]>,
-) -> Result<Vec<Tensor>, Fault> {
-    let scores: usize = tensors
-        .iter()
-        .map(|tensor| Tensor::element_count(&tensor.shape).unwrap_or(usize::MAX))
-        .fold(0, usize::saturating_add);
-    let labels = Arc::clone(labels);
-    let work = move || {
-        tensors
-            .into_iter()
-            .zip(wanted)
-            .map(|(tensor, wanted)| match wanted.classes {
-                None => Ok(tensor),
-                Some(classes) => classification::classify(&tensor, classes, &labels),
-            })
-            .collect()
-    };
-    if scores <= HEAVY_SCORES {
-        return work();
-    }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Fault::new(
-                FaultKind::NotReady,
-                "model_not_ready",
-                "the server is stopping",
-            )),
-        },
     }
 }

@@ -12,7 +12,6 @@ pub mod example;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-pub(crate) mod heavy;
 pub(crate) mod in_order;
 mod json;
 pub(crate) mod kserve_v1;

@@ -40,7 +40,7 @@ use self::shutdown::{Shutdown, Stop};
 use crate::config::{Limits, Options};
 use crate::lifecycle::{Lifecycle, Phase};
 use crate::pipeline::Serve;
-use crate::protocol::heavy::Heavy;
+use crate::pipeline::heavy::Heavy;
 use crate::protocol::oip_grpc;
 use crate::telemetry::{Metrics, Monitoring};
 

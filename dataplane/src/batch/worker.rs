@@ -130,8 +130,8 @@ impl Worker {
     /// Runs one request. Dropping the future before it ends gives the request up.
     ///
     /// # Errors
-    /// `Overloaded` when the queue is full (not counted: it may be tried again), `Timeout` at the deadline, `Inference` when the model
-    /// fails on these inputs, `Internal` when the engine breaks.
+    /// `Overloaded` when the queue is full (not counted: it may be tried again), `Timeout` at the
+    /// deadline, `Inference` when the model fails on these inputs, `Internal` when the engine breaks.
     pub async fn run(&self, work: Work) -> Result<Answer, Fault> {
         let deadline = work.deadline;
         let caller = Arc::new(Caller::default());

@@ -133,7 +133,7 @@ pub(super) fn attempt(
         .max(memory::LEAST);
     let job = Job {
         path: file.path().to_path_buf(),
-        library: library.to_path_buf(),
+        runtime_library: library.to_path_buf(),
         memory: left,
         run_ms: u64::try_from(RUN.min(most / 2).as_millis()).unwrap_or(u64::MAX),
         cpu_s: most.as_secs().saturating_add(1),

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Extensions;
 
-use super::heavy::HEAVY_BYTES;
 use crate::fault::{Fault, FaultKind};
+use crate::pipeline::heavy::HEAVY_BYTES;
 
 /// Bytes of request bodies held at once.
 #[derive(Debug)]

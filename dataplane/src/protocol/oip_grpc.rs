@@ -30,8 +30,8 @@ pub(crate) use self::response::status;
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Serve;
+use crate::pipeline::heavy::Heavy;
 use crate::protocol::body_budget::Budget;
-use crate::protocol::heavy::Heavy;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
 

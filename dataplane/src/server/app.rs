@@ -15,8 +15,8 @@ use super::compress::PlainIfTaken;
 use super::docs::Documents;
 use crate::config::Limits;
 use crate::lifecycle::Lifecycle;
+use crate::pipeline::heavy::Heavy;
 use crate::protocol::body_budget::Budget;
-use crate::protocol::heavy::Heavy;
 use crate::telemetry::traces::Tracer;
 use crate::telemetry::{Exposition, Metrics};
 

@@ -16,9 +16,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
+use crate::pipeline::heavy::Heavy;
 use crate::protocol::body_budget::{Budget, Held};
 use crate::protocol::content_coding;
-use crate::protocol::heavy::Heavy;
 
 /// Bytes a second that a body must average after its grace.
 pub(super) const SLOWEST: f64 = 1024.0;

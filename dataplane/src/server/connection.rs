@@ -34,8 +34,8 @@ use self::io::Watched;
 use self::sniff::{Spoken, sniff};
 use super::exchange;
 use crate::config::Limits;
+use crate::pipeline::heavy::Heavy;
 use crate::protocol::body_budget::Budget;
-use crate::protocol::heavy::Heavy;
 use crate::telemetry::{Metrics, Tracer};
 
 pub(super) use self::activity::InFlight;

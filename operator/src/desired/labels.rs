@@ -19,8 +19,8 @@ pub fn of_child(service: &ValidatedService, revision: Option<&str>) -> BTreeMap<
     labels
 }
 
-/// What selects the pods of a revision of the service of this name. A Deployment's selector cannot change after its
-/// creation, so nothing that may change belongs here.
+/// What selects the pods of a revision of the service of this name. A Deployment's selector cannot
+/// change after its creation, so nothing that may change belongs here.
 pub fn selector(service: &str, revision: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         (SERVICE.to_owned(), service.to_owned()),

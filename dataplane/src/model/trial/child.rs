@@ -22,7 +22,7 @@ pub(super) struct Job {
     /// The model's file.
     pub(super) path: PathBuf,
     /// The library of ONNX Runtime.
-    pub(super) library: PathBuf,
+    pub(super) runtime_library: PathBuf,
     /// What the tensors of the model may take, in bytes.
     pub(super) memory: u64,
     /// How long a run may take, in milliseconds, before it is told to stop.
@@ -116,7 +116,7 @@ fn attempt(job: &Job) -> Report {
         Ok(file) => file,
         Err(error) => return Report::Refused(error.to_string()),
     };
-    let Ok(runtime) = Runtime::open(Some(&job.library)) else {
+    let Ok(runtime) = Runtime::open(Some(&job.runtime_library)) else {
         return Report::NoRuntime;
     };
     runtime.bound_memory(job.memory);

@@ -13,8 +13,8 @@ use super::survey::{Survey, malformed, survey};
 use crate::config::Limits;
 use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
+use crate::pipeline::heavy::Heavy;
 use crate::protocol::body_budget::{Budget, Held};
-use crate::protocol::heavy::Heavy;
 use crate::telemetry::metrics::Phases;
 use crate::types::{Call, CallMeta};
 

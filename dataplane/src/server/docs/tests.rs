@@ -12,7 +12,7 @@ use crate::config::Limits;
 use crate::fault::FaultKind;
 use crate::lifecycle::Lifecycle;
 use crate::pipeline::Control;
-use crate::protocol::heavy::Heavy;
+use crate::pipeline::heavy::Heavy;
 use crate::server::{Parts, openai, routes};
 use crate::telemetry::{Metrics, Monitoring};
 use crate::types::{Availability, Batching, Call, Datatype, ModelState, Reply, TensorSpec};

@@ -8,8 +8,8 @@ use tokio::time::{advance, timeout};
 use super::super::connection::Shared;
 use super::*;
 use crate::config::Limits;
+use crate::pipeline::heavy::Heavy;
 use crate::protocol::body_budget::Budget;
-use crate::protocol::heavy::Heavy;
 use crate::telemetry::Metrics;
 
 const HOUR: Duration = Duration::from_secs(3600);
