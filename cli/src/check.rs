@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use serin_crds::manifest::{Manifest, Problem, Problems, Service, load};
-use serin_crds::pod_config::SourceConfig;
+use serin_crds::contract::pod_config::SourceConfig;
 use serin_crds::revision::revision_of;
 use serin_dataplane::config::Options;
 use serin_dataplane::engine::onnx::Runtime;

@@ -64,11 +64,11 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         .map_err(Failure::Threads)?;
     let outcome = tokio.block_on(async {
         let shutdown = Shutdown::on_signals().map_err(Failure::Threads)?;
-        let config = plan.config.clone();
+        let (config, policy) = (plan.config.clone(), plan.policy.clone());
         let announcing = |running: Running| {
             tokio::spawn(announce_once_settled(running, plan));
         };
-        serve(options, config, shutdown, announcing)
+        serve(options, config, policy, shutdown, announcing)
             .await
             .map_err(Failure::Serve)
     });

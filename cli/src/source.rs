@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use serin_crds::manifest::{ConfigMap, Problem, Service};
-use serin_crds::pod_config::SourceConfig;
+use serin_crds::contract::pod_config::SourceConfig;
 use serin_dataplane::engine::onnx::{FileError, ModelFile};
 use serin_dataplane::model::file_path;
 

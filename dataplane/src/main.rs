@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
+use serin_crds::contract::policy::Policy;
 use serin_dataplane::config::{Cli, read};
 use serin_dataplane::engine::onnx::silence_runtime;
 use serin_dataplane::model::enter_trial;
@@ -63,7 +64,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let outcome = runtime.block_on(async {
         let shutdown = Shutdown::on_signals()?;
-        serve(cli.options(), config, shutdown, |_| {}).await?;
+        serve(cli.options(), config, Policy::default(), shutdown, |_| {}).await?;
         Ok(())
     });
     // An engine in the middle of a run does not hear of the end.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use serin_crds::pod_config::PodConfig;
+use serin_crds::contract::pod_config::PodConfig;
+use serin_crds::contract::policy::Policy;
 use tokio::sync::watch;
 
 use crate::config::Options;
@@ -63,6 +64,7 @@ pub enum ServeError {
 pub async fn serve(
     mut options: Options,
     config: PodConfig,
+    policy: Policy,
     mut shutdown: Shutdown,
     started: impl FnOnce(Running),
 ) -> Result<(), ServeError> {
@@ -77,9 +79,9 @@ pub async fn serve(
         local_mode: options.local_mode,
     };
     let env = |name: &str| std::env::var(name).ok();
-    let settings = match Settings::find(config.telemetry.traces.as_ref(), process, env) {
+    let settings = match Settings::find(policy.telemetry.traces.as_ref(), process, env) {
         // Variables come from whoever set up the machine or the cluster: they stop no model.
-        Err(error) if config.telemetry.traces.is_none() => {
+        Err(error) if policy.telemetry.traces.is_none() => {
             tracing::warn!(%error, "no traces are sent");
             None
         }
@@ -96,7 +98,7 @@ pub async fn serve(
     let registry = Arc::new(Registry::new(config.models, &metrics));
     let loader = LoaderOptions::from(&options);
     let mut pipeline = Pipeline::new(Arc::clone(&registry));
-    if config.api.repository_control {
+    if policy.api.repository_control {
         let repository = Repository::new(Arc::clone(&registry), loader.clone(), lifecycle.clone());
         pipeline = pipeline.with_repository_control(repository);
     }
@@ -105,9 +107,9 @@ pub async fn serve(
         service: Arc::clone(&pipeline),
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
-        api: config.api,
+        api: policy.api,
         monitoring: Monitoring {
-            compat_metrics: config.telemetry.compat_metrics,
+            compat_metrics: policy.telemetry.compat_metrics,
             tracer,
         },
     };

@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
-use serin_crds::pod_config::ApiConfig;
+use serin_crds::contract::policy::ApiConfig;
 use tokio::task::JoinHandle;
 
 use self::app::App;

@@ -19,7 +19,7 @@ pub use statistics::InferenceCounters;
 pub use story::{About, Story};
 pub use traces::{Trace, Tracer};
 
-use serin_crds::pod_config::CompatMetrics;
+use serin_crds::contract::policy::CompatMetrics;
 
 /// What monitoring is told besides our own metrics and logs; nothing by default.
 #[derive(Clone, Default)]

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use serin_crds::pod_config::ModelConfig;
+use serin_crds::contract::pod_config::ModelConfig;
 use serin_dataplane::fault::{Fault, FaultKind};
 use serin_dataplane::lifecycle::{Lifecycle, Phase};
 use serin_dataplane::model::{Registry, Repository, load_all};

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serin_crds::inference_service::InferenceServiceSpec;
 use serin_crds::manifest::{Manifest, Problem, Problems, Service};
-use serin_crds::pod_config::{ApiConfig, ModelConfig, PodConfig, SourceConfig, TelemetryConfig};
+use serin_crds::contract::pod_config::{ModelConfig, PodConfig, SourceConfig};
+use serin_crds::contract::policy::{ApiConfig, Policy, TelemetryConfig};
 use serin_crds::revision::{Revision, revision_of};
 
 use crate::source::{self, Found, URI};
@@ -14,6 +15,8 @@ use crate::source::{self, Found, URI};
 pub struct Plan {
     /// What a pod would be told.
     pub config: PodConfig,
+    /// What the process does that may change while it runs.
+    pub policy: Policy,
     /// What each model of the configuration comes from, in its order.
     pub models: Vec<Origin>,
     /// What the manifests say that has no effect on this machine, a sentence each.
@@ -115,6 +118,8 @@ pub fn plan(manifest: &Manifest, scratch: &Path) -> Result<Plan, Problems> {
             service: names(&|origin| origin.file.clone()),
             revision: names(&|origin| origin.revision.name.clone()),
             models,
+        },
+        policy: Policy {
             api: ApiConfig::from(api),
             telemetry: TelemetryConfig::from(telemetry),
         },

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use serin_crds::pod_config::{CACHE_MOUNT_PATH, MOUNT_PATH};
+use serin_crds::contract::pod_config::{CACHE_MOUNT_PATH, MOUNT_PATH};
 
 use super::{Limits, Options, duration};
 use crate::telemetry::logging::LogFormat;

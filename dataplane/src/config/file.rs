@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serin_crds::pod_config::PodConfig;
+use serin_crds::contract::pod_config::PodConfig;
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]

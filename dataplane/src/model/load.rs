@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serin_crds::pod_config::{ModelConfig, SourceConfig};
+use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
 
 use super::source::{SourceOptions, locate};
 use super::trial::{self, Outcome, Passed};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::future::join_all;
-use serin_crds::pod_config::ModelConfig;
+use serin_crds::contract::pod_config::ModelConfig;
 
 use super::LoadError;
 use super::load::{Loaded, LoaderOptions};

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use serin_crds::pod_config::ModelConfig;
+use serin_crds::contract::pod_config::ModelConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::LoadError;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use serin_crds::pod_config::SourceConfig;
+use serin_crds::contract::pod_config::SourceConfig;
 
 use super::address::{Network, Rule};
 use super::fetch::{self, Fetch};

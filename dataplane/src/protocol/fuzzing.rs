@@ -1,7 +1,7 @@
 //! The readers of this folder, for fuzz targets.
 
 use bytes::Bytes;
-use serin_crds::pod_config::NonFinite;
+use serin_crds::contract::policy::NonFinite;
 
 use super::json::{self, Kind, Problem, Reader};
 use super::openai::embeddings::{self, Piece};

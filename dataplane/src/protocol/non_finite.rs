@@ -2,7 +2,7 @@
 //! (`spec.api.nonFinite`).
 
 use half::{bf16, f16};
-use serin_crds::pod_config::NonFinite;
+use serin_crds::contract::policy::NonFinite;
 
 use crate::fault::{Fault, FaultKind};
 use crate::types::{Datatype, Tensor, TensorData};

@@ -21,7 +21,7 @@ pub mod unread;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serin_crds::pod_config::ApiConfig;
+use serin_crds::contract::policy::ApiConfig;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
-use serin_crds::pod_config::{ApiConfig, StreamKeepAlive};
+use serin_crds::contract::policy::{ApiConfig, StreamKeepAlive};
 
 use super::Parts;
 use super::compress::PlainIfTaken;

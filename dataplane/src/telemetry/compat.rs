@@ -11,7 +11,7 @@ mod writer;
 
 use std::time::SystemTime;
 
-use serin_crds::pod_config::CompatMetrics;
+use serin_crds::contract::policy::CompatMetrics;
 
 use self::page::Page;
 use self::writer::Writer;

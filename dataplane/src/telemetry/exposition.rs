@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prometheus_client::encoding::text::encode;
-use serin_crds::pod_config::CompatMetrics;
+use serin_crds::contract::policy::CompatMetrics;
 
 use super::compat;
 use super::metrics::Metrics;

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serin_crds::pod_config::ApiConfig;
+use serin_crds::contract::policy::ApiConfig;
 use serin_dataplane::config::{Limits, Options};
 use serin_dataplane::fault::{Fault, FaultKind};
 use serin_dataplane::lifecycle::{Lifecycle, Phase};

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serin_crds::pod_config::{ModelConfig, SourceConfig};
+use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
 use serin_dataplane::batch::Counts;
 use serin_dataplane::fault::Fault;
 use serin_dataplane::lifecycle::Lifecycle;

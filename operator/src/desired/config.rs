@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Serialize;
-use serin_crds::pod_config::{
-    ApiConfig, ModelConfig, PodConfig, SOURCE_MOUNT_PATH, SourceConfig, TelemetryConfig,
-};
+use serin_crds::contract::pod_config::{ModelConfig, PodConfig, SOURCE_MOUNT_PATH, SourceConfig};
 
 use crate::child::{Child, Kind};
 use crate::desired::blueprint::{Blueprint, SNAPSHOT_KEY};
@@ -69,8 +67,6 @@ fn pod_config(service: &ValidatedService, blueprint: &Blueprint) -> PodConfig {
             },
             gpu: blueprint.spec.gpu.is_some(),
         }],
-        api: ApiConfig::from(blueprint.spec.api.as_ref()),
-        telemetry: TelemetryConfig::from(blueprint.spec.telemetry.as_ref()),
     }
 }
 

@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use serin_crds::pod_config::NonFinite;
+use serin_crds::contract::policy::NonFinite;
 
 use crate::fault::Fault;
 use crate::protocol::non_finite;

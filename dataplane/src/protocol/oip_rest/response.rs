@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use half::{bf16, f16};
 use serde_json::ser::{CompactFormatter, Formatter};
-use serin_crds::pod_config::NonFinite;
+use serin_crds::contract::policy::NonFinite;
 
 use super::Forms;
 use crate::fault::Fault;

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use half::{bf16, f16};
 use proptest::prelude::*;
-use serin_crds::pod_config::NonFinite;
+use serin_crds::contract::policy::NonFinite;
 
 use super::*;
 use crate::config::Limits;

@@ -82,7 +82,7 @@ fn router() -> Router {
         service: Arc::new(OneModel::new()),
         metrics: Arc::new(Metrics::new([])),
         lifecycle: Lifecycle::new(),
-        api: serin_crds::pod_config::ApiConfig::default(),
+        api: serin_crds::contract::policy::ApiConfig::default(),
         monitoring: Monitoring::default(),
     };
     routes::router(Arc::new(App::new(parts, Limits::default(), Heavy::new())))

@@ -1,7 +1,7 @@
 //! Where traces go: what the resource says, else OpenTelemetry's own environment variables.
 
 use reqwest::Url;
-use serin_crds::pod_config::TracesConfig;
+use serin_crds::contract::policy::TracesConfig;
 
 /// Where traces go, and of which requests.
 #[derive(Clone, Debug, PartialEq)]

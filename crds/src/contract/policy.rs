@@ -1,7 +1,8 @@
-//! What the operator tells a data-plane pod: one immutable file per revision.
+//! What a pod does that may change while it runs: a file that the operator (or `serin run`) rewrites
+//! and the data plane reloads. It is not part of a revision's hash, so a change starts no pod.
 //!
-//! The operator (or `serin run`) writes it, the data plane reads it and refuses to start on a key
-//! it does not know.
+//! The last document that could be read stays in force; its hash and age are in `/statusz` and in the
+//! metrics.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,37 +11,45 @@ pub use crate::inference_service::telemetry::CompatMetrics;
 
 use crate::inference_service::api::RepositoryControl;
 use crate::inference_service::telemetry::DEFAULT_SAMPLE_PERCENT;
-use crate::inference_service::{Api, Telemetry};
+use crate::inference_service::{Api, InferenceServiceSpec, Telemetry};
 
-/// Where the operator mounts the file.
-pub const MOUNT_PATH: &str = "/etc/serin/config.json";
+/// Where the operator mounts the service's policy: a folder, since the kubelet updates no single
+/// file (`subPath`) of a ConfigMap.
+pub const POLICY_MOUNT_PATH: &str = "/etc/serin/policy";
 
-/// Where the operator mounts a `configmap://` or `pvc://` source.
-pub const SOURCE_MOUNT_PATH: &str = "/var/lib/serin/source";
+/// The document's key in its ConfigMap, and the file's name below [`POLICY_MOUNT_PATH`].
+pub const POLICY_KEY: &str = "policy.json";
 
-/// Where a pod keeps the files it fetched; the only place it may write to.
-pub const CACHE_MOUNT_PATH: &str = "/var/cache/serin";
-
-/// Everything a pod needs to know to serve one revision.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PodConfig {
-    /// `namespace/name` of the service, for logs; the file's name in local mode.
-    pub service: String,
-    /// The revision this pod belongs to.
-    pub revision: String,
-    /// The models to load at start.
-    pub models: Vec<ModelConfig>,
+/// Everything that a pod reloads.
+#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Policy {
     /// What the protocols offer, where that is a choice.
-    #[serde(default, skip_serializing_if = "is_default")]
+    #[serde(skip_serializing_if = "is_default")]
     pub api: ApiConfig,
-    /// What is told to monitoring besides our own metrics.
-    #[serde(default, skip_serializing_if = "is_default")]
+    /// What monitoring is given besides Serin's own metrics.
+    #[serde(skip_serializing_if = "is_default")]
     pub telemetry: TelemetryConfig,
 }
 
-/// A member that is not written where it says nothing: services that do not set it keep their
-/// revision's name.
+impl From<&InferenceServiceSpec> for Policy {
+    /// What the user asks for, every default applied.
+    fn from(spec: &InferenceServiceSpec) -> Self {
+        Self {
+            api: ApiConfig::from(spec.api.as_ref()),
+            telemetry: TelemetryConfig::from(spec.telemetry.as_ref()),
+        }
+    }
+}
+
+impl Policy {
+    /// The policy's ConfigMap of a service.
+    pub fn config_map_name(service: &str) -> String {
+        format!("{service}-policy")
+    }
+}
+
+/// A member at its default is not written, so that a pod of an earlier Serin can read the document.
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
@@ -124,59 +133,21 @@ pub struct TracesConfig {
     pub sample_percent: i32,
 }
 
-/// One model to load.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ModelConfig {
-    /// The name callers use.
-    pub name: String,
-    /// The version callers see.
-    pub version: String,
-    /// Where the model is.
-    pub source: SourceConfig,
-    /// The model must run on a GPU; loading fails where it cannot.
-    #[serde(default)]
-    pub gpu: bool,
-}
-
-/// Where a model is.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SourceConfig {
-    /// The URI as the user wrote it; named in errors.
-    pub uri: String,
-    /// Where the URI's content is mounted, for the kinds that somebody else brings into reach
-    /// (`configmap`, `pvc`). A file, or a folder that holds `model.onnx`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path: Option<String>,
-    /// What the model file must hash to: `sha256:` and 64 hexadecimal digits.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub digest: Option<String>,
-    /// Private networks (CIDR) that an `https` source may be fetched from. Loopback and
-    /// link-local addresses never are; public ones always.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub allowed_networks: Vec<String>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_set_is_not_written() {
-        let text = r#"{"service":"a/b","revision":"b-1","models":[]}"#;
-        let config: PodConfig = serde_json::from_str(text).unwrap();
-        assert_eq!(config.api.non_finite, NonFinite::String);
-        assert_eq!(config.telemetry.compat_metrics, [CompatMetrics::Vllm]);
-        assert_eq!(serde_json::to_string(&config).unwrap(), text);
+    fn a_policy_of_defaults_is_empty() {
+        let policy: Policy = serde_json::from_str("{}").unwrap();
+        assert_eq!(policy.api.non_finite, NonFinite::String);
+        assert_eq!(policy.telemetry.compat_metrics, [CompatMetrics::Vllm]);
+        assert_eq!(serde_json::to_string(&policy).unwrap(), "{}");
     }
 
     #[test]
     fn an_unknown_key_is_refused_by_name() {
-        let text = r#"{"service":"a/b","revision":"b-1","models":[],"modles":[]}"#;
-        let error = serde_json::from_str::<PodConfig>(text)
-            .unwrap_err()
-            .to_string();
-        assert!(error.contains("modles"), "{error}");
+        let error = serde_json::from_str::<Policy>(r#"{"apis":{}}"#).unwrap_err();
+        assert!(error.to_string().contains("apis"), "{error}");
     }
 }
