@@ -15,7 +15,7 @@ pub enum Failure {
     Runtime(#[from] RuntimeError),
     /// ONNX Runtime cannot be opened.
     #[error(transparent)]
-    Engine(serin_dataplane::engine::onnx::RuntimeError),
+    Engine(serin_engine::onnx::RuntimeError),
     /// The definition cannot be written as YAML.
     #[error("the CustomResourceDefinition cannot be written: {0}")]
     Definition(String),

@@ -12,8 +12,8 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use serin_dataplane::engine::onnx::silence_runtime;
 use serin_dataplane::model::enter_trial;
+use serin_engine::onnx::silence_runtime;
 
 use args::{Cli, Command, RuntimeCommand};
 use failure::Failure;

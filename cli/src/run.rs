@@ -10,15 +10,15 @@ mod request;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serin_core::types::ModelRef;
 use serin_crds::manifest::load;
 use serin_dataplane::config::Options;
-use serin_dataplane::engine::onnx::{Runtime, RuntimeError as EngineError};
 use serin_dataplane::pipeline::Serve;
-use serin_dataplane::protocol::example;
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::telemetry::logging::{self, InitError, LogFormat};
-use serin_dataplane::types::ModelRef;
 use serin_dataplane::{Running, serve};
+use serin_engine::onnx::{Runtime, RuntimeError as EngineError};
+use serin_wire::example;
 
 use crate::args::{InstallArgs, RunArgs};
 use crate::check::nothing_to_serve;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use serin_crds::manifest::{ConfigMap, Problem, Service};
 use serin_crds::contract::pod_config::SourceConfig;
-use serin_dataplane::engine::onnx::{FileError, ModelFile};
+use serin_crds::manifest::{ConfigMap, Problem, Service};
 use serin_dataplane::model::file_path;
+use serin_engine::onnx::{FileError, ModelFile};
 
 use crate::runtime::hash_of;
 

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::fault::{Fault, FaultKind};
+use serin_core::fault::{Fault, FaultKind};
 
 /// Shortest and longest time after which a refused caller is told to come back.
 const SOONEST: Duration = Duration::from_millis(100);

@@ -6,12 +6,11 @@ mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod limits;
 
 pub use cli::Cli;
 pub use file::{ConfigError, read};
-pub use limits::Limits;
 
+use serin_core::Limits;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -11,22 +11,16 @@
 #![deny(unsafe_code)]
 
 pub mod admission;
-pub mod batch;
 pub mod config;
-pub mod engine;
-pub mod fault;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod lifecycle;
 pub mod model;
 pub mod pipeline;
-pub mod protocol;
 mod run;
+pub mod runtime;
 pub mod server;
 pub mod telemetry;
-pub mod text;
 mod trust;
-pub mod types;
 
 pub use run::{Running, ServeError, serve};

@@ -9,11 +9,11 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use serin_crds::contract::policy::Policy;
 use serin_dataplane::config::{Cli, read};
-use serin_dataplane::engine::onnx::silence_runtime;
 use serin_dataplane::model::enter_trial;
 use serin_dataplane::serve;
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::telemetry::logging::{self, InitError};
+use serin_engine::onnx::silence_runtime;
 
 /// A request takes and frees about fifty pieces of memory; this one is quicker at it than the system's.
 /// ONNX Runtime keeps its own.

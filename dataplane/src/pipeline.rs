@@ -3,22 +3,20 @@
 mod check;
 mod classification;
 mod control;
-pub(crate) mod heavy;
 mod patience;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::heavy::Heavy;
-use crate::batch::Work;
-use crate::fault::{Fault, FaultKind};
 use crate::model::{Registry, Repository};
-use crate::text::Embedder;
-use crate::types::{Call, ModelRef, Reply, RequestedOutput, Tensor};
+use crate::runtime::cpu_pool::Heavy;
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Call, ModelRef, Reply, RequestedOutput, Tensor};
+use serin_engine::batch::Work;
+use serin_engine::text::Embedder;
 
-pub use self::classification::MOST_CLASSES;
 pub use self::control::Control;
-pub use crate::types::{Batching, ModelDescription, ModelState};
+pub use serin_core::types::{Batching, ModelDescription, ModelState};
 
 /// What the protocols need of everything below them.
 pub trait Serve: Control {

@@ -10,17 +10,17 @@ use serin_crds::contract::policy::Policy;
 use tokio::sync::watch;
 
 use crate::config::Options;
-use crate::lifecycle::{Lifecycle, Phase};
 use crate::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, Repository, SourceOptions, load_all,
     memory_for_bodies,
 };
 use crate::pipeline::Pipeline;
+use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::server::shutdown::{Shutdown, Stop};
 use crate::server::{Parts, Server, StartError};
 use crate::telemetry::traces::{Exporter, Process, Settings, SettingsError};
 use crate::telemetry::{Metrics, Monitoring};
-use crate::types::ModelState;
+use serin_core::types::ModelState;
 
 /// How long the last traces may take to be sent once everything else has ended.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);

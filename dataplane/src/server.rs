@@ -11,12 +11,14 @@ mod exchange;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod grpc;
 mod grpc_body;
 mod health;
 mod infer;
 mod listener;
 mod models;
 mod openai;
+mod ordered_stream;
 mod routes;
 mod settings;
 pub mod shutdown;
@@ -37,12 +39,12 @@ use self::app::App;
 use self::connection::{Connections, Stage};
 use self::listener::{Listener, ListenerHandle};
 use self::shutdown::{Shutdown, Stop};
-use crate::config::{Limits, Options};
-use crate::lifecycle::{Lifecycle, Phase};
+use crate::config::Options;
 use crate::pipeline::Serve;
-use crate::pipeline::heavy::Heavy;
-use crate::protocol::oip_grpc;
+use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::{Metrics, Monitoring};
+use serin_core::Limits;
 
 pub use self::listener::BindError;
 
@@ -115,14 +117,13 @@ impl Server {
         let heavy = Heavy::new();
         let tracer = parts.monitoring.tracer.clone();
         let app = Arc::new(App::new(parts, limits.clone(), heavy.clone()));
-        let grpc_routes = oip_grpc::routes(oip_grpc::Parts {
+        let grpc_routes = grpc::routes(grpc::Parts {
             serve: Arc::clone(&app.service),
             metrics: Arc::clone(&metrics),
             lifecycle: lifecycle.clone(),
             limits: Arc::clone(&app.limits),
             bodies: Arc::clone(&app.bodies),
             heavy: heavy.clone(),
-            api: app.api.clone(),
             tracer: tracer.clone(),
         })?
         .prepare()

@@ -6,7 +6,7 @@ mod compat;
 pub mod exposition;
 pub mod logging;
 pub mod metrics;
-mod noise;
+mod model_observer;
 mod process;
 pub mod statistics;
 pub mod story;
@@ -14,7 +14,7 @@ pub mod traces;
 
 pub use exposition::Exposition;
 pub use metrics::{Metrics, ModelMetrics};
-pub(crate) use noise::noise;
+pub use model_observer::ModelObserver;
 pub use statistics::InferenceCounters;
 pub use story::{About, Story};
 pub use traces::{Trace, Tracer};

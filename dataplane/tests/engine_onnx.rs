@@ -9,9 +9,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use serin_dataplane::engine::onnx::{ModelFile, OpenError};
-use serin_dataplane::engine::{Engine, RunError, Stop};
-use serin_dataplane::types::{Datatype, Dimension, Tensor, TensorData};
+use serin_core::types::{Datatype, Dimension, Tensor, TensorData};
+use serin_engine::onnx::{ModelFile, OpenError};
+use serin_engine::{Engine, RunError, Stop};
 use support::{as_f32, as_i64, f32s, i64s, model, open, raw, strings};
 
 fn run(engine: &mut impl Engine, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serin_dataplane::fault::{CODES, FaultKind};
+use serin_core::fault::{CODES, FaultKind};
 
 /// The cells of each row of the table under `heading`, without backticks.
 fn table(heading: &str) -> Vec<Vec<String>> {

@@ -13,10 +13,10 @@ mod store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serin_dataplane::fault::FaultKind;
-use serin_dataplane::lifecycle::Lifecycle;
+use serin_core::fault::FaultKind;
 use serin_dataplane::model::{check, load_all};
 use serin_dataplane::pipeline::{Pipeline, Serve};
+use serin_dataplane::runtime::lifecycle::Lifecycle;
 use served::{call, config, options, refusal, registry, until, uri};
 use store::{Answer, Store};
 

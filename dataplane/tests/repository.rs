@@ -9,12 +9,12 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Availability, ModelRef, Tensor};
 use serin_crds::contract::pod_config::ModelConfig;
-use serin_dataplane::fault::{Fault, FaultKind};
-use serin_dataplane::lifecycle::{Lifecycle, Phase};
 use serin_dataplane::model::{Registry, Repository, load_all};
 use serin_dataplane::pipeline::{Control, ModelState, Pipeline, Serve};
-use serin_dataplane::types::{Availability, ModelRef, Tensor};
+use serin_dataplane::runtime::lifecycle::{Lifecycle, Phase};
 use served::{call, config, options, registry, until, uri};
 use support::{as_f32, f32s, i64s, model};
 

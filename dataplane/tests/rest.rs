@@ -436,7 +436,7 @@ async fn the_admin_port_says_why_a_pod_is_not_ready() {
     assert_eq!(status["models"][0]["name"], "echo");
     server
         .lifecycle
-        .advance(serin_dataplane::lifecycle::Phase::Draining);
+        .advance(serin_dataplane::runtime::lifecycle::Phase::Draining);
     assert_eq!(admin.get("/livez").await.status, 200);
     assert_eq!(admin.get("/readyz").await.status, 503);
     let status = admin.get("/statusz").await.json();

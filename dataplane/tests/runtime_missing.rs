@@ -11,10 +11,10 @@ mod served;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serin_dataplane::engine::onnx::{Runtime, RuntimeError};
-use serin_dataplane::lifecycle::Lifecycle;
 use serin_dataplane::model::load_all;
 use serin_dataplane::pipeline::{Pipeline, Serve};
+use serin_dataplane::runtime::lifecycle::Lifecycle;
+use serin_engine::onnx::{Runtime, RuntimeError};
 use served::{config, options, registry, uri};
 
 #[tokio::test]

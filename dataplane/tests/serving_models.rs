@@ -7,8 +7,8 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serin_dataplane::fault::FaultKind;
-use serin_dataplane::types::{ModelRef, RequestedOutput, Tensor};
+use serin_core::fault::FaultKind;
+use serin_core::types::{ModelRef, RequestedOutput, Tensor};
 use served::{call, serve, until};
 use support::{as_f32, as_i64, f32s, i64s};
 

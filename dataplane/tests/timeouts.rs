@@ -6,7 +6,7 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use harness::{Running, limited};
-use serin_dataplane::config::Limits;
+use serin_core::Limits;
 
 const SHORT: Duration = Duration::from_millis(300);
 /// Far longer than any of these tests runs.

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use serin_crds::inference_service::InferenceServiceSpec;
-use serin_crds::manifest::{Manifest, Problem, Problems, Service};
 use serin_crds::contract::pod_config::{ModelConfig, PodConfig, SourceConfig};
 use serin_crds::contract::policy::{ApiConfig, Policy, TelemetryConfig};
+use serin_crds::inference_service::InferenceServiceSpec;
+use serin_crds::manifest::{Manifest, Problem, Problems, Service};
 use serin_crds::revision::{Revision, revision_of};
 
 use crate::source::{self, Found, URI};

@@ -9,13 +9,13 @@ use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
 use super::source::{SourceOptions, locate};
 use super::trial::{self, Outcome, Passed};
 use super::{LoadError, Located, digest, memory};
-use crate::batch::{self, Proof, Worker, WorkerOptions, prove};
-use crate::engine::Engine;
-use crate::engine::onnx::{Device, FileError, ModelFile, OnnxEngine, Runtime, SessionOptions};
-use crate::lifecycle::{Lifecycle, Phase};
-use crate::telemetry::{InferenceCounters, ModelMetrics};
-use crate::text::Embedder;
-use crate::types::{Batching, ModelDescription, Signature};
+use crate::runtime::lifecycle::{Lifecycle, Phase};
+use crate::telemetry::{InferenceCounters, ModelMetrics, ModelObserver};
+use serin_core::types::{Batching, ModelDescription, Signature};
+use serin_engine::Engine;
+use serin_engine::batch::{self, Proof, Worker, WorkerOptions, prove};
+use serin_engine::onnx::{Device, FileError, ModelFile, OnnxEngine, Runtime, SessionOptions};
+use serin_engine::text::Embedder;
 
 /// Requests that may wait for one model (as `protocols.md` of the design has it: 256).
 const QUEUE: usize = 256;
@@ -136,8 +136,10 @@ pub(super) async fn load(
                 optional_inputs: optional_inputs(&signature),
                 queue: QUEUE,
                 per_request: proof.row_time.unwrap_or(Duration::ZERO),
-                metrics: Arc::clone(&metrics),
-                statistics: Arc::clone(&statistics),
+                observer: Arc::new(ModelObserver {
+                    metrics: Arc::clone(&metrics),
+                    statistics: Arc::clone(&statistics),
+                }),
             },
         )
         .map_err(|error| LoadError::passing(format!("no thread for the model: {error}")))?;

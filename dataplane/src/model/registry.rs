@@ -8,10 +8,10 @@ use serin_crds::contract::pod_config::ModelConfig;
 use super::LoadError;
 use super::load::{Loaded, LoaderOptions};
 use super::slot::Slot;
-use crate::fault::{Fault, FaultKind};
-use crate::lifecycle::Lifecycle;
+use crate::runtime::lifecycle::Lifecycle;
 use crate::telemetry::Metrics;
-use crate::types::{ModelRef, ModelState, ModelStatistics};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{ModelRef, ModelState, ModelStatistics};
 
 /// Every configured model, in configuration order.
 pub struct Registry {

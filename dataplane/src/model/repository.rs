@@ -11,9 +11,9 @@ use tokio::sync::Semaphore;
 use super::load::LoaderOptions;
 use super::registry::Registry;
 use super::slot::{Slot, Turn};
-use crate::fault::{Fault, FaultKind};
-use crate::lifecycle::{Lifecycle, Phase};
-use crate::types::ModelState;
+use crate::runtime::lifecycle::{Lifecycle, Phase};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::ModelState;
 
 /// The models, for those who may load and unload them.
 pub struct Repository {

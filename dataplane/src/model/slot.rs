@@ -9,10 +9,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::LoadError;
 use super::load::{Loaded, LoaderOptions, load};
-use crate::fault::{Fault, FaultKind};
-use crate::lifecycle::Lifecycle;
+use crate::runtime::lifecycle::Lifecycle;
 use crate::telemetry::{InferenceCounters, ModelMetrics};
-use crate::types::{Availability, ModelState};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Availability, ModelState};
 
 /// First wait before a passing failure is tried again; doubles up to [`LONGEST_WAIT`].
 const FIRST_WAIT: Duration = Duration::from_millis(500);
@@ -218,6 +218,5 @@ impl Slot {
 
 /// Between half and all of `wait`, so that the pods of a service do not ask a store in step.
 fn jittered(wait: Duration) -> Duration {
-    let noise = uuid::Uuid::now_v7().as_u128() as u32;
-    wait / 2 + wait.mul_f64(f64::from(noise) / f64::from(u32::MAX) / 2.0)
+    wait / 2 + wait.mul_f64(fastrand::f64() / 2.0)
 }

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use super::load::LoadBounds;
 use super::{LoadError, Located, memory};
-use crate::engine::onnx::ModelFile;
+use serin_engine::onnx::ModelFile;
 
 /// Makes a process a child that tries a model.
 const VARIABLE: &str = "SERIN_MODEL_TRIAL";
@@ -50,7 +50,7 @@ static ABLE: OnceLock<()> = OnceLock::new();
 /// One model is tried and opened at a time, so that what memory is left for it is known.
 static TURN: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
 
-/// To be called first in `main`, after [`crate::engine::onnx::silence_runtime`]. Where this process
+/// To be called first in `main`, after [`serin_engine::onnx::silence_runtime`]. Where this process
 /// was started to try a model, does so and gives the exit status to end with; else returns at
 /// once, and models that are loaded later are tried in a child first.
 pub fn enter() -> Option<ExitCode> {

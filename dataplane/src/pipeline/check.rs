@@ -2,8 +2,8 @@
 //! the run that others share. Pure.
 
 use super::classification;
-use crate::fault::{Fault, FaultKind};
-use crate::types::{
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{
     Batching, Dimension, RequestedOutput, Signature, Tensor, TensorData, TensorSpec,
 };
 
@@ -183,7 +183,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::types::Datatype;
+    use serin_core::types::Datatype;
 
     fn spec(name: &str, shape: Option<&[i64]>) -> TensorSpec {
         TensorSpec {

@@ -6,11 +6,9 @@ use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 
-use crate::fault::{Fault, FaultKind};
-use crate::types::{Datatype, Tensor, TensorData, TensorSpec};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Datatype, Tensor, TensorData, TensorSpec};
 
-/// Most classes that may be asked for of a row.
-pub const MOST_CLASSES: usize = 1000;
 /// Most scores of a row.
 const MOST_SCORES: usize = 1_000_000;
 

@@ -1,9 +1,9 @@
 //! What the control interfaces need: models loaded, unloaded and counted while others are served.
 
 use super::Pipeline;
-use crate::fault::{Fault, FaultKind};
 use crate::model::Repository;
-use crate::types::{ModelRef, ModelStatistics};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{ModelRef, ModelStatistics};
 
 /// Control over the configured models. What is not implemented here is a service of which nothing
 /// can be loaded or unloaded, and nothing is counted.

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use crate::admission::admit;
-use crate::batch::{Answer, Work, Worker};
-use crate::fault::{Fault, FaultKind};
+use serin_core::fault::{Fault, FaultKind};
+use serin_engine::batch::{Answer, Work, Worker};
 
 /// Between two tries.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
@@ -70,25 +70,22 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::batch::WorkerOptions;
-    use crate::engine::fake::{Behaviour, FakeEngine, Gate};
-    use crate::telemetry::Metrics;
-    use crate::types::{Datatype, Tensor, TensorData};
+    use serin_core::types::{Datatype, Tensor, TensorData};
+    use serin_engine::batch::WorkerOptions;
+    use serin_engine::fake::{Behaviour, FakeEngine, Gate};
 
     const HELD: Duration = Duration::from_millis(20);
     const LONG: Duration = Duration::from_secs(30);
 
     /// Ends no run until the gate is open, and has room for one request besides the one that runs.
     fn worker(gate: &Gate) -> Arc<Worker> {
-        let metrics = Metrics::new([("fake".to_owned(), "1".to_owned())]);
         let options = WorkerOptions {
             name: "fake".to_owned(),
             max_rows: 1,
             optional_inputs: Vec::new(),
             queue: 1,
             per_request: Duration::ZERO,
-            metrics: Arc::clone(metrics.model("fake", None)),
-            statistics: Arc::default(),
+            observer: Arc::new(()),
         };
         let engine = FakeEngine::new(Behaviour::Held(gate.clone()));
         Arc::new(Worker::start(vec![Box::new(engine)], options).unwrap())

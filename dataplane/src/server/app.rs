@@ -13,12 +13,12 @@ use serin_crds::contract::policy::{ApiConfig, StreamKeepAlive};
 use super::Parts;
 use super::compress::PlainIfTaken;
 use super::docs::Documents;
-use crate::config::Limits;
-use crate::lifecycle::Lifecycle;
-use crate::pipeline::heavy::Heavy;
-use crate::protocol::body_budget::Budget;
+use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::lifecycle::Lifecycle;
+use crate::runtime::memory_budget::Budget;
 use crate::telemetry::traces::Tracer;
 use crate::telemetry::{Exposition, Metrics};
+use serin_core::Limits;
 
 pub(super) struct App<S> {
     pub(super) service: Arc<S>,

@@ -14,11 +14,11 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::config::Limits;
-use crate::fault::{Fault, FaultKind};
-use crate::pipeline::heavy::Heavy;
-use crate::protocol::body_budget::{Budget, Held};
-use crate::protocol::content_coding;
+use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::memory_budget::{Budget, Held};
+use serin_core::Limits;
+use serin_core::fault::{Fault, FaultKind};
+use serin_wire::content_coding;
 
 /// Bytes a second that a body must average after its grace.
 pub(super) const SLOWEST: f64 = 1024.0;

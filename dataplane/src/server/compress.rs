@@ -7,8 +7,8 @@ use http::{HeaderValue, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
-use crate::pipeline::heavy::{HEAVY_BYTES, Heavy};
-use crate::protocol::content_coding::{self, Accepted, Coding, WORTHWHILE_BYTES};
+use crate::runtime::cpu_pool::{HEAVY_BYTES, Heavy};
+use serin_wire::content_coding::{self, Accepted, Coding, WORTHWHILE_BYTES};
 
 /// Marks a document that goes out plain wherever its caller takes that: Triton's asyncio client
 /// offers codings on every request and undoes them for inference alone.

@@ -33,10 +33,10 @@ use self::activity::{Activity, Silence};
 use self::io::Watched;
 use self::sniff::{Spoken, sniff};
 use super::exchange;
-use crate::config::Limits;
-use crate::pipeline::heavy::Heavy;
-use crate::protocol::body_budget::Budget;
+use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::memory_budget::Budget;
 use crate::telemetry::{Metrics, Tracer};
+use serin_core::Limits;
 
 pub(super) use self::activity::InFlight;
 

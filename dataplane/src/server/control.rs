@@ -14,14 +14,14 @@ use super::app::App;
 use super::body::{self, Received};
 use super::exchange::{Exchange, refusal};
 use super::routes::{decoded, model_of, refuse};
-use crate::fault::Fault;
 use crate::pipeline::Serve;
-use crate::protocol::control::{index, no_shared_memory};
-use crate::protocol::oip_rest::model_config::ModelConfig;
-use crate::protocol::oip_rest::repository::{
+use serin_core::fault::Fault;
+use serin_wire::control::{index, no_shared_memory};
+use serin_wire::oip_rest::model_config::ModelConfig;
+use serin_wire::oip_rest::repository::{
     Loaded, Unloaded, index_request, load_request, unload_request,
 };
-use crate::protocol::oip_rest::statistics::StatisticsDocument;
+use serin_wire::oip_rest::statistics::StatisticsDocument;
 
 /// The paths of these extensions.
 pub(super) fn routes<S: Serve>() -> [(&'static str, MethodRouter<Arc<App<S>>>); 18] {

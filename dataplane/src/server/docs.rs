@@ -15,10 +15,10 @@ use sha2::{Digest as _, Sha256};
 
 use super::app::App;
 use super::routes::{model_of, refuse};
-use crate::fault::Fault;
 use crate::pipeline::{ModelDescription, Serve};
-use crate::protocol::{docs_page, openapi};
-use crate::types::{ModelRef, ModelState, Signature};
+use serin_core::fault::Fault;
+use serin_core::types::{ModelRef, ModelState, Signature};
+use serin_wire::{docs_page, openapi};
 
 /// The paths of documents and pages.
 pub(super) fn routes<S: Serve>() -> [(&'static str, MethodRouter<Arc<App<S>>>); 9] {

@@ -19,12 +19,12 @@ use super::compress::compress;
 use super::connection::{Connections, InFlight, Stage};
 use super::grpc_body;
 use super::tracked::Tracked;
-use crate::fault::{Fault, FaultKind};
-use crate::protocol::content_coding::{self, Accepted};
-use crate::protocol::errors::{self, ErrorContext, PROBLEM_JSON};
-use crate::protocol::request_id;
 use crate::telemetry::{About, Trace, Tracer};
-use crate::types::ModelRef;
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::ModelRef;
+use serin_wire::content_coding::{self, Accepted};
+use serin_wire::errors::{self, ErrorContext, PROBLEM_JSON};
+use serin_wire::request_id;
 
 /// Where callers name the trace that a request is part of (W3C Trace Context), and where its answer
 /// names our span.

@@ -2,8 +2,8 @@
 
 use http::HeaderValue;
 
-use crate::fault::Fault;
-use crate::types::ModelRef;
+use serin_core::fault::Fault;
+use serin_core::types::ModelRef;
 
 /// The model that a path names.
 ///

@@ -18,9 +18,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use self::boundaries::Boundaries;
 use super::body;
 use super::connection::Connections;
-use crate::fault::Fault;
-use crate::protocol::body_budget::Held;
-use crate::protocol::{deadline, oip_grpc};
+use crate::runtime::memory_budget::Held;
+use serin_core::fault::Fault;
+use serin_wire::{deadline, oip_grpc};
 
 /// Methods whose callers may be silent between their requests for as long as they like.
 const STREAMS: [&str; 2] = ["/ModelStreamInfer", "/ServerReflectionInfo"];

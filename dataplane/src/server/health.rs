@@ -7,9 +7,9 @@ use axum::extract::State;
 use http::{Response, StatusCode};
 
 use super::app::App;
-use crate::lifecycle::Phase;
 use crate::pipeline::{ModelState, Serve};
-use crate::protocol::oip_rest::metadata::Health;
+use crate::runtime::lifecycle::Phase;
+use serin_wire::oip_rest::metadata::Health;
 
 /// Why the process is not ready; `None` when it is.
 pub(super) fn unready(phase: Phase, models: &[ModelState]) -> Option<String> {
@@ -65,7 +65,7 @@ pub(super) async fn ready<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::types::Availability;
+    use serin_core::types::Availability;
 
     fn model(ready: bool, reason: Option<&str>) -> ModelState {
         ModelState {

@@ -14,11 +14,11 @@ use super::body::Received;
 use super::exchange::refusal;
 use super::routes::model_of;
 use super::unary::{Answered, Unary};
-use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
-use crate::protocol::oip_rest::{self, Answer, InferRequest, JSON_LENGTH_HEADER};
 use crate::telemetry::Story;
-use crate::types::{Call, CallMeta, ModelRef, Reply, Tensor};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Call, CallMeta, ModelRef, Reply, Tensor};
+use serin_wire::oip_rest::{self, Answer, InferRequest, JSON_LENGTH_HEADER};
 
 pub(super) const JSON_LENGTH: HeaderName = HeaderName::from_static(JSON_LENGTH_HEADER);
 

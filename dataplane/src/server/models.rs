@@ -8,9 +8,9 @@ use http::{Response, StatusCode};
 
 use super::app::App;
 use super::routes::{model_of, refuse};
-use crate::fault::FaultKind;
 use crate::pipeline::Serve;
-use crate::protocol::oip_rest::metadata::{ModelList, ModelMetadata, ModelReady};
+use serin_core::fault::FaultKind;
+use serin_wire::oip_rest::metadata::{ModelList, ModelMetadata, ModelReady};
 
 /// `GET /v2/models`.
 pub(super) async fn list<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<Body> {

@@ -15,9 +15,9 @@ use http::{HeaderValue, Response};
 
 use super::app::App;
 use super::routes::{both, decoded, refuse};
-use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
-use crate::types::ModelRef;
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::ModelRef;
 
 /// Where the interface is found: its own place, and KServe's.
 const PREFIXES: [&str; 2] = ["/v1", "/openai/v1"];
@@ -29,7 +29,7 @@ pub(super) const ID: &str = "{*id}";
 /// end.
 const MODEL_ROUTE: &str = "/v1/models/{id}";
 
-/// The paths. What stands here is described in [`openapi`](crate::protocol::openapi) too.
+/// The paths. What stands here is described in [`openapi`](serin_wire::openapi) too.
 pub(super) fn table<S: Serve>() -> Vec<(String, MethodRouter<Arc<App<S>>>)> {
     let of_prefix = |prefix| {
         [

@@ -13,10 +13,10 @@ use super::app::App;
 use super::exchange::{Exchange, refusal};
 use super::grpc_body::is_grpc;
 use super::{control, docs, health, infer, models, openai, settings, stream};
-use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
-use crate::protocol::oip_rest::metadata;
-use crate::types::ModelRef;
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::ModelRef;
+use serin_wire::oip_rest::metadata;
 
 /// Every path of the HTTP port; each also answers with one slash at its end.
 pub(super) fn router<S: Serve>(app: Arc<App<S>>) -> Router {
@@ -25,7 +25,7 @@ pub(super) fn router<S: Serve>(app: Arc<App<S>>) -> Router {
 }
 
 /// The paths but `/`, which has no slash to end with. What stands here is described in
-/// [`openapi`](crate::protocol::openapi) too.
+/// [`openapi`](serin_wire::openapi) too.
 pub(super) fn table<S: Serve>() -> Vec<(&'static str, MethodRouter<Arc<App<S>>>)> {
     let live = || get(health::live::<S>);
     let ready = || get(health::ready::<S>);

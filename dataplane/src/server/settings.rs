@@ -1,6 +1,9 @@
 //! Settings of log and traces: shown on every port, changed on the admin port alone, as nobody can
 //! tell callers apart on the others.
 
+pub(super) mod documents;
+pub(super) mod values;
+
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -11,12 +14,12 @@ use http::{Response, StatusCode};
 use super::app::App;
 use super::control::Asked;
 use super::routes::{model_of, refuse};
-use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
-use crate::protocol::control::settings_are_for_the_admin_port;
-use crate::protocol::oip_rest::settings::{log_change, log_document, trace_change, trace_document};
-use crate::protocol::settings::{known_model, not_by_model};
+use crate::server::settings::documents::{log_change, log_document, trace_change, trace_document};
+use crate::server::settings::values::{known_model, not_by_model};
 use crate::telemetry::logging;
+use serin_core::fault::{Fault, FaultKind};
+use serin_wire::control::settings_are_for_the_admin_port;
 
 const LOGGING: &str = "/v2/logging";
 const TRACE: &str = "/v2/trace/setting";

@@ -26,7 +26,7 @@ use super::exchange::{Exchange, refusal};
 use super::routes::{model_of, refuse};
 use crate::pipeline::Serve;
 use crate::telemetry::{About, Metrics, Story};
-use crate::types::ModelRef;
+use serin_core::types::ModelRef;
 
 /// The paths of streams.
 pub(super) fn routes<S: Serve>() -> [(&'static str, MethodRouter<Arc<App<S>>>); 2] {

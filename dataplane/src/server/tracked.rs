@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::connection::InFlight;
-use crate::protocol::body_budget::Kept;
+use crate::runtime::memory_budget::Kept;
 
 /// Bytes of an answer that HTTP/2 is given at once. It holds what it was given until the peer takes
 /// it, out of sight; what it was not given stands still here, where that is noticed. One frame of

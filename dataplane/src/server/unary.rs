@@ -16,11 +16,11 @@ use tokio::time::timeout_at;
 use super::app::App;
 use super::body::{self, Received};
 use super::exchange::{Exchange, refusal};
-use crate::fault::Fault;
 use crate::pipeline::Serve;
-use crate::protocol::deadline;
 use crate::telemetry::Story;
-use crate::types::{Call, CallMeta, ModelRef, Reply};
+use serin_core::fault::Fault;
+use serin_core::types::{Call, CallMeta, ModelRef, Reply};
+use serin_wire::deadline;
 
 /// Who asks, and how.
 pub(super) struct Unary<'a, S> {

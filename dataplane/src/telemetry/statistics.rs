@@ -6,29 +6,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::types::{BatchStatistics, Statistics, Tally};
+use serin_core::types::{BatchStatistics, Statistics, Tally};
+use serin_engine::batch::Execution;
 
 /// Sizes of runs up to this many rows are counted one by one.
 const EXACT_SIZES: usize = 256;
 /// Powers of two above that which fit a `usize`.
 const LARGE_SIZES: usize = 56;
-
-/// One run that gave answers.
-#[derive(Clone, Copy, Debug)]
-pub struct Execution {
-    /// Requests answered by it.
-    pub requests: u64,
-    /// Their rows.
-    pub rows: usize,
-    /// The time that they waited, added up.
-    pub queued: Duration,
-    /// Putting their rows together.
-    pub input: Duration,
-    /// Running the model.
-    pub infer: Duration,
-    /// Taking the rows apart.
-    pub output: Duration,
-}
 
 /// The counters of one version of a model.
 pub struct InferenceCounters {

@@ -9,8 +9,8 @@ use super::access_log::Record;
 use super::caller_text::short;
 use super::metrics::{Counted, Finished, Metrics, ModelMetrics, Phases, StreamMetrics};
 use super::traces::{Span, Told, Trace};
-use crate::fault::{Fault, FaultKind};
-use crate::types::ModelRef;
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::ModelRef;
 
 /// Who asks what; all but `received` become labels or members of the log line.
 pub struct About<'a> {

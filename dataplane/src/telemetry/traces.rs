@@ -27,7 +27,6 @@ pub use self::settings::{Process, Settings, SettingsError};
 use self::span::Done;
 use super::caller_text::short;
 use super::metrics::{Finished, Metrics};
-use super::noise::noise;
 
 /// Traced requests that wait to be sent; more are dropped and counted.
 const QUEUE: usize = 2048;
@@ -138,11 +137,12 @@ impl Trace {
     /// Begins a span: a part of the caller's trace, else a trace of its own.
     pub(super) fn begin(&self) -> Span {
         let mut context = match &self.0.caller {
-            Some(caller) => caller.child(noise()),
+            Some(caller) => caller.child(fastrand::u64(..)),
             None => {
-                let trace_id = (u128::from(noise()) << 64) | u128::from(noise());
+                let trace_id =
+                    (u128::from(fastrand::u64(..)) << 64) | u128::from(fastrand::u64(..));
                 let sampled = self.0.tracer.0.sampling.takes(trace_id);
-                Context::root(trace_id, noise(), sampled)
+                Context::root(trace_id, fastrand::u64(..), sampled)
             }
         };
         context.sampled &= self.0.tracer.0.sampling.is_on();

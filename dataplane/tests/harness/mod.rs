@@ -13,18 +13,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use serin_crds::contract::policy::ApiConfig;
-use serin_dataplane::config::{Limits, Options};
-use serin_dataplane::fault::{Fault, FaultKind};
-use serin_dataplane::lifecycle::{Lifecycle, Phase};
-use serin_dataplane::pipeline::{Batching, Control, ModelDescription, ModelState, Serve};
-use serin_dataplane::server::shutdown::{Shutdown, Trigger, channel};
-use serin_dataplane::server::{Parts, Server};
-use serin_dataplane::telemetry::{Metrics, Monitoring};
-use serin_dataplane::types::{
+use serin_core::Limits;
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{
     Availability, Call, Datatype, Dimension, ModelRef, Reply, Signature, Tensor, TensorData,
     TensorSpec, Timing,
 };
+use serin_crds::contract::policy::ApiConfig;
+use serin_dataplane::config::Options;
+use serin_dataplane::pipeline::{Batching, Control, ModelDescription, ModelState, Serve};
+use serin_dataplane::runtime::lifecycle::{Lifecycle, Phase};
+use serin_dataplane::server::shutdown::{Shutdown, Trigger, channel};
+use serin_dataplane::server::{Parts, Server};
+use serin_dataplane::telemetry::{Metrics, Monitoring};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;

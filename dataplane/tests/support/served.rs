@@ -10,16 +10,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use serin_core::fault::Fault;
+use serin_core::types::{Call, CallMeta, ModelRef, Reply, Tensor};
 use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
-use serin_dataplane::batch::Counts;
-use serin_dataplane::fault::Fault;
-use serin_dataplane::lifecycle::Lifecycle;
 use serin_dataplane::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, SourceOptions, load_all,
 };
 use serin_dataplane::pipeline::{ModelDescription, Pipeline, Serve};
+use serin_dataplane::runtime::lifecycle::Lifecycle;
 use serin_dataplane::telemetry::Metrics;
-use serin_dataplane::types::{Call, CallMeta, ModelRef, Reply, Tensor};
+use serin_engine::batch::Counts;
 
 /// Loaded models.
 pub struct Served {

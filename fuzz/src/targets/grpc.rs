@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use prost::Message;
-use serin_dataplane::config::Limits;
+use serin_core::Limits;
+use serin_core::types::{Datatype, Tensor};
 use serin_dataplane::fuzzing::protocol::{grpc, raw_bytes};
-use serin_dataplane::protocol::oip_grpc::proto::model_infer_request::{
+use serin_wire::oip_grpc::proto::model_infer_request::{
     InferInputTensor, InferRequestedOutputTensor,
 };
-use serin_dataplane::protocol::oip_grpc::proto::{InferTensorContents, ModelInferRequest};
-use serin_dataplane::types::{Datatype, Tensor};
+use serin_wire::oip_grpc::proto::{InferTensorContents, ModelInferRequest};
 
 use super::checks;
 use crate::Target;

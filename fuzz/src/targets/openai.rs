@@ -1,9 +1,9 @@
 //! Bodies of the other protocols: OpenAI's embeddings, KServe's first protocol, control requests.
 
 use bytes::Bytes;
-use serin_dataplane::config::Limits;
+use serin_core::Limits;
+use serin_core::types::{Datatype, Dimension, Signature, TensorSpec};
 use serin_dataplane::fuzzing::protocol;
-use serin_dataplane::types::{Datatype, Dimension, Signature, TensorSpec};
 
 use super::checks;
 use crate::Target;

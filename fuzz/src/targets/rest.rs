@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use half::{bf16, f16};
-use serin_dataplane::config::Limits;
+use serin_core::Limits;
+use serin_core::types::{Datatype, Reply, Tensor, TensorData, Timing};
 use serin_dataplane::fuzzing::protocol::{Json, RestRequest, json, rest_answer, rest_request};
-use serin_dataplane::types::{Datatype, Reply, Tensor, TensorData, Timing};
 
 use super::checks;
 use crate::Target;

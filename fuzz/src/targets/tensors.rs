@@ -1,9 +1,9 @@
 //! Tensors as bytes: the binary extension of REST and the raw contents of gRPC.
 
 use bytes::Bytes;
-use serin_dataplane::config::Limits;
+use serin_core::Limits;
+use serin_core::types::{Datatype, Dimension, Signature, Tensor, TensorData, TensorSpec};
 use serin_dataplane::fuzzing::protocol::{raw_bytes, raw_request, raw_tensor};
-use serin_dataplane::types::{Datatype, Dimension, Signature, Tensor, TensorData, TensorSpec};
 
 use super::checks;
 use crate::Target;

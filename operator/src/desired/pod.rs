@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serin_crds::inference_service::Gpu;
 use serin_crds::contract::pod_config::{CACHE_MOUNT_PATH, MOUNT_PATH, SOURCE_MOUNT_PATH};
+use serin_crds::inference_service::Gpu;
 use serin_crds::ports;
 
 use crate::desired::blueprint::Blueprint;

@@ -12,9 +12,9 @@ use rustix::process::{
 use rustix::thread::set_no_new_privs;
 use serde::{Deserialize, Serialize};
 
-use crate::batch::warm_up;
-use crate::engine::onnx::{Device, ModelFile, OnnxEngine, OpenError, Runtime, SessionOptions};
 use crate::model::memory;
+use serin_engine::batch::warm_up;
+use serin_engine::onnx::{Device, ModelFile, OnnxEngine, OpenError, Runtime, SessionOptions};
 
 /// What the child is told, on standard input, as JSON.
 #[derive(Debug, Serialize, Deserialize)]

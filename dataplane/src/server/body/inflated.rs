@@ -3,10 +3,10 @@
 use bytes::Bytes;
 
 use super::Received;
-use crate::fault::Fault;
-use crate::pipeline::heavy::{HEAVY_BYTES, Heavy};
-use crate::protocol::body_budget::Held;
-use crate::protocol::content_coding::{Coding, Inflation};
+use crate::runtime::cpu_pool::{HEAVY_BYTES, Heavy};
+use crate::runtime::memory_budget::Held;
+use serin_core::fault::Fault;
+use serin_wire::content_coding::{Coding, Inflation};
 
 /// Inflates a body that `held` accounts for; both forms are held while both exist. What is larger
 /// than [`HEAVY_BYTES`] is inflated off the network's threads.

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::CLOSING_FIRST_REQUEST;
 use super::sending::Sending;
 use super::sniff::Spoken;
-use crate::config::Limits;
+use serin_core::Limits;
 
 /// Shared by a connection's task, its socket and its requests. Times are milliseconds since the
 /// connection began, plus one; zero is "not so".

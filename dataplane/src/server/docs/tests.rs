@@ -8,14 +8,14 @@ use serde_json::Value;
 use tower::Service as _;
 
 use super::*;
-use crate::config::Limits;
-use crate::fault::FaultKind;
-use crate::lifecycle::Lifecycle;
 use crate::pipeline::Control;
-use crate::pipeline::heavy::Heavy;
+use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::lifecycle::Lifecycle;
 use crate::server::{Parts, openai, routes};
 use crate::telemetry::{Metrics, Monitoring};
-use crate::types::{Availability, Batching, Call, Datatype, ModelState, Reply, TensorSpec};
+use serin_core::Limits;
+use serin_core::fault::FaultKind;
+use serin_core::types::{Availability, Batching, Call, Datatype, ModelState, Reply, TensorSpec};
 
 /// One model, `m` version `1`, of one input and one output.
 struct OneModel(Arc<Signature>);

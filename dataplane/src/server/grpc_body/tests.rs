@@ -7,10 +7,10 @@ use tokio::time::{advance, timeout};
 
 use super::super::connection::Shared;
 use super::*;
-use crate::config::Limits;
-use crate::pipeline::heavy::Heavy;
-use crate::protocol::body_budget::Budget;
+use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::memory_budget::Budget;
 use crate::telemetry::Metrics;
+use serin_core::Limits;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// A message of two bytes.

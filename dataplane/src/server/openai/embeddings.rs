@@ -9,15 +9,15 @@ use axum::extract::{Request, State};
 use bytes::Bytes;
 use http::Response;
 
-use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
-use crate::protocol::openai::embeddings::{self, EmbeddingsRequest, Piece};
 use crate::server::app::{self, App};
 use crate::server::body::Received;
 use crate::server::unary::{Answered, Unary};
 use crate::telemetry::Story;
-use crate::text::Embedder;
-use crate::types::{Call, ModelRef, RequestedOutput, Tensor};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Call, ModelRef, RequestedOutput, Tensor};
+use serin_engine::text::Embedder;
+use serin_wire::openai::embeddings::{self, EmbeddingsRequest, Piece};
 
 /// Bytes of text that are tokenized on a network thread: more takes longer than such a thread may
 /// be held.

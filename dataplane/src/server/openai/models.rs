@@ -7,12 +7,12 @@ use axum::extract::{Request, State};
 use http::{Response, StatusCode};
 
 use super::{MODEL_ROUTE, id_of};
-use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
-use crate::protocol::openai::models::{ModelList, ModelObject};
 use crate::server::app::App;
 use crate::server::routes::refuse;
-use crate::types::ModelRef;
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::ModelRef;
+use serin_wire::openai::models::{ModelList, ModelObject};
 
 /// Every model once, whatever versions it has: this interface knows none.
 pub(super) async fn list<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<Body> {

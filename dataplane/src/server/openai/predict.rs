@@ -8,14 +8,14 @@ use axum::extract::Request;
 use bytes::Bytes;
 use http::Response;
 
-use crate::fault::Fault;
 use crate::pipeline::Serve;
-use crate::protocol::kserve_v1;
 use crate::server::app::{self, App};
 use crate::server::body::Received;
 use crate::server::unary::{Answered, Unary};
 use crate::telemetry::Story;
-use crate::types::{Call, ModelRef, Reply, Tensor};
+use serin_core::fault::Fault;
+use serin_core::types::{Call, ModelRef, Reply, Tensor};
+use serin_wire::kserve_v1;
 
 pub(super) async fn predict<S: Serve>(
     app: &Arc<App<S>>,

@@ -6,8 +6,8 @@ use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
 
 use super::super::infer::JSON_LENGTH;
-use crate::fault::{Fault, FaultKind};
-use crate::protocol::{deadline, ndjson, sse};
+use serin_core::fault::{Fault, FaultKind};
+use serin_wire::{deadline, ndjson, sse};
 
 /// How answers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

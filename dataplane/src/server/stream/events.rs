@@ -14,10 +14,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::asked::Form;
-use crate::fault::{Fault, FaultKind};
-use crate::protocol::errors::{self, EventContext};
-use crate::protocol::in_order::Gone;
-use crate::protocol::sse;
+use crate::server::ordered_stream::Gone;
+use serin_core::fault::{Fault, FaultKind};
+use serin_wire::errors::{self, EventContext};
+use serin_wire::sse;
 
 /// Keeps nginx and those that follow it from collecting a stream before they pass it on.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

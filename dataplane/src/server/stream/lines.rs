@@ -10,11 +10,11 @@ use tokio::time::{Instant, timeout_at};
 
 use super::super::body::{SLOWEST, broken};
 use super::row::Row;
-use crate::config::Limits;
-use crate::fault::{Fault, FaultKind};
-use crate::protocol::body_budget::{Budget, Held};
-use crate::protocol::in_order::Incoming;
-use crate::protocol::ndjson::{Line, Lost, Splitter, Text};
+use crate::runtime::memory_budget::{Budget, Held};
+use crate::server::ordered_stream::Incoming;
+use serin_core::Limits;
+use serin_core::fault::{Fault, FaultKind};
+use serin_wire::ndjson::{Line, Lost, Splitter, Text};
 
 /// Reads rows from a body.
 pub(super) struct Lines {

@@ -7,14 +7,14 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::super::app::App;
-use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
-use crate::protocol::body_budget::Held;
-use crate::protocol::deadline;
-use crate::protocol::errors::{self, EventContext};
-use crate::protocol::oip_rest::{self, InferRequest};
+use crate::runtime::memory_budget::Held;
 use crate::telemetry::metrics::Phases;
-use crate::types::{Call, CallMeta, ModelRef, Reply};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Call, CallMeta, ModelRef, Reply};
+use serin_wire::deadline;
+use serin_wire::errors::{self, EventContext};
+use serin_wire::oip_rest::{self, InferRequest};
 
 /// A request as it came.
 #[derive(Debug)]

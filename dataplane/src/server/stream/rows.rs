@@ -12,7 +12,7 @@ use super::lines::Lines;
 use super::row::{Answered, Row, Rows};
 use super::spawn;
 use crate::pipeline::Serve;
-use crate::protocol::in_order::{Ended, Gone, Incoming, Peer, Wants, drive};
+use crate::server::ordered_stream::{Ended, Gone, Incoming, Peer, Wants, drive};
 use crate::telemetry::Story;
 
 /// The answer, which begins at once: what is wrong with a row is that row's answer.

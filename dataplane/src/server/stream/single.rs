@@ -11,10 +11,10 @@ use super::asked::Form;
 use super::events::{Out, Style, channel};
 use super::row::{Answered, Rows};
 use super::spawn;
-use crate::fault::Fault;
 use crate::pipeline::Serve;
-use crate::protocol::in_order::Gone;
+use crate::server::ordered_stream::Gone;
 use crate::telemetry::Story;
+use serin_core::fault::Fault;
 
 /// The answer, once it has begun.
 ///

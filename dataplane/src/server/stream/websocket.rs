@@ -26,12 +26,12 @@ use super::super::exchange::{Exchange, refusal};
 use super::super::routes::{model_of, refuse};
 use super::row::{Answered, Row, Rows};
 use super::{begin, spawn};
-use crate::config::Limits;
-use crate::fault::{Fault, FaultKind};
 use crate::pipeline::Serve;
-use crate::protocol::deadline;
-use crate::protocol::in_order::{Ended, Gone, Incoming, Peer, Wants, drive};
+use crate::server::ordered_stream::{Ended, Gone, Incoming, Peer, Wants, drive};
 use crate::telemetry::Story;
+use serin_core::Limits;
+use serin_core::fault::{Fault, FaultKind};
+use serin_wire::deadline;
 
 /// Largest message: what is larger belongs in a body, whose memory is given back as it is read.
 const MESSAGE_BYTES: usize = 16 << 20;

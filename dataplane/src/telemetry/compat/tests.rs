@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::super::metrics::{Finished, Phases};
 use super::super::{Exposition, Metrics};
 use super::*;
-use crate::types::Timing;
+use serin_core::types::Timing;
 
 const ALL: [CompatMetrics; 3] = [
     CompatMetrics::Vllm,
@@ -57,8 +57,8 @@ fn a_gauge_that_an_endpoint_picker_reads_has_one_series_summed_over_the_models()
     let _held = [
         metrics.model("iris", Some("1")).enter(),
         metrics.model("fraud", None).enter(),
-        metrics.model("fraud", None).wait(),
     ];
+    metrics.model("fraud", None).enqueued();
     let page = page(&metrics, None);
     for (name, value) in [
         ("num_requests_waiting", "1"),

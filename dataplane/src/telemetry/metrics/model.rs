@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
-use crate::types::Timing;
+use serin_core::types::Timing;
 
 pub(super) use self::families::ModelFamilies;
 use self::families::{InfoLabels, ModelLabels};
@@ -128,9 +128,14 @@ impl ModelMetrics {
         self.families.streams.enter(&self.labels, protocol)
     }
 
-    /// Counts a request as waiting for the engine until the guard is dropped.
-    pub fn wait(&self) -> Counted {
-        Counted::new(&self.queue_depth)
+    /// A request waits for the engine.
+    pub fn enqueued(&self) {
+        self.queue_depth.inc();
+    }
+
+    /// A request waits for the engine no longer.
+    pub fn dequeued(&self) {
+        self.queue_depth.dec();
     }
 
     /// Tokens were read of callers' texts.

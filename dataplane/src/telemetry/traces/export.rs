@@ -18,7 +18,6 @@ use super::settings::{Settings, SettingsError};
 use super::span::Done;
 use super::{QUEUE, Tracer};
 use crate::telemetry::Metrics;
-use crate::telemetry::noise::noise;
 use crate::trust;
 
 /// Requests whose spans are sent together.
@@ -177,7 +176,7 @@ impl Sender {
                 return self.lost(batch.len(), &reason);
             }
             // Up to a quarter more, so that pods do not come back together.
-            let jitter = wait.mul_f64((noise() % 256) as f64 / 1024.0);
+            let jitter = wait.mul_f64(fastrand::f64() / 4.0);
             let pause = asked.unwrap_or(wait).min(LONGEST_WAIT) + jitter;
             tokio::select! {
                 () = sleep(pause) => {}

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::protocol::body_budget::Held;
+use crate::runtime::memory_budget::Held;
 
 /// Opcode, length and mask of a control frame, whose payload is at most 125 bytes (RFC 6455, 5.5).
 const CONTROL_HEAD: usize = 6;
@@ -114,7 +114,7 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
-    use crate::protocol::body_budget::Budget;
+    use crate::runtime::memory_budget::Budget;
 
     #[tokio::test]
     async fn control_frames_give_back_what_they_took_and_a_message_keeps_its_own() {

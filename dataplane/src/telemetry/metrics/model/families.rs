@@ -383,7 +383,7 @@ fn code_label(protocol: &str, code: u16) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::FaultKind;
+    use serin_core::fault::FaultKind;
 
     #[test]
     fn every_fault_has_the_label_of_its_grpc_status() {

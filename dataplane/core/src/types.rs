@@ -1,0 +1,17 @@
+//! What travels between the layers: tensors, calls and replies.
+
+mod batching;
+mod call;
+mod datatype;
+mod model;
+mod signature;
+mod statistics;
+mod tensor;
+
+pub use batching::Batching;
+pub use call::{Call, CallMeta, Cost, MOST_CLASSES, ModelRef, Reply, RequestedOutput, Timing};
+pub use datatype::Datatype;
+pub use model::{Availability, Embedding, ModelDescription, ModelState};
+pub use signature::{Dimension, Signature, TensorSpec};
+pub use statistics::{BatchStatistics, ModelStatistics, Statistics, Tally};
+pub use tensor::{Tensor, TensorData};

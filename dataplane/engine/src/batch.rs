@@ -1,0 +1,18 @@
+//! Runs queued requests on the thread that owns the engine, together where the model allows.
+//!
+//! What is queued is taken at once: nothing ever waits for company. Rows of several requests share
+//! a run only where [`prove`] found that they do not influence each other.
+
+mod attempt;
+mod compare;
+mod merge;
+mod observer;
+mod policy;
+mod proof;
+mod queue;
+mod sample;
+mod worker;
+
+pub use observer::{Execution, Observer};
+pub use proof::{Limits, Proof, prove, warm_up};
+pub use worker::{Answer, Counts, Work, Worker, WorkerOptions};

@@ -1,0 +1,249 @@
+//! The bounded queue before an engine thread, and who still waits for what.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::merge::RowClass;
+use super::observer::{Observer, Waiting};
+use super::policy::{Candidate, plan};
+use super::worker::{Answer, Work};
+use crate::Stop;
+use serin_core::fault::{Fault, FaultKind};
+
+/// A queued request.
+pub(super) struct Entry {
+    pub(super) work: Work,
+    /// Its class and rows, where it may share a run.
+    pub(super) mergeable: Option<(RowClass, usize)>,
+    pub(super) enqueued: Instant,
+    /// Counts the request as waiting until it runs or is gone.
+    pub(super) waiting: Option<Waiting>,
+    pub(super) caller: Arc<Caller>,
+    pub(super) reply: oneshot::Sender<Result<Answer, Fault>>,
+    /// Where the caller waits.
+    pub(super) runtime: Handle,
+}
+
+/// Whether a request's caller still waits, and for which run.
+#[derive(Default)]
+pub(super) struct Caller {
+    state: Mutex<CallerState>,
+}
+
+#[derive(Default)]
+struct CallerState {
+    left: bool,
+    run: Option<Arc<Run>>,
+}
+
+/// A run in progress: stopped when the last of its callers has left.
+pub(super) struct Run {
+    waiting: AtomicUsize,
+    pub(super) stop: Stop,
+}
+
+impl Caller {
+    /// The caller does not wait any more; the last one of a run stops it.
+    pub(super) fn leave(&self) {
+        let mut state = lock(&self.state);
+        state.left = true;
+        if let Some(run) = state.run.take() {
+            run.forget_one();
+        }
+    }
+
+    pub(super) fn has_left(&self) -> bool {
+        lock(&self.state).left
+    }
+}
+
+impl Run {
+    /// Begins a run for those entries whose callers still wait; `None` if there are none.
+    pub(super) fn begin(entries: &mut Vec<Entry>) -> Option<Arc<Self>> {
+        // One for ourselves, so that the count cannot reach 0 while callers are still added.
+        let run = Arc::new(Self {
+            waiting: AtomicUsize::new(1),
+            stop: Stop::new(),
+        });
+        entries.retain_mut(|entry| {
+            let mut state = lock(&entry.caller.state);
+            if !state.left {
+                run.waiting.fetch_add(1, Ordering::SeqCst);
+                entry.waiting = None;
+                state.run = Some(Arc::clone(&run));
+            }
+            !state.left
+        });
+        run.forget_one();
+        (!entries.is_empty()).then_some(run)
+    }
+
+    fn forget_one(&self) {
+        if self.waiting.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.stop.raise();
+        }
+    }
+}
+
+/// A bounded queue with one or more threads at its end.
+pub(super) struct Queue {
+    state: Mutex<QueueState>,
+    arrived: Condvar,
+    capacity: usize,
+    observer: Arc<dyn Observer>,
+}
+
+#[derive(Default)]
+struct QueueState {
+    entries: VecDeque<Entry>,
+    /// Threads that wait and that nobody has woken yet.
+    asleep: usize,
+    closed: bool,
+}
+
+impl Queue {
+    pub(super) fn new(capacity: usize, observer: Arc<dyn Observer>) -> Self {
+        Self {
+            state: Mutex::default(),
+            arrived: Condvar::new(),
+            capacity,
+            observer,
+        }
+    }
+
+    /// Requests waiting.
+    pub(super) fn len(&self) -> usize {
+        lock(&self.state).entries.len()
+    }
+
+    /// Adds a request; `false` if the queue is full of requests that somebody waits for, which is
+    /// not counted here, as it may be tried again.
+    pub(super) fn push(&self, entry: Entry) -> bool {
+        let mut state = lock(&self.state);
+        if state.entries.len() >= self.capacity {
+            state.drop_left(&*self.observer);
+        }
+        if state.entries.len() >= self.capacity || state.closed {
+            return false;
+        }
+        state.entries.push_back(entry);
+        let wake = state.asleep > 0;
+        if wake {
+            state.asleep -= 1;
+        }
+        drop(state);
+        // Only where somebody sleeps: each call costs a system call, and a busy thread looks by
+        // itself.
+        if wake {
+            self.arrived.notify_one();
+        }
+        true
+    }
+
+    /// Waits for requests and takes those that run next; `None` once the queue is closed and
+    /// empty. Those whose deadline has passed are answered here.
+    pub(super) fn take(&self, max_rows: usize) -> Option<Vec<Entry>> {
+        let mut state = lock(&self.state);
+        loop {
+            while state.entries.is_empty() {
+                if state.closed {
+                    return None;
+                }
+                state.asleep += 1;
+                let woken = self
+                    .arrived
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                // Whoever woke this thread often has more requests at hand, and is preempted on a
+                // shared core: it goes on first, and its requests share one run. Where nobody else
+                // wants the core this returns at once.
+                drop(woken);
+                std::thread::yield_now();
+                state = lock(&self.state);
+            }
+            state.drop_left(&*self.observer);
+            let (run, expired) = state.take_next(max_rows, Instant::now());
+            for entry in expired {
+                self.observer.rejected("timeout");
+                let _ = entry.reply.send(Err(expired_in_queue()));
+            }
+            if !run.is_empty() {
+                return Some(run);
+            }
+        }
+    }
+
+    /// Lets the threads end after what is queued.
+    pub(super) fn close(&self) {
+        lock(&self.state).closed = true;
+        self.arrived.notify_all();
+    }
+}
+
+impl QueueState {
+    /// Forgets the requests that nobody waits for.
+    fn drop_left(&mut self, observer: &dyn Observer) {
+        self.entries.retain(|waiting| {
+            let left = waiting.caller.has_left();
+            if left {
+                observer.rejected(if waiting.work.deadline <= Instant::now() {
+                    "timeout"
+                } else {
+                    "cancelled"
+                });
+            }
+            !left
+        });
+    }
+
+    /// What runs now and what has expired; what was left is gone.
+    fn take_next(&mut self, max_rows: usize, now: Instant) -> (Vec<Entry>, Vec<Entry>) {
+        let alone = RowClass::default();
+        let candidates = self.entries.iter().map(|entry| {
+            let (class, rows) = match &entry.mergeable {
+                Some((class, rows)) => (class, Some(*rows)),
+                None => (&alone, None),
+            };
+            Candidate {
+                rows,
+                class,
+                priority: entry.work.priority,
+                deadline: entry.work.deadline,
+                left: entry.caller.has_left(),
+            }
+        });
+        let plan = plan(candidates, max_rows, now);
+        let (mut run, mut expired) = (Vec::with_capacity(plan.run.len()), Vec::new());
+        let mut kept = VecDeque::with_capacity(self.entries.len());
+        for (at, entry) in self.entries.drain(..).enumerate() {
+            if plan.run.binary_search(&at).is_ok() {
+                run.push(entry);
+            } else if plan.expired.binary_search(&at).is_ok() {
+                expired.push(entry);
+            } else if plan.left.binary_search(&at).is_err() {
+                kept.push_back(entry);
+            }
+        }
+        self.entries = kept;
+        (run, expired)
+    }
+}
+
+/// The deadline passed before the engine was free.
+fn expired_in_queue() -> Fault {
+    Fault::new(
+        FaultKind::Timeout,
+        "timeout",
+        "the deadline passed while the request was queued",
+    )
+}
+
+/// Nothing below can panic while it holds a lock; a poisoned one is as good as new.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

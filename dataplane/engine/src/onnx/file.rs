@@ -1,0 +1,350 @@
+//! A model's file, checked before ONNX Runtime sees it: models are untrusted programs.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Component, Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::graph::{GraphError, GraphFile};
+use super::labels;
+
+/// A file that may be given to the runtime: a regular file inside its own folder, an ONNX model by
+/// its structure, referring to no file outside that folder.
+#[derive(Debug)]
+pub struct ModelFile {
+    path: PathBuf,
+    graph: GraphFile,
+    /// It and its weights as they were when they were checked.
+    parts: Vec<(PathBuf, Stamp)>,
+}
+
+/// What changes when a file is replaced or written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    bytes: u64,
+    /// Last change of content, name or rights, in nanoseconds; no program can set it.
+    changed: i128,
+}
+
+impl Stamp {
+    fn of(metadata: &Metadata) -> Self {
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            bytes: metadata.len(),
+            changed: i128::from(metadata.ctime()) * 1_000_000_000
+                + i128::from(metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// Longest name of a weights file, in bytes: the system's own limit for paths.
+const LONGEST_LOCATION: usize = 4096;
+
+/// Why a file may not be given to the runtime. No text holds a path of this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Nothing there.
+    #[error("there is no such file")]
+    Missing,
+    /// A folder without the expected file.
+    #[error("the folder has no model.onnx")]
+    NoModelInFolder,
+    /// It is a device, socket...
+    #[error("it is not a regular file")]
+    NotAFile,
+    /// A link leads out of the folder.
+    #[error("it is a link to outside of its folder; put the file itself there")]
+    LinksOut,
+    /// Not ONNX.
+    #[error("it is not an ONNX model: {0}")]
+    NotOnnx(String),
+    /// A reference to a weights file that is refused.
+    #[error("it keeps weights in '{location}', which {why}")]
+    ExternalData {
+        /// As the model spells it.
+        location: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// It is not the file any more that was checked.
+    #[error("it was changed while it was being loaded")]
+    Changed,
+    /// The system's error.
+    #[error("it cannot be read: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl ModelFile {
+    /// Checks `path`: a file, or a folder that holds `model.onnx`. Links inside the folder are
+    /// followed (a ConfigMap's files are links), links out of it are refused.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub fn check(path: &Path) -> Result<Self, FileError> {
+        let missing = |error: std::io::Error, otherwise: FileError| match error.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => otherwise,
+            _ => FileError::Io(error),
+        };
+        let (folder, file) = if path.is_dir() {
+            (path.to_path_buf(), path.join("model.onnx"))
+        } else {
+            (
+                path.parent().map(Path::to_path_buf).unwrap_or_default(),
+                path.to_path_buf(),
+            )
+        };
+        let absent = || {
+            if path.is_dir() {
+                FileError::NoModelInFolder
+            } else {
+                FileError::Missing
+            }
+        };
+        let folder = if folder.as_os_str().is_empty() {
+            PathBuf::from(".")
+        } else {
+            folder
+        };
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| missing(error, FileError::Missing))?;
+        let file = file
+            .canonicalize()
+            .map_err(|error| missing(error, absent()))?;
+        if !file.starts_with(&folder) {
+            return Err(FileError::LinksOut);
+        }
+        let (handle, metadata) = open_regular(&file)?;
+        let graph = GraphFile::read(handle, metadata.len()).map_err(|error| match error {
+            GraphError::Io(error) => FileError::Io(error),
+            GraphError::NotOnnx(why) => FileError::NotOnnx(why),
+        })?;
+        let beside = file.parent().unwrap_or(&folder);
+        let mut parts = vec![(file.clone(), Stamp::of(&metadata))];
+        for location in &graph.external {
+            let part = check_external(beside, location).map_err(|why| FileError::ExternalData {
+                location: location.clone(),
+                why,
+            })?;
+            parts.push(part);
+        }
+        Ok(Self {
+            path: file,
+            graph,
+            parts,
+        })
+    }
+
+    /// Whether the model and its weights are still the files that were checked. The runtime opens
+    /// them by name: asked after that, this tells whether it opened the same ones.
+    ///
+    /// # Errors
+    /// [`FileError::Changed`].
+    pub fn unchanged(&self) -> Result<(), FileError> {
+        let same = |(path, stamp): &(PathBuf, Stamp)| {
+            path.symlink_metadata()
+                .is_ok_and(|now| Stamp::of(&now) == *stamp)
+        };
+        if self.parts.iter().all(same) {
+            Ok(())
+        } else {
+            Err(FileError::Changed)
+        }
+    }
+
+    /// Bytes of the model and its weights.
+    pub fn bytes(&self) -> u64 {
+        self.parts.iter().map(|(_, stamp)| stamp.bytes).sum()
+    }
+
+    /// Differs between two states of the files beside the model that hold its weights.
+    pub fn weights_identity(&self) -> String {
+        let parts = self.parts.iter().skip(1);
+        parts
+            .map(|(_, stamp)| {
+                format!(
+                    "{}:{}:{}:{};",
+                    stamp.device, stamp.inode, stamp.bytes, stamp.changed
+                )
+            })
+            .collect()
+    }
+
+    /// Its canonical path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Names of classes, from the file's metadata; empty where it has none.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    pub fn labels(&self) -> Result<Vec<String>, String> {
+        match &self.graph.labels {
+            None => Ok(Vec::new()),
+            Some(Ok(text)) => labels::parse(text),
+            Some(Err(reason)) => Err(reason.clone()),
+        }
+    }
+
+    pub(super) fn graph(&self) -> &GraphFile {
+        &self.graph
+    }
+}
+
+/// Opens a file, unless it is a folder, a device, a pipe or a socket: opening one of those may wait
+/// or act.
+fn open_regular(path: &Path) -> Result<(File, Metadata), FileError> {
+    if !path.metadata()?.is_file() {
+        return Err(FileError::NotAFile);
+    }
+    // In case it has been replaced since: a pipe does not hold up the one who opens it.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .open(path)?;
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(FileError::NotAFile);
+    }
+    Ok((file, metadata))
+}
+
+/// A weights file that may be read: named relative to the model's folder, really inside it, and
+/// with no second name (a hard link may be somebody else's file; ONNX Runtime follows them).
+fn check_external(folder: &Path, location: &str) -> Result<(PathBuf, Stamp), &'static str> {
+    let relative = Path::new(location);
+    let plain = relative
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if location.is_empty() || location.contains('\0') || !plain {
+        return Err("is not a path inside the model's folder");
+    }
+    if location.len() > LONGEST_LOCATION {
+        return Err("is too long for a path");
+    }
+    // The runtime's own mark for weights that are in memory: it takes the offset for an address.
+    if location.contains("_ORT_MEM_ADDR_") {
+        return Err("is a name that ONNX Runtime keeps for itself; rename the file");
+    }
+    let Ok(file) = folder.join(relative).canonicalize() else {
+        return Err("is not there: put the model and its weights in one folder");
+    };
+    if !file.starts_with(folder) {
+        return Err("is a link to outside of the model's folder");
+    }
+    let Ok(metadata) = file.metadata() else {
+        return Err("cannot be read");
+    };
+    if !metadata.is_file() {
+        return Err("is not a regular file");
+    }
+    if metadata.nlink() != 1 {
+        return Err(
+            "is a hard link, whose other name may be outside of the model's folder; copy the file",
+        );
+    }
+    Ok((file, Stamp::of(&metadata)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn model(name: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+            .join("../tests/models")
+            .join(name)
+    }
+
+    #[test]
+    fn a_missing_file_and_a_folder_without_a_model_are_told_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(matches!(
+            ModelFile::check(&folder.path().join("nope.onnx")),
+            Err(FileError::Missing)
+        ));
+        assert!(matches!(
+            ModelFile::check(folder.path()),
+            Err(FileError::NoModelInFolder)
+        ));
+    }
+
+    #[test]
+    fn a_link_inside_the_folder_is_followed_and_one_out_of_it_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("..2026");
+        std::fs::create_dir(&data).unwrap();
+        std::fs::copy(model("linear.onnx"), data.join("iris.onnx")).unwrap();
+        std::os::unix::fs::symlink("..2026", folder.path().join("..data")).unwrap();
+        std::os::unix::fs::symlink("..data/iris.onnx", folder.path().join("iris.onnx")).unwrap();
+        ModelFile::check(&folder.path().join("iris.onnx")).unwrap();
+
+        std::os::unix::fs::symlink(model("linear.onnx"), folder.path().join("model.onnx")).unwrap();
+        assert!(matches!(
+            ModelFile::check(folder.path()),
+            Err(FileError::LinksOut)
+        ));
+    }
+
+    #[test]
+    fn weights_outside_of_the_folder_are_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().canonicalize().unwrap().join("model");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(root.path().join("secret"), "s").unwrap();
+        std::fs::write(folder.join("weights.bin"), "w").unwrap();
+        std::os::unix::fs::symlink("../secret", folder.join("link.bin")).unwrap();
+        std::fs::hard_link(root.path().join("secret"), folder.join("hard.bin")).unwrap();
+        check_external(&folder, "weights.bin").unwrap();
+        // The runtime's mark, as a file that is there.
+        std::fs::create_dir_all(folder.join("*/_ORT_MEM_ADDR_")).unwrap();
+        std::fs::write(folder.join("*/_ORT_MEM_ADDR_/*"), "w").unwrap();
+        for refused in [
+            "../secret",
+            "/etc/hostname",
+            "",
+            "link.bin",
+            "hard.bin",
+            "absent.bin",
+            "*/_ORT_MEM_ADDR_/*",
+        ] {
+            assert!(check_external(&folder, refused).is_err(), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_file_is_refused_without_waiting_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("model.onnx");
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &pipe,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR,
+            0,
+        )
+        .unwrap();
+        for path in [folder.path(), &pipe] {
+            let refused = ModelFile::check(path);
+            assert!(matches!(refused, Err(FileError::NotAFile)), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_was_replaced_or_written_to_is_not_the_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.onnx");
+        std::fs::copy(model("linear.onnx"), &path).unwrap();
+        let file = ModelFile::check(&path).unwrap();
+        file.unchanged().unwrap();
+        let other = folder.path().join("other");
+        std::fs::copy(model("linear.onnx"), &other).unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert!(matches!(file.unchanged(), Err(FileError::Changed)));
+    }
+}

@@ -1,0 +1,113 @@
+//! Memory for request bodies, over all requests and protocols.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use http::Extensions;
+
+use crate::runtime::cpu_pool::HEAVY_BYTES;
+use serin_core::fault::{Fault, FaultKind};
+
+/// Bytes of request bodies held at once.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: AtomicUsize,
+    limit: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self {
+            used: AtomicUsize::new(0),
+            limit,
+        })
+    }
+
+    /// Counts a large answer until what it goes with is dropped: [`Kept`] is taken out of the
+    /// extensions where the answer is sent. It is never refused, but what comes meanwhile may be.
+    pub(crate) fn keep(self: &Arc<Self>, bytes: usize, extensions: &mut Extensions) {
+        if bytes > HEAVY_BYTES {
+            let mut held = self.hold();
+            let _ = held.grow(bytes);
+            extensions.insert(Kept(Arc::new(held)));
+        }
+    }
+
+    pub(crate) fn hold(self: &Arc<Self>) -> Held {
+        Held {
+            budget: Arc::clone(self),
+            bytes: 0,
+        }
+    }
+}
+
+/// An answer's share of the budget, in an answer's extensions.
+#[derive(Clone, Debug)]
+pub(crate) struct Kept(#[expect(dead_code, reason = "is only dropped")] Arc<Held>);
+
+/// Bytes taken from the budget until dropped.
+#[derive(Debug)]
+pub(crate) struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Held {
+    /// Nothing yet, of the same budget.
+    pub(crate) fn another(&self) -> Self {
+        self.budget.hold()
+    }
+
+    /// Holds `bytes` in all, if that is more than before.
+    ///
+    /// # Errors
+    /// `Overloaded`.
+    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
+        let more = bytes.saturating_sub(self.bytes);
+        let before = self.budget.used.fetch_add(more, Ordering::Relaxed);
+        self.bytes += more;
+        if before + more <= self.budget.limit {
+            return Ok(());
+        }
+        Err(Fault::new(
+            FaultKind::Overloaded,
+            "overloaded",
+            "too many request bodies are being read at once; try again shortly",
+        ))
+    }
+
+    /// Holds no more than `bytes` from now on.
+    pub(crate) fn shrink(&mut self, bytes: usize) {
+        let less = self.bytes.saturating_sub(bytes);
+        self.budget.used.fetch_sub(less, Ordering::Relaxed);
+        self.bytes -= less;
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_budget_is_given_back() {
+        let budget = Budget::new(100);
+        let mut first = budget.hold();
+        assert!(first.grow(60).is_ok());
+        let mut second = budget.hold();
+        assert_eq!(second.grow(60).unwrap_err().kind, FaultKind::Overloaded);
+        drop(second);
+        assert!(first.grow(100).is_ok());
+        first.shrink(30);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 30);
+        first.shrink(90);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 30);
+        drop(first);
+        assert_eq!(budget.used.load(Ordering::Relaxed), 0);
+    }
+}

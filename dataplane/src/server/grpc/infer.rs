@@ -1,0 +1,185 @@
+//! One inference, from message to message, alone or on a stream.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use prost::Message;
+
+use crate::pipeline::Serve;
+use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::memory_budget::{Budget, Held};
+use crate::telemetry::metrics::Phases;
+use serin_core::Limits;
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Call, CallMeta};
+use serin_wire::oip_grpc::proto::{ModelInferRequest, ModelInferResponse};
+use serin_wire::oip_grpc::request::{self, Decoded};
+use serin_wire::oip_grpc::response;
+use serin_wire::oip_grpc::survey::{Survey, malformed, survey};
+
+/// A message that may be read: there is memory for it.
+pub(super) struct Taken {
+    bytes: Bytes,
+    _held: Held,
+}
+
+impl Taken {
+    /// Bytes of the message.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// How a message is asked.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// For logs, and for answers to requests that have no id of their own.
+    pub(super) request_id: &'a str,
+    /// When its time begins.
+    pub(super) received: Instant,
+    /// Until when its caller waits, if it said so for the whole call.
+    pub(super) until: Option<Instant>,
+}
+
+/// Answers messages; clones share what serves.
+pub(super) struct Infer<S> {
+    pub(super) serve: Arc<S>,
+    pub(super) limits: Arc<Limits>,
+    /// Memory for messages until they are answered.
+    pub(super) bodies: Arc<Budget>,
+    /// Where large ones are read and written.
+    pub(super) heavy: Heavy,
+}
+
+impl<S> Clone for Infer<S> {
+    fn clone(&self) -> Self {
+        Self {
+            serve: Arc::clone(&self.serve),
+            limits: Arc::clone(&self.limits),
+            bodies: Arc::clone(&self.bodies),
+            heavy: self.heavy.clone(),
+        }
+    }
+}
+
+impl<S: Serve> Infer<S> {
+    /// Surveys a message, and takes it its share of the memory for bodies. What it names is told in
+    /// any case, as far as it could be read.
+    pub(super) fn take(&self, bytes: Bytes) -> (Survey, Result<Taken, Fault>) {
+        match survey(&bytes, &self.limits) {
+            Err(fault) => (Survey::default(), Err(fault)),
+            Ok(survey) => {
+                let mut held = self.bodies.hold();
+                let taken = held
+                    .grow(survey.memory)
+                    .map(|()| Taken { bytes, _held: held });
+                (survey, taken)
+            }
+        }
+    }
+
+    pub(super) async fn run(
+        &self,
+        taken: Taken,
+        asked: Asked<'_>,
+        phases: &mut Phases,
+    ) -> Result<ModelInferResponse, Fault> {
+        let begun = Instant::now();
+        let Decoded {
+            model,
+            id,
+            inputs,
+            outputs,
+            parameters,
+            typed_answer,
+        } = self.decode(taken.bytes.clone()).await?;
+        let limit = self.limits.request_timeout;
+        let budget = parameters.timeout.map_or(limit, |own| own.min(limit));
+        let deadline = asked.received + budget;
+        let id = if id.is_empty() {
+            asked.request_id.to_owned()
+        } else {
+            id
+        };
+        let call = Call {
+            meta: CallMeta {
+                request_id: asked.request_id.to_owned(),
+                id: id.clone(),
+                received: asked.received,
+                deadline: asked.until.map_or(deadline, |until| until.min(deadline)),
+                priority: parameters.priority,
+            },
+            model,
+            inputs,
+            outputs,
+        };
+        phases.decode = begun.elapsed();
+        let reply = self.serve.serve(call).await?;
+        phases.timing = Some(reply.timing);
+        let begun = Instant::now();
+        let size = reply.byte_size();
+        let most = self.limits.body_bytes;
+        let encode = move || {
+            let response = response::encode(reply, id, typed_answer);
+            sendable(&response, size, most).map(|()| response)
+        };
+        let response = self.heavy.weighed(size, encode).await?;
+        phases.encode = begun.elapsed();
+        Ok(response)
+    }
+
+    async fn decode(&self, message: Bytes) -> Result<Decoded, Fault> {
+        let limits = Arc::clone(&self.limits);
+        let read = move |message: Bytes| {
+            let message = ModelInferRequest::decode(message).map_err(|error| malformed(&error))?;
+            request::decode(message, &limits)
+        };
+        self.heavy
+            .weighed(message.len(), move || read(message))
+            .await
+    }
+}
+
+/// Whether a response with `size` bytes of data fits a message: the transport would lose it.
+///
+/// # Errors
+/// `TooLarge`.
+fn sendable(response: &ModelInferResponse, size: usize, most: usize) -> Result<(), Fault> {
+    // No list takes more than ten times its data: a varint of a byte that is negative.
+    if size.saturating_mul(10) < most {
+        return Ok(());
+    }
+    match response.encoded_len() {
+        bytes if bytes > most => Err(Fault::new(
+            FaultKind::TooLarge,
+            "answer_too_large",
+            format!(
+                "the answer has {bytes} bytes, and messages may have {most}: ask for fewer rows or outputs at once, or over REST"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Until when a caller waits that set this budget for its call.
+pub(super) fn until(received: Instant, budget: Option<Duration>) -> Option<Instant> {
+    budget.and_then(|budget| received.checked_add(budget))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_that_no_message_can_hold_is_told_as_such() {
+        let response = ModelInferResponse {
+            raw_output_contents: vec![Bytes::from(vec![0; 1000])],
+            ..Default::default()
+        };
+        assert!(sendable(&response, 1000, 1003).is_ok());
+        let fault = sendable(&response, 1000, 1002).unwrap_err();
+        assert_eq!(fault.code, "answer_too_large");
+        assert!(fault.message.contains("1003 bytes"), "{fault}");
+    }
+}

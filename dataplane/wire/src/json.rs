@@ -1,0 +1,326 @@
+//! A pull reader of JSON text, for bodies that are mostly numbers.
+//!
+//! Why not serde_json: a tensor's integers must be exact whatever their spelling (`1e1`,
+//! `9223372036854775807.0`), floats must round once to their own width, and duplicate members,
+//! depth and lone surrogates must be told apart. A reader that hands out a number's text does all
+//! of that, faster; a property test holds its grammar against serde_json's.
+
+mod number;
+mod string;
+
+use std::borrow::Cow;
+
+pub use number::Integer;
+
+/// Reads one JSON document, front to back.
+#[derive(Clone)]
+pub struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    depth: usize,
+    max_depth: usize,
+}
+
+/// Why the text cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonError {
+    /// Byte offset in the text.
+    pub at: usize,
+    /// What was found wrong there.
+    pub problem: Problem,
+}
+
+/// What can be wrong with JSON text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Problem {
+    /// Something else had to come here.
+    Expected(&'static str),
+    /// The text ends too early.
+    Truncated,
+    /// A second document, or rubbish, follows.
+    Trailing,
+    /// More levels than allowed.
+    TooDeep,
+    /// A `\u` escape names half a character.
+    LoneSurrogate,
+    /// An escape that JSON does not have.
+    BadEscape,
+    /// A control character that must be escaped.
+    ControlCharacter,
+    /// No number by JSON's grammar.
+    BadNumber,
+}
+
+impl std::fmt::Display for JsonError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.problem {
+            Problem::Expected(what) => write!(f, "expected {what}")?,
+            Problem::Truncated => f.write_str("the text ends too early")?,
+            Problem::Trailing => f.write_str("nothing may follow the document")?,
+            Problem::TooDeep => f.write_str("nested too deep")?,
+            Problem::LoneSurrogate => f.write_str("a lone surrogate is no character")?,
+            Problem::BadEscape => f.write_str("unknown escape in a string")?,
+            Problem::ControlCharacter => f.write_str("a control character must be escaped")?,
+            Problem::BadNumber => f.write_str("not a number")?,
+        }
+        write!(f, " at byte {}", self.at)
+    }
+}
+
+/// What kind of value comes next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Object,
+    Array,
+    String,
+    Number,
+    Bool,
+    Null,
+}
+
+impl Kind {
+    /// The name in messages.
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Object => "an object",
+            Self::Array => "an array",
+            Self::String => "a string",
+            Self::Number => "a number",
+            Self::Bool => "a boolean",
+            Self::Null => "null",
+        }
+    }
+}
+
+/// Where in an object or array the reader is; `true` until the first element.
+pub struct Sequence {
+    first: bool,
+}
+
+type Result<T> = std::result::Result<T, JsonError>;
+
+impl<'a> Reader<'a> {
+    /// Reads `text`, refusing more than `max_depth` levels.
+    pub fn new(text: &'a str, max_depth: usize) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            max_depth,
+        }
+    }
+
+    /// Offset of the next byte.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
+    /// A reader of the same text from an offset where a value begins, as deep as this one.
+    pub fn at(&self, position: usize) -> Self {
+        Self {
+            at: position,
+            ..self.clone()
+        }
+    }
+
+    /// Bytes not yet read; a bound on what may still come.
+    pub fn remaining(&self) -> usize {
+        self.text.len() - self.at
+    }
+
+    fn error(&self, problem: Problem) -> JsonError {
+        JsonError {
+            at: self.at,
+            problem,
+        }
+    }
+
+    fn byte(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    fn expected(&self, what: &'static str) -> JsonError {
+        match self.byte() {
+            None => self.error(Problem::Truncated),
+            Some(_) => self.error(Problem::Expected(what)),
+        }
+    }
+
+    /// The next byte that is no white space.
+    #[inline]
+    fn peek(&mut self) -> Option<u8> {
+        while let Some(byte) = self.byte() {
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+        None
+    }
+
+    /// The kind of the next value, which is not read.
+    #[inline]
+    pub fn kind(&mut self) -> Result<Kind> {
+        match self.peek() {
+            Some(b'{') => Ok(Kind::Object),
+            Some(b'[') => Ok(Kind::Array),
+            Some(b'"') => Ok(Kind::String),
+            Some(b'-' | b'0'..=b'9') => Ok(Kind::Number),
+            Some(b't' | b'f') => Ok(Kind::Bool),
+            Some(b'n') => Ok(Kind::Null),
+            _ => Err(self.expected("a value")),
+        }
+    }
+
+    fn enter(&mut self) -> Result<Sequence> {
+        if self.depth == self.max_depth {
+            return Err(self.error(Problem::TooDeep));
+        }
+        self.depth += 1;
+        self.at += 1;
+        Ok(Sequence { first: true })
+    }
+
+    fn leave(&mut self) {
+        self.depth -= 1;
+        self.at += 1;
+    }
+
+    /// Enters an object; the next value must be one.
+    pub fn object(&mut self) -> Result<Sequence> {
+        match self.peek() {
+            Some(b'{') => self.enter(),
+            _ => Err(self.expected("an object")),
+        }
+    }
+
+    /// The name of the next member, whose value must be read next; `None` at the object's end.
+    pub fn member(&mut self, object: &mut Sequence) -> Result<Option<Cow<'a, str>>> {
+        match self.peek() {
+            Some(b'}') => {
+                self.leave();
+                return Ok(None);
+            }
+            Some(b',') if !object.first => {
+                self.at += 1;
+                self.peek();
+            }
+            _ if object.first => {}
+            _ => return Err(self.expected("',' or '}'")),
+        }
+        object.first = false;
+        if self.byte() != Some(b'"') {
+            return Err(self.expected("a member's name"));
+        }
+        let name = self.string()?;
+        if self.peek() != Some(b':') {
+            return Err(self.expected("':'"));
+        }
+        self.at += 1;
+        Ok(Some(name))
+    }
+
+    /// Enters an array; the next value must be one.
+    pub fn array(&mut self) -> Result<Sequence> {
+        match self.peek() {
+            Some(b'[') => self.enter(),
+            _ => Err(self.expected("an array")),
+        }
+    }
+
+    /// Whether an element follows, which must be read next; `false` at the array's end.
+    #[inline]
+    pub fn element(&mut self, array: &mut Sequence) -> Result<bool> {
+        match self.peek() {
+            Some(b']') => {
+                self.leave();
+                return Ok(false);
+            }
+            Some(b',') if !array.first => {
+                self.at += 1;
+                if self.peek() == Some(b']') {
+                    return Err(self.expected("a value"));
+                }
+            }
+            _ if array.first => {}
+            _ => return Err(self.expected("',' or ']'")),
+        }
+        array.first = false;
+        Ok(true)
+    }
+
+    /// Reads `true` or `false`.
+    pub fn boolean(&mut self) -> Result<bool> {
+        match self.peek() {
+            Some(b't') => self.word("true").map(|()| true),
+            Some(b'f') => self.word("false").map(|()| false),
+            _ => Err(self.expected("a boolean")),
+        }
+    }
+
+    /// Reads `null`.
+    pub fn null(&mut self) -> Result<()> {
+        self.peek();
+        self.word("null")
+    }
+
+    fn word(&mut self, word: &'static str) -> Result<()> {
+        if !self.text.as_bytes()[self.at..].starts_with(word.as_bytes()) {
+            return Err(self.expected("a value"));
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    /// Reads a string.
+    pub fn string(&mut self) -> Result<Cow<'a, str>> {
+        match self.peek() {
+            Some(b'"') => string::read(self),
+            _ => Err(self.expected("a string")),
+        }
+    }
+
+    /// Reads a number and gives its text, which is a number by JSON's grammar.
+    #[inline]
+    pub fn number(&mut self) -> Result<&'a str> {
+        match self.peek() {
+            Some(b'-' | b'0'..=b'9') => number::read(self),
+            _ => Err(self.expected("a number")),
+        }
+    }
+
+    /// Reads and forgets a value, checking it all the same.
+    pub fn skip(&mut self) -> Result<()> {
+        match self.kind()? {
+            Kind::Object => {
+                let mut object = self.object()?;
+                while self.member(&mut object)?.is_some() {
+                    self.skip()?;
+                }
+                Ok(())
+            }
+            Kind::Array => {
+                let mut array = self.array()?;
+                while self.element(&mut array)? {
+                    self.skip()?;
+                }
+                Ok(())
+            }
+            Kind::String => self.string().map(drop),
+            Kind::Number => self.number().map(drop),
+            Kind::Bool => self.boolean().map(drop),
+            Kind::Null => self.null(),
+        }
+    }
+
+    /// The document ends here.
+    pub fn end(&mut self) -> Result<()> {
+        match self.peek() {
+            None => Ok(()),
+            Some(_) => Err(self.error(Problem::Trailing)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
