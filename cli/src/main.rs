@@ -12,7 +12,7 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use serin_dataplane::model::enter_trial;
+use serin_dataplane::model::enter_preflight;
 use serin_engine::onnx::silence_runtime;
 
 use args::{Cli, Command, RuntimeCommand};
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     if let Err(error) = silence_runtime() {
         eprintln!("serin cannot start itself anew: {error}");
     }
-    if let Some(tried) = enter_trial() {
+    if let Some(tried) = enter_preflight() {
         return tried;
     }
     let matches = command().get_matches();

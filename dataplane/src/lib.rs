@@ -21,6 +21,6 @@ mod run;
 pub mod runtime;
 pub mod server;
 pub mod telemetry;
-mod trust;
+mod tls_roots;
 
 pub use run::{Running, ServeError, serve};

@@ -9,7 +9,7 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use serin_crds::contract::policy::Policy;
 use serin_dataplane::config::{Cli, read};
-use serin_dataplane::model::enter_trial;
+use serin_dataplane::model::enter_preflight;
 use serin_dataplane::serve;
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::telemetry::logging::{self, InitError};
@@ -27,7 +27,7 @@ fn main() -> ExitCode {
             "serin-dataplane: cannot start itself anew: {error}"
         );
     }
-    if let Some(tried) = enter_trial() {
+    if let Some(tried) = enter_preflight() {
         return tried;
     }
     let cli = Cli::parse();

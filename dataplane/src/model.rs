@@ -3,28 +3,28 @@
 mod address;
 mod client;
 mod digest;
+mod entry;
 mod fetch;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod load;
 mod memory;
+mod preflight;
 mod registry;
 mod repository;
-mod slot;
 mod source;
-mod trial;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub(crate) use memory::for_bodies as memory_for_bodies;
 
-pub use load::{LoadBounds, Loaded, LoaderOptions, check};
+pub use load::{LoadBounds, LoaderOptions, ServingModel, check};
+pub use preflight::enter as enter_preflight;
 pub use registry::{Registry, load_all};
 pub use repository::Repository;
 pub use source::{SourceOptions, file_path, locate};
-pub use trial::enter as enter_trial;
 
 /// Why a model cannot be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +66,7 @@ impl LoadError {
 
 /// A source within reach.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Located {
+pub struct LocalArtifact {
     /// The model's file, or the folder that holds it.
     pub path: PathBuf,
     /// The source as the user wrote it, without a query: named in errors.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::model::{Registry, Repository};
-use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::cpu_pool::CpuPool;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Call, ModelRef, Reply, RequestedOutput, Tensor};
 use serin_engine::batch::Work;
@@ -26,7 +26,7 @@ pub trait Serve: Control {
 
     /// As [`serve`](Self::serve), but one that a busy model has no room for waits within its time
     /// instead of being refused, and is counted once, however often it is tried.
-    fn serve_patiently(&self, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send {
+    fn infer_queued(&self, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send {
         self.serve(call)
     }
 
@@ -59,7 +59,7 @@ pub struct Pipeline {
     registry: Arc<Registry>,
     /// Present where the service lets callers load and unload models.
     repository: Option<Repository>,
-    heavy: Heavy,
+    heavy: CpuPool,
 }
 
 impl Pipeline {
@@ -68,7 +68,7 @@ impl Pipeline {
         Self {
             registry,
             repository: None,
-            heavy: Heavy::new(),
+            heavy: CpuPool::new(),
         }
     }
 
@@ -167,7 +167,7 @@ impl Serve for Pipeline {
         self.run(call, WhenBusy::Refuse).await
     }
 
-    async fn serve_patiently(&self, call: Call) -> Result<Reply, Fault> {
+    async fn infer_queued(&self, call: Call) -> Result<Reply, Fault> {
         self.run(call, WhenBusy::Wait).await
     }
 

@@ -134,7 +134,7 @@ pub async fn serve(
             loaded?;
             // One of several models may have failed for good: the others answer, and the process
             // as a whole is not ready.
-            if !registry.states().iter().any(ModelState::missing) {
+            if !registry.states().iter().any(ModelState::blocks_readiness) {
                 lifecycle.advance(Phase::Ready);
             }
             settle.send_replace(true);

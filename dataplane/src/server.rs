@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod grpc;
 mod grpc_body;
 mod health;
+mod in_flight_body;
 mod infer;
 mod listener;
 mod models;
@@ -24,7 +25,6 @@ mod settings;
 pub mod shutdown;
 mod socket;
 mod stream;
-mod tracked;
 mod unary;
 
 use std::net::SocketAddr;
@@ -41,7 +41,7 @@ use self::listener::{Listener, ListenerHandle};
 use self::shutdown::{Shutdown, Stop};
 use crate::config::Options;
 use crate::pipeline::Serve;
-use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::{Metrics, Monitoring};
 use serin_core::Limits;
@@ -114,7 +114,7 @@ impl Server {
         let lifecycle = parts.lifecycle.clone();
         let metrics = Arc::clone(&parts.metrics);
         let gauge = metrics.connections.clone();
-        let heavy = Heavy::new();
+        let heavy = CpuPool::new();
         let tracer = parts.monitoring.tracer.clone();
         let app = Arc::new(App::new(parts, limits.clone(), heavy.clone()));
         let grpc_routes = grpc::routes(grpc::Parts {

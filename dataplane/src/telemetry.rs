@@ -1,22 +1,22 @@
 //! What the process tells about itself: metrics, logs and traces.
 
 pub mod access_log;
-mod caller_text;
 mod compat;
 pub mod exposition;
 pub mod logging;
 pub mod metrics;
 mod model_observer;
 mod process;
+pub mod record;
 pub mod statistics;
-pub mod story;
 pub mod traces;
+mod truncate;
 
 pub use exposition::Exposition;
 pub use metrics::{Metrics, ModelMetrics};
 pub use model_observer::ModelObserver;
+pub use record::{RequestInfo, RequestRecord};
 pub use statistics::InferenceCounters;
-pub use story::{About, Story};
 pub use traces::{Trace, Tracer};
 
 use serin_crds::contract::policy::CompatMetrics;

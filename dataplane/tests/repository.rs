@@ -29,7 +29,7 @@ async fn controlled(models: Vec<ModelConfig>) -> Controlled {
     let registry = registry(models);
     let lifecycle = Lifecycle::new();
     load_all(&registry, &options(), &lifecycle).await.unwrap();
-    if !registry.states().iter().any(ModelState::missing) {
+    if !registry.states().iter().any(ModelState::blocks_readiness) {
         lifecycle.advance(Phase::Ready);
     }
     let repository = Repository::new(Arc::clone(&registry), options(), lifecycle.clone());

@@ -241,7 +241,7 @@ async fn only_the_guilty_row_fails() {
     }
 }
 
-/// About a quarter of an hour, if nobody stops it.
+/// RequestInfo a quarter of an hour, if nobody stops it.
 fn endless() -> Tensor {
     i64s("steps", &[1, 1], &[1_000_000])
 }
@@ -333,7 +333,7 @@ async fn rows_of_streams_that_wait_for_room_are_no_failures() {
         .map(|_| {
             let pipeline = Arc::clone(&pipeline);
             let row = call("linear", vec![f32s("X", &[1, 4], &[0.5; 4])]);
-            tokio::spawn(async move { pipeline.serve_patiently(row).await })
+            tokio::spawn(async move { pipeline.infer_queued(row).await })
         })
         .collect();
     for row in rows {

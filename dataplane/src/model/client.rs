@@ -10,7 +10,7 @@ use reqwest::{Client, Url};
 
 use super::LoadError;
 use super::address::Rule;
-use crate::trust;
+use crate::tls_roots;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Longest silence of a store, before its answer or in the middle of a file.
@@ -19,7 +19,7 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// A client that follows no redirect by itself and dials only what `rule` allows. It uses no proxy:
 /// whom a proxy dials nobody could check.
 pub(super) fn client(rule: &Rule, extra_roots: Option<&Path>) -> Result<Client, LoadError> {
-    let tls = trust::client_config(extra_roots)
+    let tls = tls_roots::client_config(extra_roots)
         .map_err(|error| LoadError::permanent(error.to_string()))?;
     Client::builder()
         .https_only(true)

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
 
+use super::preflight::{self, Outcome, PreflightCache};
 use super::source::{SourceOptions, locate};
-use super::trial::{self, Outcome, Passed};
-use super::{LoadError, Located, digest, memory};
+use super::{LoadError, LocalArtifact, digest, memory};
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::{InferenceCounters, ModelMetrics, ModelObserver};
 use serin_core::types::{Batching, ModelDescription, Signature};
@@ -42,24 +42,24 @@ pub struct LoadBounds {
     /// each 16 MiB.
     pub timeout: Duration,
     /// Whether a model is tried in a child process first, where this program can be its own child
-    /// (see [`super::enter_trial`]).
-    pub trial: bool,
+    /// (see [`super::enter_preflight`]).
+    pub preflight: bool,
 }
 
 impl LoadBounds {
     /// The bounds of a program's options; `memory` derived from the container's limit where none
     /// is given.
-    pub fn new(memory: Option<u64>, timeout: Duration, trial: bool) -> Self {
+    pub fn new(memory: Option<u64>, timeout: Duration, preflight: bool) -> Self {
         Self {
             memory: memory.unwrap_or_else(memory::for_models),
             timeout,
-            trial,
+            preflight,
         }
     }
 }
 
 /// A model that answers.
-pub struct Loaded {
+pub struct ServingModel {
     /// As metadata shows it.
     pub description: ModelDescription,
     /// Runs requests.
@@ -85,7 +85,7 @@ pub(super) async fn load(
     metrics: &Arc<ModelMetrics>,
     statistics: &Arc<InferenceCounters>,
     starting: Option<&Lifecycle>,
-) -> Result<Loaded, LoadError> {
+) -> Result<ServingModel, LoadError> {
     let started = Instant::now();
     let located = locate(&model.source, &options.source).await?;
     let Opened {
@@ -144,7 +144,7 @@ pub(super) async fn load(
         )
         .map_err(|error| LoadError::passing(format!("no thread for the model: {error}")))?;
         metrics.loaded(started.elapsed(), PLATFORM, &found);
-        Ok(Loaded {
+        Ok(ServingModel {
             metrics,
             statistics,
             description: ModelDescription {
@@ -186,9 +186,9 @@ struct Opened {
 }
 
 /// The model of a source within reach, checked, tried in a child process and opened. Dropping the
-/// future ends a trial.
+/// future ends a preflight.
 async fn opened(
-    located: &Located,
+    located: &LocalArtifact,
     digest: Option<String>,
     gpu: bool,
     options: &LoaderOptions,
@@ -199,12 +199,12 @@ async fn opened(
         Ok((located, file, found))
     })
     .await?;
-    let turn = trial::turn().await;
-    let (hold, watch) = trial::watch();
+    let turn = preflight::turn().await;
+    let (hold, watch) = preflight::watch();
     let opened = blocking(move || {
         let _turn = turn;
         // A GPU may admit one process only.
-        let outcome = if options.bounds.trial && trial::is_able() && !gpu {
+        let outcome = if options.bounds.preflight && preflight::is_able() && !gpu {
             tried(&file, &located, &found, &options, watch)?
         } else {
             Outcome::default()
@@ -229,16 +229,16 @@ async fn opened(
 /// Tries a model, unless it has passed before.
 fn tried(
     file: &ModelFile,
-    located: &Located,
+    located: &LocalArtifact,
     found: &str,
     options: &LoaderOptions,
-    watch: trial::Watch,
+    watch: preflight::Watch,
 ) -> Result<Outcome, LoadError> {
     // Without the library there is nothing to try with; opening the model says what to do.
     let Ok(library) = Runtime::find(options.runtime_library.as_deref()) else {
         return Ok(Outcome::default());
     };
-    let passed = Passed::new(
+    let passed = PreflightCache::new(
         &options.source.cache_dir,
         found,
         &file.weights_identity(),
@@ -252,7 +252,7 @@ fn tried(
         // Opened here too, while the child loads the model: it takes as long as a small one.
         let named = options.runtime_library.as_deref();
         scope.spawn(move || Runtime::open(named));
-        trial::attempt(file, located, &library, options.bounds, watch)
+        preflight::attempt(file, located, &library, options.bounds, watch)
     })?;
     if let Some(outcome) = &outcome {
         passed.mark(outcome);
@@ -263,7 +263,7 @@ fn tried(
 /// What stands beside the model to embed texts by. Most models are no embedders, so nothing fails
 /// for that; of a folder with a tokenizer, its owner wants to know.
 fn embedder(
-    located: &Located,
+    located: &LocalArtifact,
     signature: &Signature,
     model: &ModelConfig,
 ) -> Result<Arc<Embedder>, String> {
@@ -318,7 +318,10 @@ pub async fn check(source: &SourceConfig, options: &LoaderOptions) -> Result<Sig
 }
 
 /// The checked file and its digest.
-fn verified(located: &Located, declared: Option<&str>) -> Result<(ModelFile, String), LoadError> {
+fn verified(
+    located: &LocalArtifact,
+    declared: Option<&str>,
+) -> Result<(ModelFile, String), LoadError> {
     let unusable = |error: &dyn std::fmt::Display| {
         LoadError::permanent(format!(
             "model source {}: {error}. Correct model.source.uri or the file",
@@ -345,7 +348,7 @@ fn verified(located: &Located, declared: Option<&str>) -> Result<(ModelFile, Str
 
 fn open(
     file: &ModelFile,
-    located: &Located,
+    located: &LocalArtifact,
     gpu: bool,
     options: &LoaderOptions,
 ) -> Result<OnnxEngine, LoadError> {

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use serin_crds::contract::pod_config::ModelConfig;
 
 use super::LoadError;
-use super::load::{Loaded, LoaderOptions};
-use super::slot::Slot;
+use super::entry::ModelEntry;
+use super::load::{LoaderOptions, ServingModel};
 use crate::runtime::lifecycle::Lifecycle;
 use crate::telemetry::Metrics;
 use serin_core::fault::{Fault, FaultKind};
@@ -15,7 +15,7 @@ use serin_core::types::{ModelRef, ModelState, ModelStatistics};
 
 /// Every configured model, in configuration order.
 pub struct Registry {
-    slots: Vec<Arc<Slot>>,
+    slots: Vec<Arc<ModelEntry>>,
 }
 
 impl Registry {
@@ -25,7 +25,7 @@ impl Registry {
             .into_iter()
             .map(|config| {
                 let metrics = metrics.model(&config.name, Some(&config.version));
-                Arc::new(Slot::new(config, metrics))
+                Arc::new(ModelEntry::new(config, metrics))
             })
             .collect();
         Self { slots }
@@ -35,11 +35,11 @@ impl Registry {
     ///
     /// # Errors
     /// `NotFound` for an unknown name or version, `NotReady` for one that does not answer.
-    pub fn resolve(&self, model: &ModelRef) -> Result<Arc<Loaded>, Fault> {
+    pub fn resolve(&self, model: &ModelRef) -> Result<Arc<ServingModel>, Fault> {
         self.slot(model)?.resolve()
     }
 
-    fn slot(&self, model: &ModelRef) -> Result<&Slot, Fault> {
+    fn slot(&self, model: &ModelRef) -> Result<&ModelEntry, Fault> {
         let mut named = self.named(&model.name).peekable();
         if named.peek().is_none() {
             return Err(model_not_found(&model.name));
@@ -58,7 +58,10 @@ impl Registry {
             })
     }
 
-    fn named<'a, 'n>(&'a self, name: &'n str) -> impl Iterator<Item = &'a Arc<Slot>> + use<'a, 'n> {
+    fn named<'a, 'n>(
+        &'a self,
+        name: &'n str,
+    ) -> impl Iterator<Item = &'a Arc<ModelEntry>> + use<'a, 'n> {
         self.slots
             .iter()
             .filter(move |slot| slot.config.name == name)
@@ -68,7 +71,7 @@ impl Registry {
     ///
     /// # Errors
     /// `NotFound` for an unknown name.
-    pub(super) fn every_version(&self, name: &str) -> Result<Vec<Arc<Slot>>, Fault> {
+    pub(super) fn every_version(&self, name: &str) -> Result<Vec<Arc<ModelEntry>>, Fault> {
         let slots: Vec<_> = self.named(name).cloned().collect();
         if slots.is_empty() {
             return Err(model_not_found(name));
@@ -96,14 +99,14 @@ impl Registry {
         if let Some(model) = model {
             self.slot(model)?;
         }
-        let meant = |slot: &&Arc<Slot>| {
+        let meant = |slot: &&Arc<ModelEntry>| {
             model.is_none_or(|model| {
                 let version = model.version.as_ref();
                 model.name == slot.config.name
                     && version.is_none_or(|version| *version == slot.config.version)
             })
         };
-        let counted = |slot: &Arc<Slot>| ModelStatistics {
+        let counted = |slot: &Arc<ModelEntry>| ModelStatistics {
             name: slot.config.name.clone(),
             version: slot.config.version.clone(),
             statistics: slot.statistics.snapshot(),

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
+use super::entry::{LoadPermit, ModelEntry};
 use super::load::LoaderOptions;
 use super::registry::Registry;
-use super::slot::{Slot, Turn};
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelState;
@@ -85,7 +85,7 @@ impl Repository {
     }
 
     /// The right to change every version of a model.
-    fn take(&self, name: &str) -> Result<Vec<(Arc<Slot>, Turn)>, Fault> {
+    fn take(&self, name: &str) -> Result<Vec<(Arc<ModelEntry>, LoadPermit)>, Fault> {
         let slots = self.registry.every_version(name)?;
         let taken = slots.into_iter().map(|slot| {
             let turn = slot.turn().ok_or_else(|| {
@@ -106,7 +106,7 @@ impl Repository {
     }
 }
 
-async fn load_one(slot: &Slot, options: &LoaderOptions) -> Result<(), Fault> {
+async fn load_one(slot: &ModelEntry, options: &LoaderOptions) -> Result<(), Fault> {
     slot.attempt(options, None).await.map_err(|error| {
         let (name, version) = (&slot.config.name, &slot.config.version);
         tracing::warn!(model = name, version, %error, "the model could not be loaded, as asked");
@@ -129,7 +129,7 @@ async fn load_one(slot: &Slot, options: &LoaderOptions) -> Result<(), Fault> {
 /// The process is ready as soon as no model is missing: one that failed at the start may have been
 /// loaded since, or taken out of service.
 fn settle(registry: &Registry, lifecycle: &Lifecycle) {
-    if !registry.states().iter().any(ModelState::missing) {
+    if !registry.states().iter().any(ModelState::blocks_readiness) {
         lifecycle.advance(Phase::Ready);
     }
 }

@@ -6,7 +6,7 @@ use serin_crds::contract::pod_config::SourceConfig;
 
 use super::address::{Network, Rule};
 use super::fetch::{self, Fetch};
-use super::{LoadError, Located};
+use super::{LoadError, LocalArtifact};
 
 /// What fetching may use.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ pub struct SourceOptions {
     /// Fetching happens on somebody's own machine: its own and its private network's addresses are
     /// no secret from its owner.
     pub local_mode: bool,
-    /// PEM file of certificate authorities to trust besides the built-in ones and the system's
+    /// PEM file of certificate authorities to tls_roots besides the built-in ones and the system's
     /// (which `SSL_CERT_FILE` names).
     pub extra_roots: Option<PathBuf>,
 }
@@ -27,10 +27,13 @@ pub struct SourceOptions {
 ///
 /// # Errors
 /// [`LoadError`]; passing for networks and stores, permanent for everything else.
-pub async fn locate(source: &SourceConfig, options: &SourceOptions) -> Result<Located, LoadError> {
+pub async fn locate(
+    source: &SourceConfig,
+    options: &SourceOptions,
+) -> Result<LocalArtifact, LoadError> {
     let shown = shown(&source.uri);
     if let Some(path) = &source.path {
-        return Ok(Located {
+        return Ok(LocalArtifact {
             path: PathBuf::from(path),
             shown,
         });
@@ -61,7 +64,7 @@ pub async fn locate(source: &SourceConfig, options: &SourceOptions) -> Result<Lo
             )));
         }
     };
-    Ok(Located { path, shown })
+    Ok(LocalArtifact { path, shown })
 }
 
 fn rule(source: &SourceConfig, options: &SourceOptions) -> Result<Rule, LoadError> {

@@ -9,13 +9,13 @@ use serin_core::fault::{Fault, FaultKind};
 
 /// Bodies above this many bytes are read and written off the network's threads: parsing one takes
 /// longer than the 500 µs that a request may hold such a thread.
-pub(crate) const HEAVY_BYTES: usize = 64 << 10;
+pub(crate) const INLINE_LIMIT: usize = 64 << 10;
 
 /// Threads that may block, as many at once as there are cores.
 #[derive(Clone)]
-pub(crate) struct Heavy(Arc<Semaphore>);
+pub(crate) struct CpuPool(Arc<Semaphore>);
 
-impl Heavy {
+impl CpuPool {
     pub(crate) fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(cores)))
@@ -24,13 +24,13 @@ impl Heavy {
     /// Runs `work` on so many bytes: here and now if they are few, else when it is its turn.
     ///
     /// # Errors
-    /// Those of `work`, and those of [`Heavy::run`].
-    pub(crate) async fn weighed<T: Send + 'static>(
+    /// Those of `work`, and those of [`CpuPool::run`].
+    pub(crate) async fn run_sized<T: Send + 'static>(
         &self,
         bytes: usize,
         work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        if bytes <= HEAVY_BYTES {
+        if bytes <= INLINE_LIMIT {
             return work();
         }
         self.run(work).await?
@@ -49,7 +49,7 @@ impl Heavy {
         let turn = Arc::clone(&self.0).acquire_owned().await;
         let task = tokio::task::spawn_blocking(move || {
             let done = work();
-            // Kept by work whose caller has left: it still takes a core.
+            // ResponseReservation by work whose caller has left: it still takes a core.
             drop(turn);
             done
         });

@@ -5,17 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http::Extensions;
 
-use crate::runtime::cpu_pool::HEAVY_BYTES;
+use crate::runtime::cpu_pool::INLINE_LIMIT;
 use serin_core::fault::{Fault, FaultKind};
 
 /// Bytes of request bodies held at once.
 #[derive(Debug)]
-pub(crate) struct Budget {
+pub(crate) struct MemoryBudget {
     used: AtomicUsize,
     limit: usize,
 }
 
-impl Budget {
+impl MemoryBudget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
@@ -23,18 +23,18 @@ impl Budget {
         })
     }
 
-    /// Counts a large answer until what it goes with is dropped: [`Kept`] is taken out of the
+    /// Counts a large answer until what it goes with is dropped: [`ResponseReservation`] is taken out of the
     /// extensions where the answer is sent. It is never refused, but what comes meanwhile may be.
     pub(crate) fn keep(self: &Arc<Self>, bytes: usize, extensions: &mut Extensions) {
-        if bytes > HEAVY_BYTES {
+        if bytes > INLINE_LIMIT {
             let mut held = self.hold();
             let _ = held.grow(bytes);
-            extensions.insert(Kept(Arc::new(held)));
+            extensions.insert(ResponseReservation(Arc::new(held)));
         }
     }
 
-    pub(crate) fn hold(self: &Arc<Self>) -> Held {
-        Held {
+    pub(crate) fn hold(self: &Arc<Self>) -> Reservation {
+        Reservation {
             budget: Arc::clone(self),
             bytes: 0,
         }
@@ -43,16 +43,18 @@ impl Budget {
 
 /// An answer's share of the budget, in an answer's extensions.
 #[derive(Clone, Debug)]
-pub(crate) struct Kept(#[expect(dead_code, reason = "is only dropped")] Arc<Held>);
+pub(crate) struct ResponseReservation(
+    #[expect(dead_code, reason = "is only dropped")] Arc<Reservation>,
+);
 
 /// Bytes taken from the budget until dropped.
 #[derive(Debug)]
-pub(crate) struct Held {
-    budget: Arc<Budget>,
+pub(crate) struct Reservation {
+    budget: Arc<MemoryBudget>,
     bytes: usize,
 }
 
-impl Held {
+impl Reservation {
     /// Nothing yet, of the same budget.
     pub(crate) fn another(&self) -> Self {
         self.budget.hold()
@@ -84,7 +86,7 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
         self.budget.used.fetch_sub(self.bytes, Ordering::Relaxed);
     }
@@ -96,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_budget_is_given_back() {
-        let budget = Budget::new(100);
+        let budget = MemoryBudget::new(100);
         let mut first = budget.hold();
         assert!(first.grow(60).is_ok());
         let mut second = budget.hold();

@@ -13,9 +13,9 @@ use serin_crds::contract::policy::{ApiConfig, StreamKeepAlive};
 use super::Parts;
 use super::compress::PlainIfTaken;
 use super::docs::Documents;
-use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::Lifecycle;
-use crate::runtime::memory_budget::Budget;
+use crate::runtime::memory_budget::MemoryBudget;
 use crate::telemetry::traces::Tracer;
 use crate::telemetry::{Exposition, Metrics};
 use serin_core::Limits;
@@ -32,13 +32,13 @@ pub(super) struct App<S> {
     /// Decides what is traced, where there is a collector.
     pub(super) tracer: Option<Tracer>,
     pub(super) api: ApiConfig,
-    pub(super) bodies: Arc<Budget>,
+    pub(super) bodies: Arc<MemoryBudget>,
     /// Where large bodies are read and written.
-    pub(super) heavy: Heavy,
+    pub(super) heavy: CpuPool,
 }
 
 impl<S> App<S> {
-    pub(super) fn new(parts: Parts<S>, limits: Limits, heavy: Heavy) -> Self {
+    pub(super) fn new(parts: Parts<S>, limits: Limits, heavy: CpuPool) -> Self {
         Self {
             service: parts.service,
             exposition: Exposition::offering(
@@ -50,7 +50,7 @@ impl<S> App<S> {
             lifecycle: parts.lifecycle,
             tracer: parts.monitoring.tracer,
             api: parts.api,
-            bodies: Budget::new(limits.body_bytes_in_flight.unwrap_or(usize::MAX)),
+            bodies: MemoryBudget::new(limits.body_bytes_in_flight.unwrap_or(usize::MAX)),
             limits: Arc::new(limits),
             heavy,
             started: SystemTime::now()

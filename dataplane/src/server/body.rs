@@ -14,8 +14,8 @@ use http_body::Body as _;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::runtime::cpu_pool::Heavy;
-use crate::runtime::memory_budget::{Budget, Held};
+use crate::runtime::cpu_pool::CpuPool;
+use crate::runtime::memory_budget::{MemoryBudget, Reservation};
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_wire::content_coding;
@@ -33,7 +33,7 @@ const TRUSTED_LENGTH: usize = 1 << 20;
 /// A body's plain bytes, and their share of the budget.
 pub(super) struct Received {
     pub(super) bytes: Bytes,
-    pub(super) held: Held,
+    pub(super) held: Reservation,
 }
 
 /// Reads a whole body; what it holds when inflated is what the limit and the budget count.
@@ -45,8 +45,8 @@ pub(super) async fn read(
     mut body: Body,
     headers: &HeaderMap,
     limits: &Limits,
-    budget: &Arc<Budget>,
-    heavy: &Heavy,
+    budget: &Arc<MemoryBudget>,
+    heavy: &CpuPool,
 ) -> Result<Received, Fault> {
     let coding = content_coding::of_request(headers)?;
     let mut held = budget.hold();
@@ -79,7 +79,7 @@ async fn collect(
     body: &mut Body,
     announced: usize,
     limits: &Limits,
-    held: &mut Held,
+    held: &mut Reservation,
 ) -> Result<Bytes, Fault> {
     let mut waiting_since = None;
     let mut first = Bytes::new();

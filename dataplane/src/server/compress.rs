@@ -7,7 +7,7 @@ use http::{HeaderValue, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
-use crate::runtime::cpu_pool::{HEAVY_BYTES, Heavy};
+use crate::runtime::cpu_pool::{CpuPool, INLINE_LIMIT};
 use serin_wire::content_coding::{self, Accepted, Coding, WORTHWHILE_BYTES};
 
 /// Marks a document that goes out plain wherever its caller takes that: Triton's asyncio client
@@ -20,7 +20,7 @@ pub(super) struct PlainIfTaken;
 pub(super) async fn compress(
     mut response: Response<Body>,
     accepted: Accepted,
-    heavy: &Heavy,
+    heavy: &CpuPool,
 ) -> Response<Body> {
     let headers = response.headers();
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -78,8 +78,8 @@ fn worthwhile(accepted: Accepted, size: u64) -> Option<(Coding, usize)> {
     }
 }
 
-async fn packed(plain: Bytes, coding: Coding, at_most: usize, heavy: &Heavy) -> Option<Bytes> {
-    let packed = if plain.len() <= HEAVY_BYTES {
+async fn packed(plain: Bytes, coding: Coding, at_most: usize, heavy: &CpuPool) -> Option<Bytes> {
+    let packed = if plain.len() <= INLINE_LIMIT {
         content_coding::compress(&plain, coding, at_most)
     } else {
         let work = move || content_coding::compress(&plain, coding, at_most);
@@ -106,7 +106,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_document_that_a_client_cannot_unpack_is_packed_only_where_plain_is_refused() {
-        let heavy = Heavy::new();
+        let heavy = CpuPool::new();
         let coding_of = async |accepted| {
             let mut response = Response::new(Body::from(vec![b' '; 4096]));
             let json = HeaderValue::from_static("application/json");
@@ -128,7 +128,7 @@ mod tests {
             response.headers_mut().insert(CONTENT_TYPE, content_type);
             response
         };
-        let heavy = Heavy::new();
+        let heavy = CpuPool::new();
         let preferred = Accepted::Preferred(Coding::Gzip);
         let answer = compress(made("application/octet-stream"), preferred, &heavy).await;
         assert_eq!(answer.headers().get(CONTENT_ENCODING), None);

@@ -4,10 +4,10 @@
 //! serve as header timeout (10 s) and keep-alive time (60 s), and it allocates a timer for each
 //! request. Here a connection has one timer, moved only when a deadline comes nearer.
 
-mod activity;
+mod h2_send;
 mod io;
-mod sending;
 mod sniff;
+mod state;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -29,16 +29,16 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::activity::{Activity, Silence};
-use self::io::Watched;
+use self::io::InstrumentedIo;
 use self::sniff::{Spoken, sniff};
+use self::state::{ConnectionState, IdleRules};
 use super::exchange;
-use crate::runtime::cpu_pool::Heavy;
-use crate::runtime::memory_budget::Budget;
+use crate::runtime::cpu_pool::CpuPool;
+use crate::runtime::memory_budget::MemoryBudget;
 use crate::telemetry::{Metrics, Tracer};
 use serin_core::Limits;
 
-pub(super) use self::activity::InFlight;
+pub(super) use self::state::InFlight;
 
 /// HTTP/2 pings a silent peer after this long...
 const HTTP2_KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -67,9 +67,9 @@ pub(super) enum Stage {
 pub(super) struct Shared {
     pub(super) metrics: Arc<Metrics>,
     /// Where large answers are compressed.
-    pub(super) heavy: Heavy,
+    pub(super) heavy: CpuPool,
     /// Memory for request bodies.
-    pub(super) bodies: Arc<Budget>,
+    pub(super) bodies: Arc<MemoryBudget>,
 }
 
 /// The connections of one port.
@@ -77,11 +77,11 @@ pub(super) struct Connections {
     pub(super) limits: Limits,
     pub(super) metrics: Arc<Metrics>,
     /// Where large answers are compressed.
-    pub(super) heavy: Heavy,
+    pub(super) heavy: CpuPool,
     pub(super) tracer: Option<Tracer>,
-    pub(super) bodies: Arc<Budget>,
+    pub(super) bodies: Arc<MemoryBudget>,
     stage: AtomicU8,
-    open: Mutex<Vec<Weak<Activity>>>,
+    open: Mutex<Vec<Weak<ConnectionState>>>,
     tasks: TaskTracker,
     gauge: Gauge,
 }
@@ -150,8 +150,8 @@ impl Connections {
         });
     }
 
-    fn register(&self) -> Arc<Activity> {
-        let activity = Arc::new(Activity::new());
+    fn register(&self) -> Arc<ConnectionState> {
+        let activity = Arc::new(ConnectionState::new());
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // Entries of ended connections are dropped when the list would grow.
         if open.len() == open.capacity() {
@@ -174,7 +174,7 @@ impl Connections {
             return;
         };
         let closed = CancellationToken::new();
-        let io = Watched::new(stream, Arc::clone(&activity), closed.clone());
+        let io = InstrumentedIo::new(stream, Arc::clone(&activity), closed.clone());
         let service = {
             let (connections, activity) = (Arc::clone(&self), Arc::clone(&activity));
             service_fn(move |request: hyper::Request<Incoming>| {
@@ -224,7 +224,7 @@ impl Connections {
     /// that was accepted is served.
     async fn watch<C>(
         &self,
-        activity: &Activity,
+        activity: &ConnectionState,
         spoken: Spoken,
         connection: C,
         leave_at: (Stage, impl Fn(Pin<&mut C>)),
@@ -250,7 +250,7 @@ impl Connections {
                 told = true;
                 shut_down(connection.as_mut());
             }
-            let silence = Silence {
+            let silence = IdleRules {
                 spoken,
                 closing: self.stage() == Stage::Closing,
             };

@@ -18,8 +18,8 @@ use tower::Service;
 use super::compress::compress;
 use super::connection::{Connections, InFlight, Stage};
 use super::grpc_body;
-use super::tracked::Tracked;
-use crate::telemetry::{About, Trace, Tracer};
+use super::in_flight_body::InFlightBody;
+use crate::telemetry::{RequestInfo, Trace, Tracer};
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelRef;
 use serin_wire::content_coding::{self, Accepted};
@@ -74,8 +74,8 @@ impl Exchange {
         protocol: &'static str,
         operation: &'static str,
         model: &'a ModelRef,
-    ) -> About<'a> {
-        About {
+    ) -> RequestInfo<'a> {
+        RequestInfo {
             protocol,
             operation,
             request_id: Cow::Borrowed(self.id()),
@@ -104,7 +104,7 @@ pub(super) async fn serve(
     mut router: Router,
     request: Request<Incoming>,
     in_flight: InFlight,
-) -> Response<Tracked> {
+) -> Response<InFlightBody> {
     let exchange = Exchange::begin(request.headers());
     let id = exchange.id.clone();
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
@@ -182,7 +182,7 @@ pub(super) async fn serve(
         headers.remove(CONNECTION);
     }
     let kept = response.extensions_mut().remove();
-    response.map(|body| Tracked::new(body, in_flight, kept))
+    response.map(|body| InFlightBody::new(body, in_flight, kept))
 }
 
 /// The answer for a fault outside the OpenAI paths.

@@ -16,9 +16,9 @@ use tonic::service::Routes;
 use tonic::service::interceptor::InterceptedService;
 
 use crate::pipeline::Serve;
-use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::Lifecycle;
-use crate::runtime::memory_budget::Budget;
+use crate::runtime::memory_budget::MemoryBudget;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
 
@@ -33,9 +33,9 @@ pub struct Parts<S> {
     /// Bounds on messages and time.
     pub limits: Arc<Limits>,
     /// Memory for messages, shared with the bodies of other protocols.
-    pub bodies: Arc<Budget>,
+    pub bodies: Arc<MemoryBudget>,
     /// Where large messages are read and written.
-    pub heavy: Heavy,
+    pub heavy: CpuPool,
     /// Decides what is traced, where there is a collector.
     pub tracer: Option<Tracer>,
 }

@@ -18,7 +18,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use self::boundaries::Boundaries;
 use super::body;
 use super::connection::Connections;
-use crate::runtime::memory_budget::Held;
+use crate::runtime::memory_budget::Reservation;
 use serin_core::fault::Fault;
 use serin_wire::{deadline, oip_grpc};
 
@@ -77,7 +77,7 @@ struct Paced {
     until: Option<Instant>,
     /// Bytes that came of what is not whole: of the body, or of a stream's next message.
     open: usize,
-    held: Held,
+    held: Reservation,
     /// Runs while the next bytes are awaited.
     timer: Option<Pin<Box<Sleep>>>,
     /// Of a stream.

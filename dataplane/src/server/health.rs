@@ -16,7 +16,7 @@ pub(super) fn unready(phase: Phase, models: &[ModelState]) -> Option<String> {
     if phase >= Phase::Draining {
         return Some("the server is stopping".to_owned());
     }
-    if let Some(model) = models.iter().find(|model| model.missing()) {
+    if let Some(model) = models.iter().find(|model| model.blocks_readiness()) {
         let reason = model.reason.as_deref().unwrap_or("loading");
         return Some(format!(
             "model '{}' version '{}': {reason}",
@@ -93,7 +93,7 @@ mod tests {
         for availability in [
             Availability::Unloading,
             Availability::Unloaded,
-            Availability::Returning,
+            Availability::Reloading,
         ] {
             let state = ModelState {
                 availability,

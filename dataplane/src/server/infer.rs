@@ -15,7 +15,7 @@ use super::exchange::refusal;
 use super::routes::model_of;
 use super::unary::{Answered, Unary};
 use crate::pipeline::Serve;
-use crate::telemetry::Story;
+use crate::telemetry::RequestRecord;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Call, CallMeta, ModelRef, Reply, Tensor};
 use serin_wire::oip_rest::{self, Answer, InferRequest, JSON_LENGTH_HEADER};
@@ -35,13 +35,13 @@ pub(super) async fn infer<S: Serve>(
             return refusal(&fault, &unary.parts, &unary.exchange);
         }
     };
-    let mut story = unary.story("rest", "infer", &model);
+    let mut record = unary.record("rest", "infer", &model);
     let inference = Inference {
         unary: &unary,
         model: &model,
     };
-    let outcome = inference.run(body, &mut story).await;
-    unary.end(story, outcome)
+    let outcome = inference.run(body, &mut record).await;
+    unary.end(record, outcome)
 }
 
 /// What is asked, of whom.
@@ -51,12 +51,12 @@ struct Inference<'a, S> {
 }
 
 impl<S: Serve> Inference<'_, S> {
-    async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<Answered, Fault> {
+    async fn run(&self, body: Body, record: &mut RequestRecord<'_>) -> Result<Answered, Fault> {
         let Received { bytes, mut held } = self.unary.read(body).await?;
         let request_bytes = bytes.len();
         let begun = Instant::now();
         let request = self.decode(bytes).await?;
-        story.phases.decode = begun.elapsed();
+        record.phases.decode = begun.elapsed();
         // Texts take more than what they came in.
         held.grow(request_bytes + request.inputs.iter().map(Tensor::overhead).sum::<usize>())?;
 
@@ -72,12 +72,12 @@ impl<S: Serve> Inference<'_, S> {
             inputs: request.inputs,
             outputs: request.outputs,
         };
-        let reply = self.unary.serve(call, story).await?;
+        let reply = self.unary.serve(call, record).await?;
         drop(held);
 
         let begun = Instant::now();
         let answer = self.encode(reply, id, request.forms).await?;
-        story.phases.encode = begun.elapsed();
+        record.phases.encode = begun.elapsed();
         Ok(Answered {
             request_bytes,
             response: respond(answer),
@@ -94,7 +94,7 @@ impl<S: Serve> Inference<'_, S> {
         let json_length = json_length.unwrap_or(body.len());
         let limits = Arc::clone(&app.limits);
         let parse = move || oip_rest::parse(&body, json_length, &limits);
-        let parsing = app.heavy.weighed(json_length, parse);
+        let parsing = app.heavy.run_sized(json_length, parse);
         self.unary.in_time(parsing).await
     }
 
@@ -107,7 +107,7 @@ impl<S: Serve> Inference<'_, S> {
         let app = self.unary.app;
         let (size, choice) = (reply.byte_size(), app.api.non_finite);
         let render = move || oip_rest::render(&reply, &id, &forms, choice);
-        app.heavy.weighed(size, render).await
+        app.heavy.run_sized(size, render).await
     }
 }
 

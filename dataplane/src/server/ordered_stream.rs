@@ -2,7 +2,7 @@
 //! reads.
 //!
 //! The loop is the same over every protocol; what a request and an answer are, and how they
-//! travel, is the [`Peer`]'s business. Nothing here grows with the length of a stream.
+//! travel, is the [`StreamTransport`]'s business. Nothing here grows with the length of a stream.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -31,7 +31,7 @@ const QUIET: Duration = Duration::from_secs(1);
 
 /// What the loop would like of its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Wants {
+pub(crate) struct Demand {
     /// There is room for another request.
     pub(crate) requests: bool,
     /// Requests are being served: the caller may be waiting for them instead of sending more.
@@ -53,10 +53,10 @@ pub(crate) enum Incoming<R> {
 
 /// The caller has left, or reads nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Gone;
+pub(crate) struct Disconnected;
 
 /// The other end of a stream.
-pub(crate) trait Peer: Send {
+pub(crate) trait StreamTransport: Send {
     /// What is asked.
     type Request: Send;
     /// What is answered.
@@ -64,11 +64,13 @@ pub(crate) trait Peer: Send {
 
     /// Waits for what the caller says; for its leaving alone where no request is wanted. Nothing
     /// is lost when the future is dropped.
-    fn next(&mut self, wants: Wants) -> impl Future<Output = Incoming<Self::Request>> + Send;
+    fn next(&mut self, wants: Demand) -> impl Future<Output = Incoming<Self::Request>> + Send;
 
     /// Hands answers over, once the caller takes them.
-    fn send(&mut self, answers: Vec<Self::Answer>)
-    -> impl Future<Output = Result<(), Gone>> + Send;
+    fn send(
+        &mut self,
+        answers: Vec<Self::Answer>,
+    ) -> impl Future<Output = Result<(), Disconnected>> + Send;
 }
 
 /// How a stream ended.
@@ -85,14 +87,14 @@ pub(crate) enum Ended {
 
 /// Serves a stream to its end. `answer` serves one request; dropping its future gives it up. At
 /// most `most_bytes` of requests are in flight, but for one that is larger.
-pub(crate) async fn drive<P, F>(
+pub(crate) async fn serve<P, F>(
     peer: &mut P,
     lifecycle: &Lifecycle,
     most_bytes: usize,
     mut answer: impl FnMut(P::Request) -> F,
 ) -> Ended
 where
-    P: Peer,
+    P: StreamTransport,
     F: Future<Output = P::Answer> + Send,
 {
     let mut queue = Queue::new();
@@ -114,7 +116,7 @@ where
         {
             return end.map_or_else(Ended::Failed, |()| Ended::Whole);
         }
-        let wants = Wants {
+        let wants = Demand {
             requests: end.is_none() && queue.has_room(),
             busy: !in_flight.is_empty(),
         };

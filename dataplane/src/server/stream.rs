@@ -1,10 +1,10 @@
 //! `…/infer_stream`: one request whose answers are events, or rows in and rows out, over HTTP or
 //! over a WebSocket. What users need to know stands in `docs/streams.md`.
 
-mod asked;
 mod events;
 mod lines;
-mod row;
+mod options;
+mod request;
 mod rows;
 mod single;
 mod websocket;
@@ -19,13 +19,13 @@ use axum::routing::{MethodRouter, post};
 use futures_util::FutureExt;
 use http::Response;
 
-use self::asked::Asked;
-use self::row::Rows;
+use self::options::StreamOptions;
+use self::request::StreamRequests;
 use super::app::App;
 use super::exchange::{Exchange, refusal};
 use super::routes::{model_of, refuse};
 use crate::pipeline::Serve;
-use crate::telemetry::{About, Metrics, Story};
+use crate::telemetry::{Metrics, RequestInfo, RequestRecord};
 use serin_core::types::ModelRef;
 
 /// The paths of streams.
@@ -47,21 +47,26 @@ async fn stream<S: Serve>(State(app): State<Arc<App<S>>>, request: Request) -> R
     };
     let (mut parts, body) = request.into_parts();
     let exchange = Exchange::of(&mut parts);
-    let story = begin(&app, "rest", &exchange, &model);
-    let asked =
-        Asked::of(&parts.headers).and_then(|asked| app.service.describe(&model).map(|_| asked));
+    let record = begin(&app, "rest", &exchange, &model);
+    let asked = StreamOptions::of(&parts.headers)
+        .and_then(|asked| app.service.describe(&model).map(|_| asked));
     let asked = match asked {
         Ok(asked) => asked,
         Err(fault) => {
-            story.failed(&fault);
+            record.failed(&fault);
             return refusal(&fault, &parts, &exchange);
         }
     };
-    let rows = Arc::new(Rows::new(&app, model, exchange.id(), asked.budget));
+    let rows = Arc::new(StreamRequests::new(
+        &app,
+        model,
+        exchange.id(),
+        asked.budget,
+    ));
     if asked.rows {
-        return rows::respond(rows, asked.form, story, body);
+        return rows::respond(rows, asked.form, record, body);
     }
-    match single::respond(rows, asked.form, story, (&parts, body)).await {
+    match single::respond(rows, asked.form, record, (&parts, body)).await {
         Ok(response) => response,
         Err(fault) => refusal(&fault, &parts, &exchange),
     }
@@ -73,15 +78,15 @@ fn begin<S>(
     protocol: &'static str,
     exchange: &Exchange,
     model: &ModelRef,
-) -> Story<'static> {
-    let about = About {
+) -> RequestRecord<'static> {
+    let about = RequestInfo {
         protocol,
         operation: "stream",
         request_id: Cow::Owned(exchange.id().to_owned()),
         model: Cow::Owned(model.clone()),
         received: exchange.received,
     };
-    Story::begin_stream(&app.metrics, about)
+    RequestRecord::begin_stream(&app.metrics, about)
 }
 
 /// Runs a stream on a task of its own, which `work` ends when its caller is gone. A panic ends

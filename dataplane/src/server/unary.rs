@@ -17,7 +17,7 @@ use super::app::App;
 use super::body::{self, Received};
 use super::exchange::{Exchange, refusal};
 use crate::pipeline::Serve;
-use crate::telemetry::Story;
+use crate::telemetry::RequestRecord;
 use serin_core::fault::Fault;
 use serin_core::types::{Call, CallMeta, ModelRef, Reply};
 use serin_wire::deadline;
@@ -50,14 +50,14 @@ impl<'a, S: Serve> Unary<'a, S> {
     }
 
     /// Begins to tell of it.
-    pub(super) fn story<'s>(
+    pub(super) fn record<'s>(
         &'s self,
         protocol: &'static str,
         operation: &'static str,
         model: &'s ModelRef,
-    ) -> Story<'s> {
+    ) -> RequestRecord<'s> {
         let about = self.exchange.about(protocol, operation, model);
-        Story::begin(&self.app.metrics, about)
+        RequestRecord::begin(&self.app.metrics, about)
     }
 
     /// The whole body, within the server's limits.
@@ -111,20 +111,28 @@ impl<'a, S: Serve> Unary<'a, S> {
         }
     }
 
-    /// The model's reply, told in `story`.
+    /// The model's reply, told in `record`.
     ///
     /// # Errors
     /// Those of [`Serve::serve`].
-    pub(super) async fn serve(&self, call: Call, story: &mut Story<'_>) -> Result<Reply, Fault> {
+    pub(super) async fn serve(
+        &self,
+        call: Call,
+        record: &mut RequestRecord<'_>,
+    ) -> Result<Reply, Fault> {
         let reply = self.app.service.serve(call).await?;
-        let timing = story.phases.timing.unwrap_or_default().then(reply.timing);
-        story.phases.timing = Some(timing);
-        story.ran(&reply.model_version);
+        let timing = record.phases.timing.unwrap_or_default().then(reply.timing);
+        record.phases.timing = Some(timing);
+        record.ran(&reply.model_version);
         Ok(reply)
     }
 
-    /// The answer, which ends the story.
-    pub(super) fn end(&self, story: Story<'_>, outcome: Result<Answered, Fault>) -> Response<Body> {
+    /// The answer, which ends the record.
+    pub(super) fn end(
+        &self,
+        record: RequestRecord<'_>,
+        outcome: Result<Answered, Fault>,
+    ) -> Response<Body> {
         match outcome {
             Ok(Answered {
                 request_bytes,
@@ -132,12 +140,12 @@ impl<'a, S: Serve> Unary<'a, S> {
             }) => {
                 let bytes = response.body().size_hint().exact().unwrap_or(0);
                 let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-                story.answered(request_bytes, bytes);
+                record.answered(request_bytes, bytes);
                 self.app.bodies.keep(bytes, response.extensions_mut());
                 response
             }
             Err(fault) => {
-                story.failed(&fault);
+                record.failed(&fault);
                 refusal(&fault, &self.parts, &self.exchange)
             }
         }

@@ -3,7 +3,7 @@
 //! Failures of the server are warnings, refused requests are info, answers are debug: a line for
 //! each of 50,000 answers a second would cost more than the answers.
 
-use super::metrics::Finished;
+use super::metrics::RequestOutcome;
 
 /// The target to filter by, as in `RUST_LOG=info,serin::access=debug`.
 const TARGET: &str = "serin::access";
@@ -17,7 +17,7 @@ pub struct Record<'a> {
     /// The version that ran, or that was asked for, which is any text too.
     pub version: &'a str,
     /// What is measured of it.
-    pub finished: &'a Finished,
+    pub finished: &'a RequestOutcome,
     /// The trace that it was part of.
     pub trace_id: Option<&'a str>,
     /// Code and message of one that failed.

@@ -104,12 +104,12 @@ fn classic(open: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::{Finished, Phases, UNKNOWN_MODEL};
+    use super::super::metrics::{Phases, RequestOutcome, UNKNOWN_MODEL};
     use super::*;
 
     fn exposition() -> Exposition {
         let metrics = Metrics::new([("iris".to_owned(), "1".to_owned())]);
-        metrics.model("iris", None).finished(&Finished {
+        metrics.model("iris", None).finished(&RequestOutcome {
             protocol: "rest",
             operation: "infer",
             outcome: "ok",
@@ -130,7 +130,7 @@ mod tests {
             text.contains("# TYPE serin_requests_total counter\n"),
             "{text}"
         );
-        assert!(text.contains("# HELP serin_requests_total Finished inference requests.\n"));
+        assert!(text.contains("# HELP serin_requests_total RequestOutcome inference requests.\n"));
         assert!(text.contains("outcome=\"ok\",code=\"200\"} 1\n"), "{text}");
         assert!(!text.contains("# EOF"));
         assert!(!text.contains("_total_total"));
@@ -169,7 +169,7 @@ mod tests {
     fn a_name_that_is_not_configured_makes_no_series_of_its_own() {
         let metrics = Arc::new(Metrics::new([("iris".to_owned(), "1".to_owned())]));
         for name in ["nope", "iris\n"] {
-            metrics.model(name, None).finished(&Finished {
+            metrics.model(name, None).finished(&RequestOutcome {
                 protocol: "rest",
                 operation: "infer",
                 outcome: "client_error",

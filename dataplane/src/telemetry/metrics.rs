@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 mod model;
 
-pub use model::{Counted, Finished, ModelMetrics, Phases, StreamMetrics};
+pub use model::{Counted, ModelMetrics, Phases, RequestOutcome, StreamMetrics};
 
 use self::model::ModelFamilies;
 use super::logging;
@@ -72,7 +72,7 @@ impl Metrics {
         registry.register("serin_build_info", "What this binary is; always 1", build);
         registry.register(
             "serin_http_requests",
-            "Finished HTTP requests that are no inference",
+            "RequestOutcome HTTP requests that are no inference",
             http.clone(),
         );
         let traces_dropped = Family::default();

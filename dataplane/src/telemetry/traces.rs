@@ -1,7 +1,7 @@
 //! Traces of requests, sent to an OpenTelemetry collector (OTLP over HTTP).
 //!
 //! A request that is traced has an ambient [`Trace`] while its handler runs: whatever begins a
-//! [`Story`](super::Story) then is a span, without a word about it in the handler. Without a
+//! [`RequestRecord`](super::RequestRecord) then is a span, without a word about it in the handler. Without a
 //! collector there is no trace, and nothing of this costs anything.
 
 mod context;
@@ -25,8 +25,8 @@ pub use self::sampling::Sampled;
 use self::sampling::Sampling;
 pub use self::settings::{Process, Settings, SettingsError};
 use self::span::Done;
-use super::caller_text::short;
-use super::metrics::{Finished, Metrics};
+use super::metrics::{Metrics, RequestOutcome};
+use super::truncate::truncate;
 
 /// Traced requests that wait to be sent; more are dropped and counted.
 const QUEUE: usize = 2048;
@@ -43,9 +43,9 @@ struct Shared {
 
 /// One exchange with a caller, which may become a span.
 #[derive(Clone)]
-pub struct Trace(Arc<Exchange>);
+pub struct Trace(Arc<TraceContext>);
 
-struct Exchange {
+struct TraceContext {
     tracer: Tracer,
     /// What the caller said, if it takes part in a trace.
     caller: Option<Context>,
@@ -76,11 +76,11 @@ impl Tracer {
         parents: impl Iterator<Item = &'h [u8]>,
         states: impl Iterator<Item = &'h [u8]>,
     ) -> Trace {
-        Trace(Arc::new(Exchange {
+        Trace(Arc::new(TraceContext {
             tracer: self.clone(),
             caller: Context::read(parents, states),
-            method: short(method).into_owned(),
-            path: short(path).into_owned(),
+            method: truncate(method).into_owned(),
+            path: truncate(path).into_owned(),
             begun: OnceLock::new(),
         }))
     }
@@ -176,7 +176,7 @@ impl Span {
     }
 
     /// The request is over; it is sent if it is sampled.
-    pub(super) fn end(self, finished: &Finished, told: &Told<'_>) {
+    pub(super) fn end(self, finished: &RequestOutcome, told: &Told<'_>) {
         if !self.context.sampled {
             return;
         }

@@ -134,7 +134,7 @@ impl Serve for FakeModels {
         })
     }
 
-    async fn serve_patiently(&self, mut call: Call) -> Result<Reply, Fault> {
+    async fn infer_queued(&self, mut call: Call) -> Result<Reply, Fault> {
         if call.model.name == "busy" {
             call.model.name = "echo".to_owned();
         }

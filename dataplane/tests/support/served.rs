@@ -96,8 +96,8 @@ impl Served {
         self.pipeline.serve(call).await
     }
 
-    pub async fn serve_patiently(&self, call: Call) -> Result<Reply, Fault> {
-        self.pipeline.serve_patiently(call).await
+    pub async fn infer_queued(&self, call: Call) -> Result<Reply, Fault> {
+        self.pipeline.infer_queued(call).await
     }
 
     /// Requests of the only model that were answered, and others.

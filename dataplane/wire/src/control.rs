@@ -30,7 +30,7 @@ pub fn index(models: Vec<ModelState>, only_ready: bool) -> Vec<IndexEntry> {
 const fn state_name(availability: Availability) -> &'static str {
     match availability {
         Availability::Ready => "READY",
-        Availability::Loading | Availability::Returning => "LOADING",
+        Availability::Loading | Availability::Reloading => "LOADING",
         Availability::Unloading => "UNLOADING",
         Availability::Failed | Availability::Unloaded => "UNAVAILABLE",
     }
@@ -188,7 +188,7 @@ mod tests {
             vec![
                 model("a", Availability::Ready, None),
                 model("b", Availability::Unloaded, Some("unloaded")),
-                model("c", Availability::Returning, Some("loading")),
+                model("c", Availability::Reloading, Some("loading")),
                 model("d", Availability::Failed, Some("it is not ONNX")),
             ]
         };

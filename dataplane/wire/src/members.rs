@@ -23,9 +23,9 @@ impl From<JsonError> for Fault {
 /// Members of an object seen so far, to refuse a second one: two readers of one body must not
 /// take different ones.
 #[derive(Default)]
-pub(super) struct Seen(u8);
+pub(super) struct FieldSet(u8);
 
-impl Seen {
+impl FieldSet {
     /// Notes the member at `path`; each of an object has a bit of its own.
     pub fn once(&mut self, bit: u8, path: impl Display) -> Result<(), Fault> {
         if self.0 & bit != 0 {

@@ -1,13 +1,13 @@
 //! The Open Inference Protocol over gRPC: messages to a call, a reply to messages.
 
 pub mod model_config;
+pub mod prescan;
+#[doc(hidden)]
+pub mod raw;
 pub mod request;
 pub mod response;
 pub mod statistics;
-pub mod survey;
 pub mod typed;
-#[doc(hidden)]
-pub mod unread;
 
 use std::time::Duration;
 

@@ -75,7 +75,7 @@ fn infer(data: &[u8]) {
         element_bytes: 64,
         ..Limits::default()
     };
-    let surveyed = grpc::survey(data, &limits);
+    let surveyed = grpc::prescan(data, &limits);
     if let Err(fault) = &surveyed {
         checks::fault(fault);
     }
@@ -91,7 +91,7 @@ fn infer(data: &[u8]) {
         }
         // Prost reads an entry of a map whatever its wire type says, and writes it as it should be.
         Err(fault) if fault.code == "malformed_body" => {
-            match grpc::survey(&message.encode_to_vec(), &limits) {
+            match grpc::prescan(&message.encode_to_vec(), &limits) {
                 Ok(_) => return,
                 Err(fault) => return assert_eq!(fault.code, "too_many_tensors"),
             }

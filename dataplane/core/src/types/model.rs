@@ -62,7 +62,7 @@ pub enum Availability {
     /// Somebody unloaded it.
     Unloaded,
     /// Somebody unloaded it, and loads it again.
-    Returning,
+    Reloading,
 }
 
 impl ModelState {
@@ -72,7 +72,7 @@ impl ModelState {
     }
 
     /// Whether the process is short of it. A model that somebody unloaded is no outage.
-    pub fn missing(&self) -> bool {
+    pub fn blocks_readiness(&self) -> bool {
         matches!(
             self.availability,
             Availability::Loading | Availability::Failed

@@ -3,26 +3,26 @@
 use bytes::Bytes;
 
 use super::Received;
-use crate::runtime::cpu_pool::{HEAVY_BYTES, Heavy};
-use crate::runtime::memory_budget::Held;
+use crate::runtime::cpu_pool::{CpuPool, INLINE_LIMIT};
+use crate::runtime::memory_budget::Reservation;
 use serin_core::fault::Fault;
 use serin_wire::content_coding::{Coding, Inflation};
 
 /// Inflates a body that `held` accounts for; both forms are held while both exist. What is larger
-/// than [`HEAVY_BYTES`] is inflated off the network's threads.
+/// than [`INLINE_LIMIT`] is inflated off the network's threads.
 ///
 /// # Errors
 /// `Malformed` for a damaged body, `TooLarge`, `Overloaded`.
 pub(super) async fn inflate(
     coding: Coding,
     compressed: Bytes,
-    mut held: Held,
+    mut held: Reservation,
     limit: usize,
-    heavy: &Heavy,
+    heavy: &CpuPool,
 ) -> Result<Received, Fault> {
     let base = compressed.len();
     let mut inflation = Inflation::new(coding, compressed, limit);
-    let begun = inflation.begin(HEAVY_BYTES, |plain| held.grow(base.saturating_add(plain)))?;
+    let begun = inflation.begin(INLINE_LIMIT, |plain| held.grow(base.saturating_add(plain)))?;
     let (bytes, mut held) = match begun {
         Some(bytes) => (bytes, held),
         None => {

@@ -10,19 +10,19 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::activity::Activity;
+use super::state::ConnectionState;
 
-pub(super) struct Watched {
+pub(super) struct InstrumentedIo {
     inner: TokioIo<TcpStream>,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionState>,
     /// Told when the socket closes, which may be after HTTP has ended on it.
     _open: DropGuard,
 }
 
-impl Watched {
+impl InstrumentedIo {
     pub(super) fn new(
         stream: TcpStream,
-        activity: Arc<Activity>,
+        activity: Arc<ConnectionState>,
         closed: CancellationToken,
     ) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Watched {
     }
 }
 
-impl Read for Watched {
+impl Read for InstrumentedIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -52,7 +52,7 @@ impl Read for Watched {
     }
 }
 
-impl Write for Watched {
+impl Write for InstrumentedIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

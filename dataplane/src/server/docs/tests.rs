@@ -9,7 +9,7 @@ use tower::Service as _;
 
 use super::*;
 use crate::pipeline::Control;
-use crate::runtime::cpu_pool::Heavy;
+use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::Lifecycle;
 use crate::server::{Parts, openai, routes};
 use crate::telemetry::{Metrics, Monitoring};
@@ -85,7 +85,7 @@ fn router() -> Router {
         api: serin_crds::contract::policy::ApiConfig::default(),
         monitoring: Monitoring::default(),
     };
-    routes::router(Arc::new(App::new(parts, Limits::default(), Heavy::new())))
+    routes::router(Arc::new(App::new(parts, Limits::default(), CpuPool::new())))
 }
 
 async fn ask(

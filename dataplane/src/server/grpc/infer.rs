@@ -7,24 +7,24 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::pipeline::Serve;
-use crate::runtime::cpu_pool::Heavy;
-use crate::runtime::memory_budget::{Budget, Held};
+use crate::runtime::cpu_pool::CpuPool;
+use crate::runtime::memory_budget::{MemoryBudget, Reservation};
 use crate::telemetry::metrics::Phases;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Call, CallMeta};
+use serin_wire::oip_grpc::prescan::{Prescan, malformed, prescan};
 use serin_wire::oip_grpc::proto::{ModelInferRequest, ModelInferResponse};
 use serin_wire::oip_grpc::request::{self, Decoded};
 use serin_wire::oip_grpc::response;
-use serin_wire::oip_grpc::survey::{Survey, malformed, survey};
 
 /// A message that may be read: there is memory for it.
-pub(super) struct Taken {
+pub(super) struct Reserved {
     bytes: Bytes,
-    _held: Held,
+    _held: Reservation,
 }
 
-impl Taken {
+impl Reserved {
     /// Bytes of the message.
     pub(super) fn len(&self) -> usize {
         self.bytes.len()
@@ -47,9 +47,9 @@ pub(super) struct Infer<S> {
     pub(super) serve: Arc<S>,
     pub(super) limits: Arc<Limits>,
     /// Memory for messages until they are answered.
-    pub(super) bodies: Arc<Budget>,
+    pub(super) bodies: Arc<MemoryBudget>,
     /// Where large ones are read and written.
-    pub(super) heavy: Heavy,
+    pub(super) heavy: CpuPool,
 }
 
 impl<S> Clone for Infer<S> {
@@ -66,22 +66,22 @@ impl<S> Clone for Infer<S> {
 impl<S: Serve> Infer<S> {
     /// Surveys a message, and takes it its share of the memory for bodies. What it names is told in
     /// any case, as far as it could be read.
-    pub(super) fn take(&self, bytes: Bytes) -> (Survey, Result<Taken, Fault>) {
-        match survey(&bytes, &self.limits) {
-            Err(fault) => (Survey::default(), Err(fault)),
-            Ok(survey) => {
+    pub(super) fn take(&self, bytes: Bytes) -> (Prescan, Result<Reserved, Fault>) {
+        match prescan(&bytes, &self.limits) {
+            Err(fault) => (Prescan::default(), Err(fault)),
+            Ok(prescan) => {
                 let mut held = self.bodies.hold();
                 let taken = held
-                    .grow(survey.memory)
-                    .map(|()| Taken { bytes, _held: held });
-                (survey, taken)
+                    .grow(prescan.memory)
+                    .map(|()| Reserved { bytes, _held: held });
+                (prescan, taken)
             }
         }
     }
 
     pub(super) async fn run(
         &self,
-        taken: Taken,
+        taken: Reserved,
         asked: Asked<'_>,
         phases: &mut Phases,
     ) -> Result<ModelInferResponse, Fault> {
@@ -124,7 +124,7 @@ impl<S: Serve> Infer<S> {
             let response = response::encode(reply, id, typed_answer);
             sendable(&response, size, most).map(|()| response)
         };
-        let response = self.heavy.weighed(size, encode).await?;
+        let response = self.heavy.run_sized(size, encode).await?;
         phases.encode = begun.elapsed();
         Ok(response)
     }
@@ -136,7 +136,7 @@ impl<S: Serve> Infer<S> {
             request::decode(message, &limits)
         };
         self.heavy
-            .weighed(message.len(), move || read(message))
+            .run_sized(message.len(), move || read(message))
             .await
     }
 }

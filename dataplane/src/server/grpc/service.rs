@@ -17,7 +17,7 @@ use crate::pipeline::Serve;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::traces::Tracer;
-use crate::telemetry::{About, Story};
+use crate::telemetry::{RequestInfo, RequestRecord};
 use serin_core::fault::Fault;
 use serin_core::types::TensorSpec;
 use serin_wire::control::no_shared_memory;
@@ -41,10 +41,10 @@ use serin_wire::oip_grpc::proto::{
     ModelReadyResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
     ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
 };
+use serin_wire::oip_grpc::raw::RawInferRequest;
 use serin_wire::oip_grpc::request;
 use serin_wire::oip_grpc::response;
 use serin_wire::oip_grpc::timeout_header;
-use serin_wire::oip_grpc::unread::UnreadInferRequest;
 use serin_wire::oip_rest::metadata;
 use serin_wire::request_id;
 
@@ -244,43 +244,43 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
 
     async fn model_infer(
         &self,
-        request: Request<UnreadInferRequest>,
+        request: Request<RawInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let received = received(request.extensions());
         let request_id = id_of(request.metadata());
         let until = infer::until(received, budget_of(request.metadata()));
         let compressed = compression::is_on(request.metadata());
-        let UnreadInferRequest(message) = request.into_inner();
+        let RawInferRequest(message) = request.into_inner();
         let request_bytes = message.len();
-        let (survey, taken) = self.infer.take(message);
-        let about = About {
+        let (prescan, taken) = self.infer.take(message);
+        let about = RequestInfo {
             protocol: "grpc",
             operation: "infer",
             request_id: Cow::Borrowed(&request_id),
-            model: Cow::Owned(survey.model),
+            model: Cow::Owned(prescan.model),
             received,
         };
-        let mut story = Story::begin(&self.metrics, about);
+        let mut record = RequestRecord::begin(&self.metrics, about);
         let asked = Asked {
             request_id: &request_id,
             received,
             until,
         };
         let outcome = match taken {
-            Ok(taken) => self.infer.run(taken, asked, &mut story.phases).await,
+            Ok(taken) => self.infer.run(taken, asked, &mut record.phases).await,
             Err(fault) => Err(fault),
         };
         let mut answer = match outcome {
             Ok(response) => {
-                story.ran(&response.model_version);
+                record.ran(&response.model_version);
                 let bytes = response.encoded_len();
-                story.answered(request_bytes, bytes);
+                record.answered(request_bytes, bytes);
                 let mut answer = compression::where_it_pays(response, bytes, compressed);
                 self.infer.bodies.keep(bytes, answer.extensions_mut());
                 Ok(answer)
             }
             Err(fault) => {
-                story.failed(&fault);
+                record.failed(&fault);
                 Err(response::status(&fault))
             }
         };
@@ -298,7 +298,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
 
     async fn model_stream_infer(
         &self,
-        request: Request<Streaming<UnreadInferRequest>>,
+        request: Request<Streaming<RawInferRequest>>,
     ) -> Result<Response<Answers>, Status> {
         let received = received(request.extensions());
         let metadata = request.metadata();

@@ -13,19 +13,21 @@ use futures_util::Stream;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
 
-use super::infer::{Asked, Infer, Taken};
+use super::infer::{Asked, Infer, Reserved};
 use crate::pipeline::Serve;
 use crate::runtime::lifecycle::Lifecycle;
-use crate::server::ordered_stream::{Ended, Gone, Incoming, Peer, Wants, drive};
+use crate::server::ordered_stream::{
+    Demand, Disconnected, Ended, Incoming, StreamTransport, serve,
+};
 use crate::telemetry::metrics::{Metrics, Phases};
-use crate::telemetry::{About, Story, Trace};
+use crate::telemetry::{RequestInfo, RequestRecord, Trace};
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelRef;
+use serin_wire::oip_grpc::prescan::Prescan;
 use serin_wire::oip_grpc::proto::infer_parameter::ParameterChoice;
 use serin_wire::oip_grpc::proto::{InferParameter, ModelInferResponse, ModelStreamInferResponse};
+use serin_wire::oip_grpc::raw::RawInferRequest;
 use serin_wire::oip_grpc::response;
-use serin_wire::oip_grpc::survey::Survey;
-use serin_wire::oip_grpc::unread::UnreadInferRequest;
 
 /// Says, on every answer, whether it is its request's last. A request has one answer here.
 const FINAL_RESPONSE: &str = "triton_final_response";
@@ -45,7 +47,7 @@ pub(super) struct StreamParts<S> {
 
 impl<S: Serve> StreamParts<S> {
     /// Serves the stream on a task of its own, which ends when its answers are dropped.
-    pub(super) fn start(self, inbound: Streaming<UnreadInferRequest>) -> Answers {
+    pub(super) fn start(self, inbound: Streaming<RawInferRequest>) -> Answers {
         let (out, answers) = mpsc::channel(1);
         tokio::spawn(Trace::carried(self.serve(inbound, out)));
         Answers {
@@ -54,19 +56,19 @@ impl<S: Serve> StreamParts<S> {
         }
     }
 
-    async fn serve(self, inbound: Streaming<UnreadInferRequest>, out: mpsc::Sender<Outgoing>) {
+    async fn serve(self, inbound: Streaming<RawInferRequest>, out: mpsc::Sender<Outgoing>) {
         let limits = Arc::clone(&self.infer.limits);
         let parts = Arc::new(self);
         let mut caller = Caller {
             inbound,
             out,
-            story: None,
+            record: None,
             stall: limits.stall_timeout,
             failed: None,
             broken: None,
             parts: Arc::clone(&parts),
         };
-        let driven = drive(
+        let driven = serve(
             &mut caller,
             &parts.lifecycle,
             limits.body_bytes,
@@ -82,8 +84,8 @@ impl<S: Serve> StreamParts<S> {
     }
 
     async fn answer(self: Arc<Self>, message: Message) -> Answer {
-        let Message { survey, taken } = message;
-        let Survey { model, id, .. } = survey;
+        let Message { prescan, taken } = message;
+        let Prescan { model, id, .. } = prescan;
         let metrics = self.metrics.model(&model.name, model.version.as_deref());
         let _in_flight = metrics.enter();
         let mut phases = Phases::default();
@@ -106,9 +108,9 @@ impl<S: Serve> StreamParts<S> {
 
 /// One request as it came.
 struct Message {
-    survey: Survey,
+    prescan: Prescan,
     /// What may be read of it, or why nothing.
-    taken: Result<Taken, Fault>,
+    taken: Result<Reserved, Fault>,
 }
 
 /// What came of one request.
@@ -157,10 +159,10 @@ enum Outgoing {
 
 /// The other end of a stream.
 struct Caller<S> {
-    inbound: Streaming<UnreadInferRequest>,
+    inbound: Streaming<RawInferRequest>,
     out: mpsc::Sender<Outgoing>,
     /// From the first request on, which names the model that the stream is counted under.
-    story: Option<Story<'static>>,
+    record: Option<RequestRecord<'static>>,
     stall: Duration,
     /// The failure that ended the stream, where failures do.
     failed: Option<Fault>,
@@ -176,7 +178,7 @@ impl<S: Serve> Caller<S> {
             Ended::Failed(fault) => Some(fault),
             Ended::Left => match self.failed.take() {
                 Some(fault) => Some(fault),
-                // The story tells by itself that nobody waited for its end.
+                // The record tells by itself that nobody waited for its end.
                 None => return,
             },
         };
@@ -189,43 +191,43 @@ impl<S: Serve> Caller<S> {
             .out
             .send_timeout(Outgoing::End(status), self.stall)
             .await;
-        match (told, self.story, fault) {
-            (Ok(()), Some(story), None) => story.ended(),
-            (Ok(()), Some(story), Some(fault)) => story.failed(&fault),
+        match (told, self.record, fault) {
+            (Ok(()), Some(record), None) => record.ended(),
+            (Ok(()), Some(record), Some(fault)) => record.failed(&fault),
             _ => {}
         }
     }
 
     fn begin_story(&mut self, model: ModelRef) {
-        let about = About {
+        let about = RequestInfo {
             protocol: "grpc",
             operation: "stream",
             request_id: Cow::Owned(self.parts.request_id.clone()),
             model: Cow::Owned(model),
             received: self.parts.received,
         };
-        self.story = Some(Story::begin_stream(&self.parts.metrics, about));
+        self.record = Some(RequestRecord::begin_stream(&self.parts.metrics, about));
     }
 }
 
-impl<S: Serve> Peer for Caller<S> {
+impl<S: Serve> StreamTransport for Caller<S> {
     type Request = Message;
     type Answer = Answer;
 
-    async fn next(&mut self, wants: Wants) -> Incoming<Message> {
+    async fn next(&mut self, wants: Demand) -> Incoming<Message> {
         let read = tokio::select! {
             biased;
             () = self.out.closed() => return Incoming::Left,
             read = self.inbound.message(), if wants.requests => read,
         };
         match read {
-            Ok(Some(UnreadInferRequest(message))) => {
-                let (survey, taken) = self.parts.infer.take(message);
-                if self.story.is_none() {
-                    self.begin_story(survey.model.clone());
+            Ok(Some(RawInferRequest(message))) => {
+                let (prescan, taken) = self.parts.infer.take(message);
+                if self.record.is_none() {
+                    self.begin_story(prescan.model.clone());
                 }
-                let bytes = taken.as_ref().map_or(0, Taken::len);
-                Incoming::Request(Message { survey, taken }, bytes)
+                let bytes = taken.as_ref().map_or(0, Reserved::len);
+                Incoming::Request(Message { prescan, taken }, bytes)
             }
             Ok(None) => Incoming::End,
             // How the transport tells of a caller that is gone.
@@ -244,21 +246,21 @@ impl<S: Serve> Peer for Caller<S> {
         }
     }
 
-    async fn send(&mut self, answers: Vec<Answer>) -> Result<(), Gone> {
+    async fn send(&mut self, answers: Vec<Answer>) -> Result<(), Disconnected> {
         for answer in answers {
             if self.parts.errors_end_it
                 && let Err(fault) = &answer.outcome
             {
                 self.failed = Some(fault.clone());
-                return Err(Gone);
+                return Err(Disconnected);
             }
             let message = Box::new(answer.message(&self.parts.request_id));
             self.out
                 .send_timeout(Outgoing::Answer(message), self.stall)
                 .await
-                .map_err(|_| Gone)?;
-            if let Some(story) = &self.story {
-                story.sent(1);
+                .map_err(|_| Disconnected)?;
+            if let Some(record) = &self.record {
+                record.sent(1);
             }
         }
         Ok(())

@@ -7,8 +7,8 @@ use tokio::time::{advance, timeout};
 
 use super::super::connection::Shared;
 use super::*;
-use crate::runtime::cpu_pool::Heavy;
-use crate::runtime::memory_budget::Budget;
+use crate::runtime::cpu_pool::CpuPool;
+use crate::runtime::memory_budget::MemoryBudget;
 use crate::telemetry::Metrics;
 use serin_core::Limits;
 
@@ -21,18 +21,22 @@ const BEGUN: &[u8] = &[0, 0, 0, 0, 100, 1, 1];
 type Sender = mpsc::UnboundedSender<Result<Frame<Bytes>, BoxError>>;
 
 /// The body of a call, as tonic gets it, and where its bytes come from.
-fn call(method: &str, budget: usize) -> (Sender, Body, Arc<Budget>) {
+fn call(method: &str, budget: usize) -> (Sender, Body, Arc<MemoryBudget>) {
     let said = [(CONTENT_TYPE.as_str(), "application/grpc")];
     call_with(method, budget, &said)
 }
 
-fn call_with(method: &str, budget: usize, headers: &[(&str, &str)]) -> (Sender, Body, Arc<Budget>) {
-    let bodies = Budget::new(budget);
+fn call_with(
+    method: &str,
+    budget: usize,
+    headers: &[(&str, &str)],
+) -> (Sender, Body, Arc<MemoryBudget>) {
+    let bodies = MemoryBudget::new(budget);
     let metrics = Arc::new(Metrics::new([]));
     let gauge = metrics.connections.clone();
     let shared = Shared {
         metrics,
-        heavy: Heavy::new(),
+        heavy: CpuPool::new(),
         bodies: Arc::clone(&bodies),
     };
     let connections = Connections::new(Limits::default(), gauge, shared, None);

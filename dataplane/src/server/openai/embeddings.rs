@@ -13,7 +13,7 @@ use crate::pipeline::Serve;
 use crate::server::app::{self, App};
 use crate::server::body::Received;
 use crate::server::unary::{Answered, Unary};
-use crate::telemetry::Story;
+use crate::telemetry::RequestRecord;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Call, ModelRef, RequestedOutput, Tensor};
 use serin_engine::text::Embedder;
@@ -32,18 +32,18 @@ pub(super) async fn embed<S: Serve>(
         name: String::new(),
         version: None,
     };
-    let mut story = unary.story("openai", "embedding", &unnamed);
+    let mut record = unary.record("openai", "embedding", &unnamed);
     let outcome = match unary.deadline(None) {
         Ok(deadline) => {
             let embedding = Embedding {
                 unary: &unary,
                 deadline,
             };
-            embedding.run(body, &mut story).await
+            embedding.run(body, &mut record).await
         }
         Err(fault) => Err(fault),
     };
-    unary.end(story, outcome)
+    unary.end(record, outcome)
 }
 
 /// What is asked, and until when an answer is of use.
@@ -53,7 +53,7 @@ struct Embedding<'a, S> {
 }
 
 impl<S: Serve> Embedding<'_, S> {
-    async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<Answered, Fault> {
+    async fn run(&self, body: Body, record: &mut RequestRecord<'_>) -> Result<Answered, Fault> {
         let app = self.unary.app;
         let Received { bytes, held } = self.unary.read(body).await?;
         let request_bytes = bytes.len();
@@ -63,16 +63,16 @@ impl<S: Serve> Embedding<'_, S> {
             name: request.model.clone(),
             version: None,
         };
-        story.names(model.clone());
+        record.names(model.clone());
         let embedder = app.service.embedder(&model)?;
         let (form, dimensions) = (request.form, request.dimensions);
         let texts = self.tokenize(&embedder, request).await?;
-        story.phases.decode = begun.elapsed();
+        record.phases.decode = begun.elapsed();
         let tokens = texts.iter().map(Vec::len).sum();
 
-        let mut vectors = self.vectors(&embedder, &model, &texts, story).await?;
+        let mut vectors = self.vectors(&embedder, &model, &texts, record).await?;
         drop(held);
-        story.read_tokens(tokens);
+        record.read_tokens(tokens);
         if let Some(dimensions) = dimensions {
             shorten(&mut vectors, dimensions)?;
         }
@@ -80,8 +80,11 @@ impl<S: Serve> Embedding<'_, S> {
         let begun = Instant::now();
         let values: usize = vectors.iter().map(Vec::len).sum();
         let render = move || Ok(embeddings::render(&model.name, &vectors, form, tokens));
-        let answer = app.heavy.weighed(values * size_of::<f32>(), render).await?;
-        story.phases.encode = begun.elapsed();
+        let answer = app
+            .heavy
+            .run_sized(values * size_of::<f32>(), render)
+            .await?;
+        record.phases.encode = begun.elapsed();
         Ok(Answered {
             request_bytes,
             response: app::json(answer),
@@ -92,7 +95,7 @@ impl<S: Serve> Embedding<'_, S> {
         let app = self.unary.app;
         let (size, limits) = (body.len(), Arc::clone(&app.limits));
         let parse = move || embeddings::parse(&body, &limits);
-        self.unary.in_time(app.heavy.weighed(size, parse)).await
+        self.unary.in_time(app.heavy.run_sized(size, parse)).await
     }
 
     /// The tokens of each piece.
@@ -131,7 +134,7 @@ impl<S: Serve> Embedding<'_, S> {
         embedder: &Arc<Embedder>,
         model: &ModelRef,
         texts: &[Vec<u32>],
-        story: &mut Story<'_>,
+        record: &mut RequestRecord<'_>,
     ) -> Result<Vec<Vec<f32>>, Fault> {
         let lengths: Vec<usize> = texts.iter().map(Vec::len).collect();
         let mut vectors = vec![Vec::new(); texts.len()];
@@ -144,7 +147,7 @@ impl<S: Serve> Embedding<'_, S> {
                 inputs: embedder.inputs(&together),
                 outputs: vec![RequestedOutput::values(embedder.output())],
             };
-            let reply = self.unary.serve(call, story).await?;
+            let reply = self.unary.serve(call, record).await?;
             let output = reply.outputs.into_iter().next().ok_or_else(|| {
                 Fault::new(
                     FaultKind::Internal,
@@ -168,7 +171,7 @@ impl<S: Serve> Embedding<'_, S> {
     ) -> Result<Vec<Vec<f32>>, Fault> {
         let (size, embedder) = (output.byte_size(), Arc::clone(embedder));
         let pool = move || embedder.vectors(&output, &lengths);
-        self.unary.app.heavy.weighed(size, pool).await
+        self.unary.app.heavy.run_sized(size, pool).await
     }
 }
 

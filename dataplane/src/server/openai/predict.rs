@@ -12,7 +12,7 @@ use crate::pipeline::Serve;
 use crate::server::app::{self, App};
 use crate::server::body::Received;
 use crate::server::unary::{Answered, Unary};
-use crate::telemetry::Story;
+use crate::telemetry::RequestRecord;
 use serin_core::fault::Fault;
 use serin_core::types::{Call, ModelRef, Reply, Tensor};
 use serin_wire::kserve_v1;
@@ -23,13 +23,13 @@ pub(super) async fn predict<S: Serve>(
     model: ModelRef,
 ) -> Response<Body> {
     let (unary, body) = Unary::of(app, request);
-    let mut story = unary.story("rest", "predict", &model);
+    let mut record = unary.record("rest", "predict", &model);
     let prediction = Prediction {
         unary: &unary,
         model: &model,
     };
-    let outcome = prediction.run(body, &mut story).await;
-    unary.end(story, outcome)
+    let outcome = prediction.run(body, &mut record).await;
+    unary.end(record, outcome)
 }
 
 /// What is asked, of whom.
@@ -39,7 +39,7 @@ struct Prediction<'a, S> {
 }
 
 impl<S: Serve> Prediction<'_, S> {
-    async fn run(&self, body: Body, story: &mut Story<'_>) -> Result<Answered, Fault> {
+    async fn run(&self, body: Body, record: &mut RequestRecord<'_>) -> Result<Answered, Fault> {
         let Received { bytes, held } = self.unary.read(body).await?;
         let request_bytes = bytes.len();
         let begun = Instant::now();
@@ -49,13 +49,13 @@ impl<S: Serve> Prediction<'_, S> {
             inputs: self.decode(bytes).await?,
             outputs: Vec::new(),
         };
-        story.phases.decode = begun.elapsed();
-        let reply = self.unary.serve(call, story).await?;
+        record.phases.decode = begun.elapsed();
+        let reply = self.unary.serve(call, record).await?;
         drop(held);
 
         let begun = Instant::now();
         let response = app::json(self.encode(reply).await?);
-        story.phases.encode = begun.elapsed();
+        record.phases.encode = begun.elapsed();
         Ok(Answered {
             request_bytes,
             response,
@@ -67,13 +67,13 @@ impl<S: Serve> Prediction<'_, S> {
         let signature = app.service.describe(self.model)?.signature;
         let (size, limits) = (body.len(), Arc::clone(&app.limits));
         let parse = move || kserve_v1::parse(&body, &signature, &limits);
-        self.unary.in_time(app.heavy.weighed(size, parse)).await
+        self.unary.in_time(app.heavy.run_sized(size, parse)).await
     }
 
     async fn encode(&self, reply: Reply) -> Result<Bytes, Fault> {
         let app = self.unary.app;
         let (size, choice) = (reply.byte_size(), app.api.non_finite);
         let render = move || kserve_v1::render(&reply, choice);
-        app.heavy.weighed(size, render).await
+        app.heavy.run_sized(size, render).await
     }
 }

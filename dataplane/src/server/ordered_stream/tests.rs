@@ -37,11 +37,11 @@ impl Caller {
     }
 }
 
-impl Peer for Caller {
+impl StreamTransport for Caller {
     type Request = usize;
     type Answer = usize;
 
-    async fn next(&mut self, wants: Wants) -> Incoming<usize> {
+    async fn next(&mut self, wants: Demand) -> Incoming<usize> {
         if !wants.requests {
             return std::future::pending().await;
         }
@@ -54,7 +54,7 @@ impl Peer for Caller {
         }
     }
 
-    async fn send(&mut self, answers: Vec<usize>) -> Result<(), Gone> {
+    async fn send(&mut self, answers: Vec<usize>) -> Result<(), Disconnected> {
         if self.taken.len() >= self.appetite {
             return std::future::pending().await;
         }
@@ -70,7 +70,7 @@ fn served(requests: usize, delays: &[u8]) -> (Ended, Vec<usize>) {
         .unwrap();
     runtime.block_on(async {
         let mut caller = Caller::of(requests, Then::End);
-        let ended = drive(&mut caller, &Lifecycle::new(), 1000, |request| {
+        let ended = serve(&mut caller, &Lifecycle::new(), 1000, |request| {
             let turns = delays.get(request % delays.len().max(1)).copied();
             async move {
                 for _ in 0..turns.unwrap_or(0) {
@@ -103,7 +103,7 @@ async fn at_most_so_many_requests_are_served_at_once_and_reading_stops() {
     let mut caller = Caller::of(10_000, Then::End);
     let lifecycle = Lifecycle::new();
     {
-        let driven = drive(&mut caller, &lifecycle, 1 << 20, |request| {
+        let driven = serve(&mut caller, &lifecycle, 1 << 20, |request| {
             let (at_once, go) = (Arc::clone(&at_once), Arc::clone(&go));
             async move {
                 at_once.fetch_add(1, Ordering::SeqCst);
@@ -124,7 +124,7 @@ async fn a_caller_that_reads_nothing_stops_the_work() {
     let mut caller = Caller::of(10_000, Then::End);
     caller.appetite = 100;
     let lifecycle = Lifecycle::new();
-    let driven = drive(&mut caller, &lifecycle, 1 << 20, |request| {
+    let driven = serve(&mut caller, &lifecycle, 1 << 20, |request| {
         begun.fetch_add(1, Ordering::SeqCst);
         async move { request }
     });
@@ -138,7 +138,7 @@ async fn large_requests_are_served_one_at_a_time() {
     let at_once = Arc::new(AtomicUsize::new(0));
     let mut caller = Caller::of(20, Then::End);
     caller.weight = 700;
-    let ended = drive(&mut caller, &Lifecycle::new(), 1000, |request| {
+    let ended = serve(&mut caller, &Lifecycle::new(), 1000, |request| {
         let at_once = Arc::clone(&at_once);
         async move {
             assert_eq!(at_once.fetch_add(1, Ordering::SeqCst), 0);
@@ -155,7 +155,7 @@ async fn large_requests_are_served_one_at_a_time() {
 #[tokio::test]
 async fn what_came_before_a_failure_is_answered_and_what_came_before_leaving_is_not() {
     let mut caller = Caller::of(5, Then::Fail);
-    let ended = drive(&mut caller, &Lifecycle::new(), 1000, |request| async move {
+    let ended = serve(&mut caller, &Lifecycle::new(), 1000, |request| async move {
         tokio::task::yield_now().await;
         request
     })
@@ -163,7 +163,7 @@ async fn what_came_before_a_failure_is_answered_and_what_came_before_leaving_is_
     assert!(matches!(ended, Ended::Failed(_)));
     assert_eq!(caller.taken, [0, 1, 2, 3, 4]);
     let mut caller = Caller::of(5, Then::Leave);
-    let ended = drive(&mut caller, &Lifecycle::new(), 1000, |_| {
+    let ended = serve(&mut caller, &Lifecycle::new(), 1000, |_| {
         std::future::pending::<usize>()
     })
     .await;
@@ -176,7 +176,7 @@ async fn a_process_that_stops_waits_for_a_busy_stream_until_its_time_is_up() {
     let cut = Instant::now() + Duration::from_millis(1200);
     lifecycle.finish_by(cut);
     let mut caller = Caller::of(1, Then::Wait);
-    let ended = drive(&mut caller, &lifecycle, 1000, |_| {
+    let ended = serve(&mut caller, &lifecycle, 1000, |_| {
         std::future::pending::<usize>()
     })
     .await;
@@ -189,7 +189,7 @@ async fn a_process_that_stops_ends_a_stream_that_is_quiet() {
     let lifecycle = Lifecycle::new();
     lifecycle.finish_by(Instant::now() + Duration::from_secs(3600));
     let mut caller = Caller::of(0, Then::Wait);
-    let ended = drive(
+    let ended = serve(
         &mut caller,
         &lifecycle,
         1000,

@@ -13,8 +13,8 @@ use http_body::Frame;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::asked::Form;
-use crate::server::ordered_stream::Gone;
+use super::options::Framing;
+use crate::server::ordered_stream::Disconnected;
 use serin_core::fault::{Fault, FaultKind};
 use serin_wire::errors::{self, EventContext};
 use serin_wire::sse;
@@ -39,7 +39,7 @@ pub(super) struct Out {
 /// How what goes to a caller is written.
 #[derive(Clone, Debug)]
 pub(super) struct Style {
-    pub(super) form: Form,
+    pub(super) form: Framing,
     /// For errors that come after the answer has begun.
     pub(super) request_id: String,
     /// After how long without bytes a comment is sent, where the form has one.
@@ -51,7 +51,7 @@ pub(super) struct Style {
 pub(super) fn channel(style: Style, stall: Duration) -> (Out, Events) {
     // One: what the caller has not taken is not made.
     let (sender, receiver) = mpsc::channel(1);
-    let keep_alive = style.keep_alive.filter(|_| style.form == Form::Events);
+    let keep_alive = style.keep_alive.filter(|_| style.form == Framing::Events);
     let events = Events {
         receiver,
         first: None,
@@ -71,23 +71,23 @@ impl Out {
         self.sender.closed().await;
     }
 
-    pub(super) async fn data(&self, data: impl Into<Bytes>) -> Result<(), Gone> {
+    pub(super) async fn data(&self, data: impl Into<Bytes>) -> Result<(), Disconnected> {
         self.hand(Outgoing::Data(data.into())).await
     }
 
     /// The stream fails: by its status if nothing was sent, else by a last event.
-    pub(super) async fn refuse(&self, fault: Fault) -> Result<(), Gone> {
+    pub(super) async fn refuse(&self, fault: Fault) -> Result<(), Disconnected> {
         self.hand(Outgoing::Refused(fault)).await
     }
 
     /// Without this the answer is cut off, so that nobody takes it for whole.
-    pub(super) async fn end(&self) -> Result<(), Gone> {
+    pub(super) async fn end(&self) -> Result<(), Disconnected> {
         self.hand(Outgoing::End).await
     }
 
-    async fn hand(&self, outgoing: Outgoing) -> Result<(), Gone> {
+    async fn hand(&self, outgoing: Outgoing) -> Result<(), Disconnected> {
         let handed = self.sender.send_timeout(outgoing, self.stall).await;
-        handed.map_err(|_| Gone)
+        handed.map_err(|_| Disconnected)
     }
 }
 
@@ -217,9 +217,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_quiet_event_stream_sends_comments_unless_it_is_not_to() {
         for (form, keep_alive, comments) in [
-            (Form::Events, Some(Duration::from_secs(1)), 3),
-            (Form::Events, None, 0),
-            (Form::Lines, Some(Duration::from_secs(1)), 0),
+            (Framing::Events, Some(Duration::from_secs(1)), 3),
+            (Framing::Events, None, 0),
+            (Framing::Lines, Some(Duration::from_secs(1)), 0),
         ] {
             let style = Style {
                 form,

@@ -9,8 +9,8 @@ use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::super::body::{SLOWEST, broken};
-use super::row::Row;
-use crate::runtime::memory_budget::{Budget, Held};
+use super::request::StreamRequest;
+use crate::runtime::memory_budget::{MemoryBudget, Reservation};
 use crate::server::ordered_stream::Incoming;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
@@ -21,9 +21,9 @@ pub(super) struct Lines {
     body: Body,
     splitter: Splitter,
     limits: Arc<Limits>,
-    budget: Arc<Budget>,
+    budget: Arc<MemoryBudget>,
     /// For the line that has not ended.
-    held: Held,
+    held: Reservation,
     pace: Pace,
     ended: bool,
 }
@@ -51,7 +51,7 @@ impl Pace {
 }
 
 impl Lines {
-    pub(super) fn new(body: Body, limits: &Arc<Limits>, budget: &Arc<Budget>) -> Self {
+    pub(super) fn new(body: Body, limits: &Arc<Limits>, budget: &Arc<MemoryBudget>) -> Self {
         let now = Instant::now();
         Self {
             body,
@@ -74,7 +74,7 @@ impl Lines {
     }
 
     /// The next row. Nothing is lost when the future is dropped.
-    pub(super) async fn next(&mut self, busy: bool) -> Incoming<Row> {
+    pub(super) async fn next(&mut self, busy: bool) -> Incoming<StreamRequest> {
         loop {
             match self.splitter.next_line() {
                 Ok(Some(line)) => return self.row(line),
@@ -96,7 +96,7 @@ impl Lines {
         }
     }
 
-    async fn read(&mut self, busy: bool) -> Result<(), Incoming<Row>> {
+    async fn read(&mut self, busy: bool) -> Result<(), Incoming<StreamRequest>> {
         let line_bytes = self.splitter.line_bytes();
         let deadline = self.pace.deadline(line_bytes, busy, &self.limits);
         let frame = match deadline {
@@ -135,7 +135,7 @@ impl Lines {
         }
     }
 
-    fn row(&mut self, line: Line) -> Incoming<Row> {
+    fn row(&mut self, line: Line) -> Incoming<StreamRequest> {
         // The line that had begun has ended; another begins with the bytes that follow.
         self.held = self.budget.hold();
         self.pace.line = self.pace.since;
@@ -145,7 +145,7 @@ impl Lines {
             Text::TooLong => Err(too_long(line.number, &self.limits)),
         };
         let bytes = text.as_ref().map_or(0, bytes::Bytes::len);
-        let row = Row {
+        let row = StreamRequest {
             number: line.number,
             text,
             held: Some(held),

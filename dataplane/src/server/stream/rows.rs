@@ -1,4 +1,4 @@
-//! Rows in, rows out, over HTTP: full duplex, no faster than the caller reads.
+//! StreamRequests in, rows out, over HTTP: full duplex, no faster than the caller reads.
 
 use std::sync::Arc;
 
@@ -6,20 +6,22 @@ use axum::body::Body;
 use http::Response;
 use tokio::time::Instant;
 
-use super::asked::Form;
 use super::events::{Out, Style, channel};
 use super::lines::Lines;
-use super::row::{Answered, Row, Rows};
+use super::options::Framing;
+use super::request::{Answered, StreamRequest, StreamRequests};
 use super::spawn;
 use crate::pipeline::Serve;
-use crate::server::ordered_stream::{Ended, Gone, Incoming, Peer, Wants, drive};
-use crate::telemetry::Story;
+use crate::server::ordered_stream::{
+    Demand, Disconnected, Ended, Incoming, StreamTransport, serve,
+};
+use crate::telemetry::RequestRecord;
 
 /// The answer, which begins at once: what is wrong with a row is that row's answer.
 pub(super) fn respond<S: Serve>(
-    rows: Arc<Rows<S>>,
-    form: Form,
-    story: Story<'static>,
+    rows: Arc<StreamRequests<S>>,
+    form: Framing,
+    record: RequestRecord<'static>,
     body: Body,
 ) -> Response<Body> {
     let app = Arc::clone(&rows.app);
@@ -33,23 +35,23 @@ pub(super) fn respond<S: Serve>(
         lines: Lines::new(body, &app.limits, &app.bodies),
         out,
         form,
-        story,
+        record,
         ran: false,
         unwanted: None,
     };
     spawn(Arc::clone(&app.metrics), async move {
         let most = app.limits.body_bytes;
-        let ended = drive(&mut caller, &app.lifecycle, most, |row| {
+        let ended = serve(&mut caller, &app.lifecycle, most, |row| {
             Arc::clone(&rows).answer(row)
         })
         .await;
-        let Caller { out, story, .. } = caller;
+        let Caller { out, record, .. } = caller;
         match ended {
-            Ended::Whole if out.end().await.is_ok() => story.ended(),
+            Ended::Whole if out.end().await.is_ok() => record.ended(),
             Ended::Failed(fault) if out.refuse(fault.clone()).await.is_ok() => {
-                story.failed(&fault);
+                record.failed(&fault);
             }
-            // The story tells by itself that nobody waited for its end.
+            // The record tells by itself that nobody waited for its end.
             _ => {}
         }
     });
@@ -60,19 +62,19 @@ pub(super) fn respond<S: Serve>(
 struct Caller {
     lines: Lines,
     out: Out,
-    form: Form,
-    story: Story<'static>,
-    /// The story knows which version ran.
+    form: Framing,
+    record: RequestRecord<'static>,
+    /// The record knows which version ran.
     ran: bool,
     /// Since when no row was wanted.
     unwanted: Option<Instant>,
 }
 
-impl Peer for Caller {
-    type Request = Row;
+impl StreamTransport for Caller {
+    type Request = StreamRequest;
     type Answer = Answered;
 
-    async fn next(&mut self, wants: Wants) -> Incoming<Row> {
+    async fn next(&mut self, wants: Demand) -> Incoming<StreamRequest> {
         if !wants.requests {
             self.unwanted.get_or_insert_with(Instant::now);
             self.out.closed().await;
@@ -88,21 +90,21 @@ impl Peer for Caller {
         }
     }
 
-    async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Gone> {
+    async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
         let count = answers.len();
         let size: usize = answers.iter().map(|answer| answer.json.len() + 8).sum();
         let mut data = Vec::with_capacity(size);
         for answer in answers {
             self.form.write(&mut data, &answer.json);
             if let (false, Some(version)) = (self.ran, &answer.version) {
-                self.story.ran(version);
+                self.record.ran(version);
                 self.ran = true;
             }
         }
         let begun = Instant::now();
         self.out.data(data).await?;
         self.lines.excuse(begun);
-        self.story.sent(count);
+        self.record.sent(count);
         Ok(())
     }
 }

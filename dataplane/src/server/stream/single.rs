@@ -7,13 +7,13 @@ use http::Response;
 use http::request::Parts;
 
 use super::super::body::{self, Received};
-use super::asked::Form;
 use super::events::{Out, Style, channel};
-use super::row::{Answered, Rows};
+use super::options::Framing;
+use super::request::{Answered, StreamRequests};
 use super::spawn;
 use crate::pipeline::Serve;
-use crate::server::ordered_stream::Gone;
-use crate::telemetry::Story;
+use crate::server::ordered_stream::Disconnected;
+use crate::telemetry::RequestRecord;
 use serin_core::fault::Fault;
 
 /// The answer, once it has begun.
@@ -21,18 +21,18 @@ use serin_core::fault::Fault;
 /// # Errors
 /// What is wrong before that, for an answer with a status of its own.
 pub(super) async fn respond<S: Serve>(
-    rows: Arc<Rows<S>>,
-    form: Form,
-    mut story: Story<'static>,
+    rows: Arc<StreamRequests<S>>,
+    form: Framing,
+    mut record: RequestRecord<'static>,
     (parts, body): (&Parts, Body),
 ) -> Result<Response<Body>, Fault> {
     let app = &rows.app;
-    let received = story.about().received;
+    let received = record.about().received;
     let read = body::read(body, &parts.headers, &app.limits, &app.bodies, &app.heavy).await;
     let Received { bytes, held } = match read {
         Ok(received) => received,
         Err(fault) => {
-            story.failed(&fault);
+            record.failed(&fault);
             return Err(fault);
         }
     };
@@ -53,15 +53,15 @@ pub(super) async fn respond<S: Serve>(
         match outcome {
             Ok(answered) => {
                 if let Some(version) = &answered.version {
-                    story.ran(version);
+                    record.ran(version);
                 }
                 if send(&out, form, &answered).await.is_ok() {
-                    story.sent(1);
-                    story.ended();
+                    record.sent(1);
+                    record.ended();
                 }
             }
             Err(fault) => {
-                story.failed(&fault);
+                record.failed(&fault);
                 // Told or not, there is nobody else to tell.
                 let _ = out.refuse(fault).await;
             }
@@ -70,7 +70,7 @@ pub(super) async fn respond<S: Serve>(
     Ok(events.begun().await?.respond())
 }
 
-async fn send(out: &Out, form: Form, answered: &Answered) -> Result<(), Gone> {
+async fn send(out: &Out, form: Framing, answered: &Answered) -> Result<(), Disconnected> {
     let mut data = Vec::new();
     form.write(&mut data, &answered.json);
     out.data(data).await?;

@@ -24,11 +24,13 @@ use super::super::app::App;
 use super::super::body::SLOWEST;
 use super::super::exchange::{Exchange, refusal};
 use super::super::routes::{model_of, refuse};
-use super::row::{Answered, Row, Rows};
+use super::request::{Answered, StreamRequest, StreamRequests};
 use super::{begin, spawn};
 use crate::pipeline::Serve;
-use crate::server::ordered_stream::{Ended, Gone, Incoming, Peer, Wants, drive};
-use crate::telemetry::Story;
+use crate::server::ordered_stream::{
+    Demand, Disconnected, Ended, Incoming, StreamTransport, serve,
+};
+use crate::telemetry::RequestRecord;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_wire::deadline;
@@ -58,7 +60,7 @@ pub(super) async fn upgrade<S: Serve>(
     }
     let (mut parts, _) = request.into_parts();
     let exchange = Exchange::of(&mut parts);
-    let story = begin(&app, "websocket", &exchange, &model);
+    let record = begin(&app, "websocket", &exchange, &model);
     let asked = handshake::accept(&parts)
         .and_then(|accepted| Ok((accepted, deadline::asked(&parts.headers)?)))
         .and_then(|asked| app.service.describe(&model).map(|_| asked));
@@ -67,22 +69,26 @@ pub(super) async fn upgrade<S: Serve>(
         (Ok((accepted, budget)), Some(upgrade)) => (accepted, budget, upgrade),
         (asked, _) => {
             let fault = asked.err().unwrap_or_else(handshake::needed);
-            story.failed(&fault);
+            record.failed(&fault);
             return refusal(&fault, &parts, &exchange);
         }
     };
-    let rows = Arc::new(Rows::new(&app, model, exchange.id(), budget));
+    let rows = Arc::new(StreamRequests::new(&app, model, exchange.id(), budget));
     let metrics = Arc::clone(&app.metrics);
     spawn(metrics, async move {
         // An error means that the caller left before the answer was sent.
         if let Ok(upgraded) = upgrade.await {
-            serve(rows, story, upgraded).await;
+            serve_socket(rows, record, upgraded).await;
         }
     });
     response
 }
 
-async fn serve<S: Serve>(rows: Arc<Rows<S>>, story: Story<'static>, upgraded: Upgraded) {
+async fn serve_socket<S: Serve>(
+    rows: Arc<StreamRequests<S>>,
+    record: RequestRecord<'static>,
+    upgraded: Upgraded,
+) {
     let app = Arc::clone(&rows.app);
     let longest = app.limits.body_bytes.min(MESSAGE_BYTES);
     let metered = Metered::new(TokioIo::new(upgraded), app.bodies.hold(), longest);
@@ -95,14 +101,14 @@ async fn serve<S: Serve>(rows: Arc<Rows<S>>, story: Story<'static>, upgraded: Up
     let mut caller = Caller {
         socket,
         limits: Arc::clone(&app.limits),
-        story,
+        record,
         ran: false,
         number: 0,
         heard: now,
         ping_at: now + PING.min(app.limits.idle_timeout / 2),
         code: CloseCode::NORMAL_CLOSURE,
     };
-    let ended = drive(&mut caller, &app.lifecycle, longest, |row| {
+    let ended = serve(&mut caller, &app.lifecycle, longest, |row| {
         Arc::clone(&rows).answer(row)
     })
     .await;
@@ -113,8 +119,8 @@ async fn serve<S: Serve>(rows: Arc<Rows<S>>, story: Story<'static>, upgraded: Up
 struct Caller {
     socket: WebSocketStream<Metered<TokioIo<Upgraded>>>,
     limits: Arc<Limits>,
-    story: Story<'static>,
-    /// The story knows which version ran.
+    record: RequestRecord<'static>,
+    /// The record knows which version ran.
     ran: bool,
     /// Messages read.
     number: u64,
@@ -145,14 +151,14 @@ impl Caller {
         };
         let _ = timeout(FAREWELL, farewell).await;
         match ended {
-            Ended::Failed(fault) => self.story.failed(&fault),
-            _ => self.story.ended(),
+            Ended::Failed(fault) => self.record.failed(&fault),
+            _ => self.record.ended(),
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Gone> {
+    async fn flush(&mut self) -> Result<(), Disconnected> {
         let flushed = timeout(self.limits.stall_timeout, self.socket.flush()).await;
-        flushed.map_err(|_| Gone)?.map_err(|_| Gone)
+        flushed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
     }
 
     /// Until when something must be heard: longer while a large message comes at a fair pace.
@@ -162,7 +168,7 @@ impl Caller {
     }
 
     /// What a message means; nothing for those that only show that the caller is there.
-    async fn take(&mut self, message: Message, busy: bool) -> Option<Incoming<Row>> {
+    async fn take(&mut self, message: Message, busy: bool) -> Option<Incoming<StreamRequest>> {
         if message.is_ping() || message.is_pong() {
             let payload = message.as_payload().len();
             self.socket.get_mut().passed(payload);
@@ -179,7 +185,7 @@ impl Caller {
             self.number += 1;
             let text = Bytes::from(message.into_payload());
             let bytes = text.len();
-            let row = Row {
+            let row = StreamRequest {
                 number: self.number,
                 text: Ok(text),
                 held: Some(self.socket.get_mut().finished()),
@@ -201,7 +207,7 @@ impl Caller {
         Some(Incoming::Left)
     }
 
-    fn broken(&mut self, error: &Error) -> Incoming<Row> {
+    fn broken(&mut self, error: &Error) -> Incoming<StreamRequest> {
         let longest = self.limits.body_bytes.min(MESSAGE_BYTES);
         match error {
             Error::Io(_) if self.socket.get_ref().is_refused() => {
@@ -229,10 +235,10 @@ impl Caller {
     }
 
     /// Shows the caller that the server is there, and asks whether it is.
-    async fn ping(&mut self) -> Result<(), Gone> {
+    async fn ping(&mut self) -> Result<(), Disconnected> {
         self.ping_at = Instant::now() + PING.min(self.limits.idle_timeout / 2);
         let sent = self.socket.feed(Message::ping(Bytes::new())).await;
-        sent.map_err(|_| Gone)?;
+        sent.map_err(|_| Disconnected)?;
         self.flush().await
     }
 }
@@ -241,11 +247,11 @@ fn refused(message: &str) -> Fault {
     Fault::new(FaultKind::Malformed, "malformed_body", message)
 }
 
-impl Peer for Caller {
-    type Request = Row;
+impl StreamTransport for Caller {
+    type Request = StreamRequest;
     type Answer = Answered;
 
-    async fn next(&mut self, wants: Wants) -> Incoming<Row> {
+    async fn next(&mut self, wants: Demand) -> Incoming<StreamRequest> {
         loop {
             let ping_at = self.ping_at;
             let silent_at = self.silent_at();
@@ -279,21 +285,21 @@ impl Peer for Caller {
         }
     }
 
-    async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Gone> {
+    async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
         let count = answers.len();
         let stall = self.limits.stall_timeout;
         for answer in answers {
             if let (false, Some(version)) = (self.ran, &answer.version) {
-                self.story.ran(version);
+                self.record.ran(version);
                 self.ran = true;
             }
             let fed = timeout(stall, self.socket.feed(Message::text(answer.json))).await;
-            fed.map_err(|_| Gone)?.map_err(|_| Gone)?;
+            fed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)?;
         }
         self.flush().await?;
         // While its answers were written nothing could be heard.
         self.heard = Instant::now();
-        self.story.sent(count);
+        self.record.sent(count);
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::metrics::{Finished, Phases};
+use super::super::metrics::{Phases, RequestOutcome};
 use super::super::{Exposition, Metrics};
 use super::*;
 use serin_core::types::Timing;
@@ -16,7 +16,7 @@ fn metrics() -> Arc<Metrics> {
     let models = [("iris", "1"), ("iris", "2"), ("fraud", "7")]
         .map(|(name, version)| (name.to_owned(), version.to_owned()));
     let metrics = Arc::new(Metrics::new(models));
-    let finished = |outcome, code, timing| Finished {
+    let finished = |outcome, code, timing| RequestOutcome {
         protocol: "rest",
         operation: "infer",
         outcome,

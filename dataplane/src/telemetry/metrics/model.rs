@@ -100,7 +100,7 @@ pub struct Phases {
 
 /// A finished inference request.
 #[derive(Clone, Copy, Debug)]
-pub struct Finished {
+pub struct RequestOutcome {
     /// `rest`, `grpc`...
     pub protocol: &'static str,
     /// `infer`, `stream`...
@@ -183,7 +183,7 @@ impl ModelMetrics {
     }
 
     /// The handles for an answered plain inference; none for any other request.
-    fn hot(&self, request: &Finished) -> Option<&Hot> {
+    fn hot(&self, request: &RequestOutcome) -> Option<&Hot> {
         let slot = match (request.protocol, request.operation, request.outcome) {
             ("rest", "infer", "ok") => &self.hot[0],
             ("grpc", "infer", "ok") => &self.hot[1],
@@ -210,7 +210,7 @@ impl ModelMetrics {
     }
 
     /// Counts a finished request.
-    pub fn finished(&self, request: &Finished) {
+    pub fn finished(&self, request: &RequestOutcome) {
         if let Some(hot) = self.hot(request) {
             hot.ended.count(request.duration);
             if let Some(bytes) = request.body_bytes {

@@ -18,7 +18,7 @@ use super::settings::{Settings, SettingsError};
 use super::span::Done;
 use super::{QUEUE, Tracer};
 use crate::telemetry::Metrics;
-use crate::trust;
+use crate::tls_roots;
 
 /// Requests whose spans are sent together.
 const BATCH: usize = 256;
@@ -84,7 +84,8 @@ impl Exporter {
 }
 
 fn client() -> Result<Client, SettingsError> {
-    let tls = trust::client_config(None).map_err(|error| SettingsError::Tls(error.to_string()))?;
+    let tls =
+        tls_roots::client_config(None).map_err(|error| SettingsError::Tls(error.to_string()))?;
     Client::builder()
         .redirect(redirect::Policy::none())
         .timeout(TIMEOUT)

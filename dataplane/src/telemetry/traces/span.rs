@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::context::Context;
 use super::otlp::{KeyValue, Span, SpanKind, Status, StatusCode, int, text};
-use crate::telemetry::metrics::Finished;
+use crate::telemetry::metrics::RequestOutcome;
 
 /// Flags of a span (`SpanFlags` of OTLP): whether its parent is in another process is known, and
 /// that it is.
@@ -19,7 +19,7 @@ pub(super) struct Done {
     pub(super) ended: SystemTime,
     pub(super) method: String,
     pub(super) path: String,
-    pub(super) finished: Finished,
+    pub(super) finished: RequestOutcome,
     pub(super) request_id: String,
     pub(super) model: String,
     pub(super) version: String,
@@ -162,7 +162,7 @@ fn rpc(path: &str) -> Option<(&str, &str)> {
 }
 
 /// The gRPC status that stands for the HTTP status of a finished request.
-fn grpc_status(finished: &Finished) -> i32 {
+fn grpc_status(finished: &RequestOutcome) -> i32 {
     serin_core::fault::FaultKind::ALL
         .iter()
         .find(|kind| kind.http_status() == finished.code)
@@ -179,7 +179,7 @@ mod tests {
     use crate::telemetry::metrics::Phases;
     use serin_core::types::Timing;
 
-    fn done(finished: Finished) -> Done {
+    fn done(finished: RequestOutcome) -> Done {
         Done {
             context: Context::root(1, 2, true),
             parent: Some(3),
@@ -194,8 +194,8 @@ mod tests {
         }
     }
 
-    fn answered() -> Finished {
-        Finished {
+    fn answered() -> RequestOutcome {
+        RequestOutcome {
             protocol: "rest",
             operation: "infer",
             outcome: "ok",

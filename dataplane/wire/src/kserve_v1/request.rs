@@ -5,7 +5,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::bounds;
 use crate::json::{Kind, Reader};
-use crate::members::{self, Seen};
+use crate::members::{self, FieldSet};
 use crate::oip_rest::elements::{self, InputSpec};
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
@@ -19,7 +19,7 @@ use serin_core::types::{Dimension, Signature, Tensor, TensorData, TensorSpec};
 pub fn parse(body: &Bytes, signature: &Signature, limits: &Limits) -> Result<Vec<Tensor>, Fault> {
     let mut reader = Reader::new(members::utf8(body)?, limits.json_depth);
     members::expect_root(&mut reader)?;
-    let mut seen = Seen::default();
+    let mut seen = FieldSet::default();
     let (mut instances, mut inputs) = (None, None);
     let mut root = reader.object()?;
     while let Some(name) = reader.member(&mut root)? {

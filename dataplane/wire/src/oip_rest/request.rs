@@ -9,7 +9,7 @@ use super::parameters::{self, InputParameters, OutputParameters};
 use super::{Forms, InferRequest};
 use crate::bounds;
 use crate::json::{Kind, Reader};
-use crate::members::{self, Seen, missing};
+use crate::members::{self, FieldSet, missing};
 use crate::parameters::RequestParameters;
 use crate::place::Place;
 use crate::raw_tensor;
@@ -67,7 +67,7 @@ struct RequestReader<'a> {
 impl RequestReader<'_> {
     fn document(&mut self) -> Result<InferRequest, Fault> {
         members::expect_root(&mut self.reader)?;
-        let mut seen = Seen::default();
+        let mut seen = FieldSet::default();
         let mut id = None;
         let mut parameters = RequestParameters::default();
         let mut inputs = None;
@@ -125,7 +125,7 @@ impl RequestReader<'_> {
 
     fn input(&mut self, place: Place) -> Result<Tensor, Fault> {
         self.expect(Kind::Object, place, "an object")?;
-        let mut seen = Seen::default();
+        let mut seen = FieldSet::default();
         let mut input = Pending::default();
         let mut object = self.reader.object()?;
         while let Some(name) = self.reader.member(&mut object)? {
@@ -234,7 +234,7 @@ impl RequestReader<'_> {
                 return Err(bounds::too_many_tensors("outputs", self.limits));
             }
             self.expect(Kind::Object, place, "an object")?;
-            let mut seen = Seen::default();
+            let mut seen = FieldSet::default();
             let mut name = None;
             let mut asked = OutputParameters::default();
             let mut object = self.reader.object()?;

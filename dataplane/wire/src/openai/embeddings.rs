@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serin_crds::contract::policy::NonFinite;
 
 use crate::json::{Integer, Kind, Reader};
-use crate::members::{self, Seen};
+use crate::members::{self, FieldSet};
 use crate::oip_rest::response as values;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
@@ -71,7 +71,7 @@ pub fn parse(body: &Bytes, limits: &Limits) -> Result<EmbeddingsRequest, Fault> 
     let text = members::utf8(body)?;
     let mut reader = Reader::new(text, limits.json_depth);
     members::expect_root(&mut reader)?;
-    let mut seen = Seen::default();
+    let mut seen = FieldSet::default();
     let (mut model, mut input, mut dimensions) = (None, None, None);
     let mut form = Form::Float;
     let mut root = reader.object()?;

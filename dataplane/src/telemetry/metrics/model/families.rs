@@ -13,7 +13,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::streams::StreamFamilies;
-use super::{Bodies, Ended, Finished, ModelMetrics, Phases};
+use super::{Bodies, Ended, ModelMetrics, Phases, RequestOutcome};
 
 /// Seconds.
 const LATENCY_BUCKETS: [f64; 16] = [
@@ -156,7 +156,11 @@ impl ModelFamilies {
         families.streams.register(registry);
         // Counters are registered without `_total`: the encoder appends it.
         let f = families.clone();
-        registry.register("serin_requests", "Finished inference requests", f.requests);
+        registry.register(
+            "serin_requests",
+            "RequestOutcome inference requests",
+            f.requests,
+        );
         registry.register(
             "serin_request_duration_seconds",
             "From receiving a request to its last byte",
@@ -225,7 +229,7 @@ impl ModelFamilies {
         };
         self.streams.list(&metrics.labels);
         for protocol in ["rest", "grpc"] {
-            metrics.hot(&Finished {
+            metrics.hot(&RequestOutcome {
                 protocol,
                 operation: "infer",
                 outcome: "ok",
@@ -280,13 +284,13 @@ impl ModelFamilies {
     pub(super) fn ended(
         &self,
         ModelLabels { model, version }: &ModelLabels,
-        &Finished {
+        &RequestOutcome {
             protocol,
             operation,
             outcome,
             code,
             ..
-        }: &Finished,
+        }: &RequestOutcome,
     ) -> Ended {
         Ended {
             requests: self.requests.get_or_create_owned(&RequestLabels {

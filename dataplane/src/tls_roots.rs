@@ -1,4 +1,4 @@
-//! Whom TLS connections trust.
+//! Whom TLS connections tls_roots.
 
 use std::path::Path;
 use std::sync::Arc;

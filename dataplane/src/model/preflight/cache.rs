@@ -1,4 +1,4 @@
-//! Which models have passed their trial, remembered over restarts.
+//! Which models have passed their preflight, remembered over restarts.
 //!
 //! A mark is a small file in the cache folder, named by everything that the outcome depends on.
 //! Where it cannot be written, the next start tries again.
@@ -19,9 +19,9 @@ const MOST: usize = 1000;
 const LONGEST: u64 = 64 << 10;
 
 /// The place of one model's mark.
-pub(in crate::model) struct Passed(PathBuf);
+pub(in crate::model) struct PreflightCache(PathBuf);
 
-impl Passed {
+impl PreflightCache {
     /// For a model of this digest and these weights, tried with this library and so much memory.
     pub(in crate::model) fn new(
         cache_dir: &Path,
@@ -74,8 +74,8 @@ impl Passed {
 mod tests {
     use super::*;
 
-    fn passed(cache: &Path, digest: &str, weights: &str, memory: u64) -> Passed {
-        Passed::new(cache, digest, weights, Path::new("/proc/self/exe"), memory)
+    fn passed(cache: &Path, digest: &str, weights: &str, memory: u64) -> PreflightCache {
+        PreflightCache::new(cache, digest, weights, Path::new("/proc/self/exe"), memory)
     }
 
     #[test]

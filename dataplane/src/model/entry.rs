@@ -8,7 +8,7 @@ use serin_crds::contract::pod_config::ModelConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::LoadError;
-use super::load::{Loaded, LoaderOptions, load};
+use super::load::{LoaderOptions, ServingModel, load};
 use crate::runtime::lifecycle::Lifecycle;
 use crate::telemetry::{InferenceCounters, ModelMetrics};
 use serin_core::fault::{Fault, FaultKind};
@@ -19,40 +19,40 @@ const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// One version of a model.
-pub(super) struct Slot {
+pub(super) struct ModelEntry {
     pub(super) config: ModelConfig,
     metrics: Arc<ModelMetrics>,
     pub(super) statistics: Arc<InferenceCounters>,
     /// What answers. Requests read it without a lock and keep what they have read: one that is
     /// replaced or taken away finishes those that it has, then its thread and memory go.
-    loaded: ArcSwapOption<Loaded>,
-    standing: Mutex<Standing>,
-    /// Held while the model is being loaded: one load at a time.
+    loaded: ArcSwapOption<ServingModel>,
+    load_state: Mutex<LoadState>,
+    /// Reservation while the model is being loaded: one load at a time.
     turns: Arc<Semaphore>,
 }
 
 /// Why nothing answers; without meaning while something does.
 #[derive(Default)]
-struct Standing {
+struct LoadState {
     /// What is wrong with the model, if anything is known to be.
     reason: Option<String>,
     /// Loading has failed for good.
     failed: bool,
     /// Somebody unloaded it; what answered until then.
-    unloaded: Option<Weak<Loaded>>,
+    unloaded: Option<Weak<ServingModel>>,
 }
 
 /// The right to load a model or to take it away.
-pub(super) type Turn = OwnedSemaphorePermit;
+pub(super) type LoadPermit = OwnedSemaphorePermit;
 
-impl Slot {
+impl ModelEntry {
     pub(super) fn new(config: ModelConfig, metrics: &Arc<ModelMetrics>) -> Self {
         Self {
             config,
             metrics: Arc::clone(metrics),
             statistics: Arc::default(),
             loaded: ArcSwapOption::empty(),
-            standing: Mutex::default(),
+            load_state: Mutex::default(),
             turns: Arc::new(Semaphore::new(1)),
         }
     }
@@ -61,7 +61,7 @@ impl Slot {
     ///
     /// # Errors
     /// `NotReady`, saying why nothing does.
-    pub(super) fn resolve(&self) -> Result<Arc<Loaded>, Fault> {
+    pub(super) fn resolve(&self) -> Result<Arc<ServingModel>, Fault> {
         self.loaded.load_full().ok_or_else(|| self.absent())
     }
 
@@ -82,7 +82,7 @@ impl Slot {
                      RepositoryModelLoad, loads it again"
                 ),
             ),
-            Availability::Loading | Availability::Ready | Availability::Returning => {
+            Availability::Loading | Availability::Ready | Availability::Reloading => {
                 fault("model_not_ready", "it is being loaded").retry_after(Duration::from_secs(2))
             }
         }
@@ -90,9 +90,9 @@ impl Slot {
 
     /// Where the model stands.
     pub(super) fn state(&self) -> ModelState {
-        let standing = self.standing();
+        let load_state = self.load_state();
         let is_loading = self.turns.available_permits() == 0;
-        let leaving = standing
+        let leaving = load_state
             .unloaded
             .as_ref()
             .map(|left| left.strong_count() > 0);
@@ -100,22 +100,22 @@ impl Slot {
             (Availability::Ready, None)
         } else {
             match leaving {
-                Some(_) if is_loading => (Availability::Returning, Some("loading".to_owned())),
+                Some(_) if is_loading => (Availability::Reloading, Some("loading".to_owned())),
                 Some(true) => (
                     Availability::Unloading,
                     Some("unloaded; requests in flight are finishing".to_owned()),
                 ),
                 Some(false) => (
                     Availability::Unloaded,
-                    Some(standing.reason.as_ref().map_or_else(
+                    Some(load_state.reason.as_ref().map_or_else(
                         || "unloaded".to_owned(),
                         |why| format!("unloaded; loading it again failed: {why}"),
                     )),
                 ),
-                None if standing.failed && !is_loading => {
-                    (Availability::Failed, standing.reason.clone())
+                None if load_state.failed && !is_loading => {
+                    (Availability::Failed, load_state.reason.clone())
                 }
-                None => (Availability::Loading, standing.reason.clone()),
+                None => (Availability::Loading, load_state.reason.clone()),
             }
         };
         ModelState {
@@ -127,7 +127,7 @@ impl Slot {
     }
 
     /// The right to change what answers; `None` while somebody else has it.
-    pub(super) fn turn(&self) -> Option<Turn> {
+    pub(super) fn turn(&self) -> Option<LoadPermit> {
         Arc::clone(&self.turns).try_acquire_owned().ok()
     }
 
@@ -184,16 +184,16 @@ impl Slot {
         match outcome {
             Ok(loaded) => {
                 self.loaded.store(Some(Arc::new(loaded)));
-                *self.standing() = Standing::default();
+                *self.load_state() = LoadState::default();
                 self.metrics.set_ready(true);
                 Ok(())
             }
             Err(error) => {
-                let mut standing = self.standing();
-                standing.reason = Some(error.public());
+                let mut load_state = self.load_state();
+                load_state.reason = Some(error.public());
                 // Whoever asks for a load that fails is told; at the start, only some failures
                 // are the end.
-                standing.failed = error.permanent || starting.is_none();
+                load_state.failed = error.permanent || starting.is_none();
                 Err(error)
             }
         }
@@ -201,18 +201,20 @@ impl Slot {
 
     /// Takes away what answers. The caller has the turn.
     pub(super) fn unload(&self) {
-        let mut standing = self.standing();
+        let mut load_state = self.load_state();
         let left = self.loaded.swap(None);
-        *standing = Standing {
+        *load_state = LoadState {
             unloaded: Some(left.as_ref().map(Arc::downgrade).unwrap_or_default()),
-            ..Standing::default()
+            ..LoadState::default()
         };
-        drop(standing);
+        drop(load_state);
         self.metrics.set_ready(false);
     }
 
-    fn standing(&self) -> MutexGuard<'_, Standing> {
-        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn load_state(&self) -> MutexGuard<'_, LoadState> {
+        self.load_state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

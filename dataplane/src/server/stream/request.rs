@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::super::app::App;
 use crate::pipeline::Serve;
-use crate::runtime::memory_budget::Held;
+use crate::runtime::memory_budget::Reservation;
 use crate::telemetry::metrics::Phases;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Call, CallMeta, ModelRef, Reply};
@@ -18,12 +18,12 @@ use serin_wire::oip_rest::{self, InferRequest};
 
 /// A request as it came.
 #[derive(Debug)]
-pub(super) struct Row {
+pub(super) struct StreamRequest {
     /// Its line, or its place among the messages; from 1.
     pub(super) number: u64,
     pub(super) text: Result<Bytes, Fault>,
     /// Its share of the memory for bodies.
-    pub(super) held: Option<Held>,
+    pub(super) held: Option<Reservation>,
 }
 
 /// What came of it, as JSON on one line.
@@ -34,14 +34,14 @@ pub(super) struct Answered {
 }
 
 /// Answers the requests of one stream.
-pub(super) struct Rows<S> {
+pub(super) struct StreamRequests<S> {
     pub(super) app: Arc<App<S>>,
     pub(super) model: ModelRef,
     pub(super) request_id: String,
     budget: Option<Duration>,
 }
 
-impl<S: Serve> Rows<S> {
+impl<S: Serve> StreamRequests<S> {
     pub(super) fn new(
         app: &Arc<App<S>>,
         model: ModelRef,
@@ -58,11 +58,11 @@ impl<S: Serve> Rows<S> {
 
     /// Answers one row among others; a fault is its answer. Where the model is busy the row waits
     /// within its time: a single caller is sent away.
-    pub(super) async fn answer(self: Arc<Self>, row: Row) -> Answered {
+    pub(super) async fn answer(self: Arc<Self>, row: StreamRequest) -> Answered {
         let outcome = match &row.text {
             Err(fault) => Err(fault.clone()),
             Ok(text) => {
-                let serve = |call| self.app.service.serve_patiently(call);
+                let serve = |call| self.app.service.infer_queued(call);
                 self.serve_by(text, Instant::now(), serve).await
             }
         };
@@ -144,7 +144,7 @@ impl<S: Serve> Rows<S> {
     async fn decode(&self, text: &Bytes) -> Result<InferRequest, Fault> {
         let (size, text, limits) = (text.len(), text.clone(), Arc::clone(&self.app.limits));
         let parse = move || oip_rest::parse(&text, size, &limits);
-        let request = self.app.heavy.weighed(size, parse).await?;
+        let request = self.app.heavy.run_sized(size, parse).await?;
         if request.forms.any_binary() {
             return Err(Fault::new(
                 FaultKind::Unsupported,
@@ -167,7 +167,7 @@ impl<S: Serve> Rows<S> {
             let answer = oip_rest::render(&reply, &id, &forms, choice)?;
             Ok(Vec::from(answer.body))
         };
-        self.app.heavy.weighed(size, render).await
+        self.app.heavy.run_sized(size, render).await
     }
 }
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 /// peer may be busy taking the others.
 const ONE_OF_MANY: u32 = 10;
 
-/// The answers of one connection. Times are [`Activity`](super::activity::Activity)'s.
+/// The answers of one connection. Times are [`ConnectionState`](super::state::ConnectionState)'s.
 #[derive(Default)]
-pub(super) struct Sending(Mutex<Answers>);
+pub(super) struct H2SendTracker(Mutex<Answers>);
 
 #[derive(Default)]
 struct Answers {
@@ -21,7 +21,7 @@ struct Answers {
     taken: u64,
 }
 
-impl Sending {
+impl H2SendTracker {
     fn change<T>(&self, change: impl FnOnce(&mut Answers) -> T) -> T {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn only_what_the_peer_could_take_counts_as_standing_still() {
-        let sending = Sending::default();
+        let sending = H2SendTracker::default();
         let place = sending.enter();
         assert_eq!(sending.blocked(STALL), None);
         sending.offered(place, 5);
@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn one_answer_may_wait_longer_than_all_of_them() {
-        let sending = Sending::default();
+        let sending = H2SendTracker::default();
         let (still, moving) = (sending.enter(), sending.enter());
         sending.offered(still, 1);
         sending.offered(moving, 1_000);

@@ -16,7 +16,7 @@ const ENTRY: usize = 128;
 
 /// What is known of a request before it is read.
 #[derive(Debug)]
-pub struct Survey {
+pub struct Prescan {
     /// The model that it names.
     pub model: ModelRef,
     /// Its own id; empty if it has none.
@@ -25,7 +25,7 @@ pub struct Survey {
     pub memory: usize,
 }
 
-impl Default for Survey {
+impl Default for Prescan {
     fn default() -> Self {
         Self {
             model: ModelRef {
@@ -42,10 +42,10 @@ impl Default for Survey {
 ///
 /// # Errors
 /// `Malformed` for what is no message, and for more tensors than a request may have.
-pub fn survey(message: &[u8], limits: &Limits) -> Result<Survey, Fault> {
-    let mut survey = Survey {
+pub fn prescan(message: &[u8], limits: &Limits) -> Result<Prescan, Fault> {
+    let mut prescan = Prescan {
         memory: message.len(),
-        ..Survey::default()
+        ..Prescan::default()
     };
     let (mut inputs, mut outputs, mut raw) = (0, 0, 0);
     let one_more = |count: &mut usize, member: &str| {
@@ -58,29 +58,29 @@ pub fn survey(message: &[u8], limits: &Limits) -> Result<Survey, Fault> {
     let mut rest = message;
     while let Some((tag, value)) = next(&mut rest)? {
         if tag == 4 {
-            survey.memory += entry(value)?;
+            prescan.memory += entry(value)?;
         }
         let Value::Bytes(bytes) = value else { continue };
         match tag {
-            1 => survey.model.name = text(bytes),
-            2 => survey.model.version = Some(text(bytes)).filter(|version| !version.is_empty()),
-            3 => survey.id = text(bytes),
+            1 => prescan.model.name = text(bytes),
+            2 => prescan.model.version = Some(text(bytes)).filter(|version| !version.is_empty()),
+            3 => prescan.id = text(bytes),
             5 => {
                 one_more(&mut inputs, "inputs")?;
-                survey.memory += size_of::<InferInputTensor>() + input(bytes)?;
+                prescan.memory += size_of::<InferInputTensor>() + input(bytes)?;
             }
             6 => {
                 one_more(&mut outputs, "outputs")?;
-                survey.memory += size_of::<InferRequestedOutputTensor>() + output(bytes)?;
+                prescan.memory += size_of::<InferRequestedOutputTensor>() + output(bytes)?;
             }
             7 => {
                 one_more(&mut raw, "raw_input_contents")?;
-                survey.memory += size_of::<Bytes>();
+                prescan.memory += size_of::<Bytes>();
             }
             _ => {}
         }
     }
-    Ok(survey)
+    Ok(prescan)
 }
 
 /// What an `InferInputTensor` takes besides itself.
@@ -194,8 +194,8 @@ mod tests {
     use super::super::proto::{InferTensorContents, ModelInferRequest};
     use super::*;
 
-    fn of(message: &ModelInferRequest) -> Survey {
-        survey(&message.encode_to_vec(), &Limits::default()).unwrap()
+    fn of(message: &ModelInferRequest) -> Prescan {
+        prescan(&message.encode_to_vec(), &Limits::default()).unwrap()
     }
 
     fn with(contents: InferTensorContents) -> ModelInferRequest {
@@ -210,16 +210,16 @@ mod tests {
 
     #[test]
     fn the_model_and_the_id_are_found_without_reading_the_rest() {
-        let survey = of(&ModelInferRequest {
+        let prescan = of(&ModelInferRequest {
             model_name: "iris".into(),
             model_version: "2".into(),
             id: "a".into(),
             raw_input_contents: vec![Bytes::from_static(b"12345")],
             ..Default::default()
         });
-        assert_eq!(survey.model.name, "iris");
-        assert_eq!(survey.model.version.as_deref(), Some("2"));
-        assert_eq!(survey.id, "a");
+        assert_eq!(prescan.model.name, "iris");
+        assert_eq!(prescan.model.version.as_deref(), Some("2"));
+        assert_eq!(prescan.id, "a");
     }
 
     #[test]
@@ -245,7 +245,7 @@ mod tests {
     fn more_tensors_than_a_request_may_have_are_refused_before_they_are_made() {
         for (tag, member) in [(5_u8, "inputs"), (6, "outputs"), (7, "raw_input_contents")] {
             let message = [tag << 3 | 2, 0].repeat(1_000_000);
-            let fault = survey(&message, &Limits::default()).unwrap_err();
+            let fault = prescan(&message, &Limits::default()).unwrap_err();
             assert_eq!(fault.code, "too_many_tensors");
             assert_eq!(fault.param.as_deref(), Some(member));
         }
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn what_is_no_message_is_refused_with_the_reason() {
         for bytes in [&[0x2A, 5, 1][..], &[0xFF; 20], &[0x0C], &[0]] {
-            let fault = survey(bytes, &Limits::default()).unwrap_err();
+            let fault = prescan(bytes, &Limits::default()).unwrap_err();
             assert_eq!(fault.code, "malformed_body", "{bytes:?}");
         }
     }
@@ -279,7 +279,7 @@ mod tests {
                 tag => [&[tag << 3 | 2][..], &of_a_tensor].concat(),
             };
             let message = [&field[..], &hidden].concat();
-            let fault = survey(&message, &Limits::default()).unwrap_err();
+            let fault = prescan(&message, &Limits::default()).unwrap_err();
             assert_eq!(fault.code, "malformed_body", "{map}");
         }
     }
@@ -293,7 +293,7 @@ mod tests {
         ) {
             if let Ok(message) = ModelInferRequest::decode(&bytes[..]) {
                 let written = message.encode_to_vec();
-                proptest::prop_assert!(survey(&written, &Limits::default()).is_ok());
+                proptest::prop_assert!(prescan(&written, &Limits::default()).is_ok());
             }
         }
     }

@@ -9,13 +9,13 @@ use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
 use super::CLOSING_FIRST_REQUEST;
-use super::sending::Sending;
+use super::h2_send::H2SendTracker;
 use super::sniff::Spoken;
 use serin_core::Limits;
 
 /// Shared by a connection's task, its socket and its requests. Times are milliseconds since the
 /// connection began, plus one; zero is "not so".
-pub(super) struct Activity {
+pub(super) struct ConnectionState {
     started: Instant,
     in_flight: AtomicU32,
     served: AtomicU32,
@@ -25,19 +25,19 @@ pub(super) struct Activity {
     head_since: AtomicU64,
     /// Since when the peer takes nothing of what we write.
     blocked_since: AtomicU64,
-    sending: Sending,
+    sending: H2SendTracker,
     waker: AtomicWaker,
 }
 
 /// What decides how long silence may last.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Silence {
+pub(super) struct IdleRules {
     pub(super) spoken: Spoken,
     /// The port is closing.
     pub(super) closing: bool,
 }
 
-impl Activity {
+impl ConnectionState {
     pub(super) fn new() -> Self {
         Self {
             started: Instant::now(),
@@ -46,7 +46,7 @@ impl Activity {
             idle_since: AtomicU64::new(1),
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
-            sending: Sending::default(),
+            sending: H2SendTracker::default(),
             waker: AtomicWaker::new(),
         }
     }
@@ -88,7 +88,7 @@ impl Activity {
     }
 
     /// When the connection is to be closed if nothing changes.
-    pub(super) fn deadline(&self, silence: Silence, limits: &Limits) -> Option<Instant> {
+    pub(super) fn deadline(&self, silence: IdleRules, limits: &Limits) -> Option<Instant> {
         let after = |since: u64, wait: Duration| {
             (since > 0).then(|| self.started + Duration::from_millis(since - 1) + wait)
         };
@@ -128,13 +128,13 @@ impl Activity {
 
 /// Counts a request in flight on its connection until its answer is sent.
 pub(in crate::server) struct InFlight {
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionState>,
     /// Its place among the answers of an HTTP/2 connection.
     place: Option<usize>,
 }
 
 impl InFlight {
-    pub(super) fn new(activity: &Arc<Activity>, spoken: Spoken) -> Self {
+    pub(super) fn new(activity: &Arc<ConnectionState>, spoken: Spoken) -> Self {
         activity.in_flight.fetch_add(1, Ordering::Relaxed);
         activity.served.fetch_add(1, Ordering::Relaxed);
         activity.head_since.store(0, Ordering::Relaxed);
@@ -179,12 +179,12 @@ impl Drop for InFlight {
 mod tests {
     use super::*;
 
-    const OPEN: Silence = Silence {
+    const OPEN: IdleRules = IdleRules {
         spoken: Spoken::Http1,
         closing: false,
     };
 
-    fn wait(activity: &Activity, silence: Silence) -> Option<Duration> {
+    fn wait(activity: &ConnectionState, silence: IdleRules) -> Option<Duration> {
         activity
             .deadline(silence, &Limits::default())
             .map(|deadline| deadline - activity.started())
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_half_sent_header_is_given_less_time_than_an_idle_connection() {
-        let activity = Activity::new();
+        let activity = ConnectionState::new();
         assert_eq!(wait(&activity, OPEN), Some(Duration::from_secs(60)));
         activity.read();
         assert!(wait(&activity, OPEN).unwrap() < Duration::from_secs(11));
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_request_in_flight_has_no_deadline_unless_its_reader_stalls() {
-        let activity = Arc::new(Activity::new());
+        let activity = Arc::new(ConnectionState::new());
         let in_flight = InFlight::new(&activity, Spoken::Http1);
         assert_eq!(wait(&activity, OPEN), None);
         activity.wrote(false);
@@ -213,11 +213,11 @@ mod tests {
 
     #[test]
     fn http2_streams_rest_as_long_as_pings_are_answered() {
-        let http2 = Silence {
+        let http2 = IdleRules {
             spoken: Spoken::Http2,
             closing: false,
         };
-        let activity = Arc::new(Activity::new());
+        let activity = Arc::new(ConnectionState::new());
         assert_eq!(wait(&activity, http2), Some(Duration::from_secs(10)));
         drop(InFlight::new(&activity, Spoken::Http2));
         assert_eq!(wait(&activity, http2), None);
@@ -225,10 +225,13 @@ mod tests {
 
     #[test]
     fn a_closing_port_waits_a_second_for_a_first_request() {
-        let closing = Silence {
+        let closing = IdleRules {
             closing: true,
             ..OPEN
         };
-        assert_eq!(wait(&Activity::new(), closing), Some(CLOSING_FIRST_REQUEST));
+        assert_eq!(
+            wait(&ConnectionState::new(), closing),
+            Some(CLOSING_FIRST_REQUEST)
+        );
     }
 }

@@ -6,9 +6,9 @@ use prost::{DecodeError, Message};
 
 /// The bytes of a `ModelInferRequest`, which stands in its place in what is generated.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct UnreadInferRequest(pub Bytes);
+pub struct RawInferRequest(pub Bytes);
 
-impl Message for UnreadInferRequest {
+impl Message for RawInferRequest {
     fn encode_raw(&self, buf: &mut impl BufMut) {
         buf.put_slice(&self.0);
     }

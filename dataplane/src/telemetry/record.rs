@@ -6,14 +6,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::access_log::Record;
-use super::caller_text::short;
-use super::metrics::{Counted, Finished, Metrics, ModelMetrics, Phases, StreamMetrics};
+use super::metrics::{Counted, Metrics, ModelMetrics, Phases, RequestOutcome, StreamMetrics};
 use super::traces::{Span, Told, Trace};
+use super::truncate::truncate;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelRef;
 
 /// Who asks what; all but `received` become labels or members of the log line.
-pub struct About<'a> {
+pub struct RequestInfo<'a> {
     /// `rest`, `grpc`, `openai`...
     pub protocol: &'static str,
     /// `infer`, `stream`, `embedding`...
@@ -30,12 +30,12 @@ pub struct About<'a> {
 /// answered, failed or, if it is dropped before that, cancelled, as nobody polls a handler whose
 /// caller has left.
 ///
-/// A handler that outlives its function, such as a stream's body, owns a `Story<'static>` (made
+/// A handler that outlives its function, such as a stream's body, owns a `RequestRecord<'static>` (made
 /// with [`Cow::Owned`]) and is counted once, at its end.
-pub struct Story<'a> {
+pub struct RequestRecord<'a> {
     /// Where the time goes; to be filled while the request runs.
     pub phases: Phases,
-    about: About<'a>,
+    about: RequestInfo<'a>,
     metrics: Arc<Metrics>,
     /// The model that ran.
     ran: Option<Arc<ModelMetrics>>,
@@ -51,9 +51,9 @@ enum Open {
     Stream(StreamMetrics),
 }
 
-impl<'a> Story<'a> {
+impl<'a> RequestRecord<'a> {
     /// A request has come in.
-    pub fn begin(metrics: &Arc<Metrics>, about: About<'a>) -> Self {
+    pub fn begin(metrics: &Arc<Metrics>, about: RequestInfo<'a>) -> Self {
         let model = metrics.model(&about.model.name, about.model.version.as_deref());
         let open = Open::Request {
             _in_flight: model.enter(),
@@ -62,13 +62,13 @@ impl<'a> Story<'a> {
     }
 
     /// A stream has come in. Its requests are in flight, not it itself: it may be idle.
-    pub fn begin_stream(metrics: &Arc<Metrics>, about: About<'a>) -> Self {
+    pub fn begin_stream(metrics: &Arc<Metrics>, about: RequestInfo<'a>) -> Self {
         let model = metrics.model(&about.model.name, about.model.version.as_deref());
         let open = Open::Stream(model.stream(about.protocol));
         Self::of(metrics, about, open)
     }
 
-    fn of(metrics: &Arc<Metrics>, about: About<'a>, open: Open) -> Self {
+    fn of(metrics: &Arc<Metrics>, about: RequestInfo<'a>, open: Open) -> Self {
         Self {
             phases: Phases::default(),
             about,
@@ -81,7 +81,7 @@ impl<'a> Story<'a> {
     }
 
     /// What it is about.
-    pub fn about(&self) -> &About<'a> {
+    pub fn about(&self) -> &RequestInfo<'a> {
         &self.about
     }
 
@@ -140,7 +140,7 @@ impl<'a> Story<'a> {
         error: Option<(&'static str, &str)>,
     ) {
         self.told = true;
-        let About {
+        let RequestInfo {
             protocol,
             operation,
             request_id,
@@ -152,7 +152,7 @@ impl<'a> Story<'a> {
             Some(ran) => ran,
             None => self.metrics.model(&model.name, asked),
         };
-        let finished = Finished {
+        let finished = RequestOutcome {
             protocol,
             operation,
             outcome,
@@ -166,11 +166,11 @@ impl<'a> Story<'a> {
             stream.cancelled();
         }
         let ran = self.ran.as_ref().map(|ran| ran.version());
-        let version = short(ran.or(asked).unwrap_or_default());
+        let version = truncate(ran.or(asked).unwrap_or_default());
         let trace_id = self.span.as_ref().map(Span::trace_id);
         Record {
             request_id,
-            model: &short(&model.name),
+            model: &truncate(&model.name),
             version: &version,
             finished: &finished,
             trace_id: trace_id.as_deref(),
@@ -190,7 +190,7 @@ impl<'a> Story<'a> {
     }
 }
 
-impl Drop for Story<'_> {
+impl Drop for RequestRecord<'_> {
     fn drop(&mut self) {
         if !self.told {
             // A panicking request is answered and counted as an internal error.
@@ -214,8 +214,8 @@ mod tests {
         Arc::new(Metrics::new(models))
     }
 
-    fn about(operation: &'static str) -> About<'static> {
-        About {
+    fn about(operation: &'static str) -> RequestInfo<'static> {
+        RequestInfo {
             protocol: "rest",
             operation,
             request_id: "r-1".into(),
@@ -236,7 +236,7 @@ mod tests {
     fn a_request_is_in_flight_until_it_is_told() {
         let metrics = metrics();
         let series = "serin_requests_in_flight{model=\"iris\",version=\"1\"}";
-        let story = Story::begin(&metrics, about("infer"));
+        let story = RequestRecord::begin(&metrics, about("infer"));
         assert!(page(&metrics).contains(&format!("{series} 1\n")));
         story.answered(10, 20);
         assert!(page(&metrics).contains(&format!("{series} 0\n")));
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn an_answer_is_counted_once_under_the_version_that_ran_with_its_bytes() {
         let metrics = metrics();
-        let mut story = Story::begin(&metrics, about("infer"));
+        let mut story = RequestRecord::begin(&metrics, about("infer"));
         story.ran("2");
         story.answered(10, 20);
         let page = page(&metrics);
@@ -268,11 +268,11 @@ mod tests {
             name: String::new(),
             version: None,
         };
-        let named = About {
+        let named = RequestInfo {
             model: Cow::Owned(unnamed),
             ..about("embedding")
         };
-        let mut story = Story::begin(&metrics, named);
+        let mut story = RequestRecord::begin(&metrics, named);
         story.names(ModelRef {
             name: "iris".to_owned(),
             version: Some("2".to_owned()),
@@ -292,7 +292,7 @@ mod tests {
     #[test]
     fn a_story_that_nobody_ends_was_cancelled() {
         let metrics = metrics();
-        drop(Story::begin(&metrics, about("stream")));
+        drop(RequestRecord::begin(&metrics, about("stream")));
         let of = "operation=\"stream\",outcome=\"cancelled\",code=\"499\"} 1\n";
         assert!(page(&metrics).contains(of), "{}", page(&metrics));
     }
@@ -304,7 +304,7 @@ mod tests {
             format!("serin_stream_{name}{{model=\"iris\",version=\"1\",protocol=\"rest\"}}")
         };
         assert!(page(&metrics).contains(&format!("{} 0\n", series("open"))));
-        let story = Story::begin_stream(&metrics, about("stream"));
+        let story = RequestRecord::begin_stream(&metrics, about("stream"));
         story.sent(3);
         assert!(page(&metrics).contains(&format!("{} 1\n", series("open"))));
         assert!(
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn a_story_that_a_panic_ends_is_an_error_of_the_server() {
         let metrics = metrics();
-        let story = Story::begin(&metrics, about("infer"));
+        let story = RequestRecord::begin(&metrics, about("infer"));
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             let _story = story;
             panic!("on purpose");
@@ -336,7 +336,7 @@ mod tests {
     fn a_fault_is_counted_by_its_outcome() {
         let metrics = metrics();
         let fault = Fault::new(FaultKind::NotFound, "model_not_found", "no such model");
-        Story::begin(&metrics, about("infer")).failed(&fault);
+        RequestRecord::begin(&metrics, about("infer")).failed(&fault);
         let of = "outcome=\"client_error\",code=\"404\"} 1\n";
         assert!(page(&metrics).contains(of), "{}", page(&metrics));
     }

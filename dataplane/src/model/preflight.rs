@@ -3,8 +3,8 @@
 //!
 //! The child is this same program, started anew; [`enter`] is its way in.
 
+mod cache;
 mod child;
-mod passed;
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -14,12 +14,12 @@ use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
+pub(super) use cache::PreflightCache;
 use child::{Job, Report};
-pub(super) use passed::Passed;
 use serde::{Deserialize, Serialize};
 
 use super::load::LoadBounds;
-use super::{LoadError, Located, memory};
+use super::{LoadError, LocalArtifact, memory};
 use serin_engine::onnx::ModelFile;
 
 /// Makes a process a child that tries a model.
@@ -72,7 +72,7 @@ pub(super) async fn turn() -> Option<tokio::sync::SemaphorePermit<'static>> {
     TURN.acquire().await.ok()
 }
 
-/// Ends the trial when it is dropped.
+/// Ends the preflight when it is dropped.
 pub(super) struct GiveUp(Sender<Event>);
 
 impl Drop for GiveUp {
@@ -81,7 +81,7 @@ impl Drop for GiveUp {
     }
 }
 
-/// Where a trial listens.
+/// Where a preflight listens.
 pub(super) struct Watch(Sender<Event>, Receiver<Event>);
 
 enum Event {
@@ -89,18 +89,18 @@ enum Event {
     GivenUp,
 }
 
-/// For one trial: what ends it early, and what the trial needs.
+/// For one preflight: what ends it early, and what the preflight needs.
 pub(super) fn watch() -> (GiveUp, Watch) {
     let (sender, receiver) = mpsc::channel();
     (GiveUp(sender.clone()), Watch(sender, receiver))
 }
 
-/// How a trial went wrong, where the model itself said nothing.
+/// How a preflight went wrong, where the model itself said nothing.
 #[derive(Debug, PartialEq, Eq)]
 enum Broken {
     TimeOver,
     /// It took more memory than it may.
-    Swollen,
+    OutOfMemory,
     GivenUp,
     Ended(ExitStatus),
 }
@@ -121,7 +121,7 @@ pub(super) struct Outcome {
 /// passing when no process can be had.
 pub(super) fn attempt(
     file: &ModelFile,
-    located: &Located,
+    located: &LocalArtifact,
     library: &Path,
     bounds: LoadBounds,
     watch: Watch,
@@ -194,7 +194,7 @@ fn start(job: &Job) -> io::Result<Child> {
     let job = serde_json::to_vec(job)?;
     // Not by its path: there a newer program may lie by now.
     let mut child = Command::new("/proc/self/exe")
-        .arg0("serin-model-trial")
+        .arg0("serin-model-preflight")
         .env(VARIABLE, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -220,7 +220,7 @@ fn finish(mut child: Child, watch: Watch, limits: Limits) -> io::Result<Result<R
     let Watch(sender, events) = watch;
     let output = child.stdout.take();
     let reader = std::thread::Builder::new()
-        .name("model-trial".to_owned())
+        .name("model-preflight".to_owned())
         .spawn(move || {
             let mut said = Vec::new();
             if let Some(output) = output {
@@ -247,7 +247,7 @@ fn listen(events: &Receiver<Event>, child: u32, limits: Limits) -> Result<Vec<u8
             Ok(Event::Said(said)) => return Ok(said),
             Ok(Event::GivenUp) => return Err(Broken::GivenUp),
             Err(_) if begun.elapsed() > limits.time => return Err(Broken::TimeOver),
-            Err(_) if memory::held_by(child) > limits.memory => return Err(Broken::Swollen),
+            Err(_) if memory::held_by(child) > limits.memory => return Err(Broken::OutOfMemory),
             Err(_) => {}
         }
     }
@@ -274,7 +274,7 @@ fn explain(broken: &Broken, most: Duration, memory: u64) -> String {
     };
     let status = match broken {
         Broken::TimeOver => return slow(),
-        Broken::Swollen => return large(),
+        Broken::OutOfMemory => return large(),
         Broken::GivenUp => return "loading it was given up".to_owned(),
         Broken::Ended(status) => status,
     };

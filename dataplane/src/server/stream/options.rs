@@ -11,7 +11,7 @@ use serin_wire::{deadline, ndjson, sse};
 
 /// How answers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Framing {
     /// Server-sent events.
     Events,
     /// One line each.
@@ -20,15 +20,15 @@ pub(super) enum Form {
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Asked {
+pub(super) struct StreamOptions {
     /// The body is a request on each line, not one request.
     pub(super) rows: bool,
-    pub(super) form: Form,
+    pub(super) form: Framing,
     /// How long the caller waits for each answer, if it says so.
     pub(super) budget: Option<Duration>,
 }
 
-impl Form {
+impl Framing {
     pub(super) const fn content_type(self) -> &'static str {
         match self {
             Self::Events => sse::CONTENT_TYPE,
@@ -49,7 +49,7 @@ impl Form {
     }
 }
 
-impl Asked {
+impl StreamOptions {
     /// Answers take the form that `Accept` names; where it names neither, lines are answered by
     /// lines and a single request by events.
     ///
@@ -69,13 +69,13 @@ impl Asked {
             refuse_codings(headers)?;
         }
         let form = if text(headers, &ACCEPT).any(sse::is_wanted) {
-            Form::Events
+            Framing::Events
         } else if rows
             || text(headers, &ACCEPT).any(|accept| accept.split(',').any(ndjson::is_ndjson))
         {
-            Form::Lines
+            Framing::Lines
         } else {
-            Form::Events
+            Framing::Events
         };
         Ok(Self {
             rows,
@@ -112,12 +112,12 @@ fn refuse_codings(headers: &HeaderMap) -> Result<(), Fault> {
 mod tests {
     use super::*;
 
-    fn asked(headers: &[(&'static str, &str)]) -> Result<Asked, Fault> {
+    fn asked(headers: &[(&'static str, &str)]) -> Result<StreamOptions, Fault> {
         let headers = headers
             .iter()
             .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
             .collect();
-        Asked::of(&headers)
+        StreamOptions::of(&headers)
     }
 
     #[test]
@@ -130,12 +130,12 @@ mod tests {
                 .map(|asked| (asked.rows, asked.form))
                 .unwrap()
         };
-        assert_eq!(form(&[]), (false, Form::Events));
-        assert_eq!(form(&[("accept", "*/*")]), (false, Form::Events));
-        assert_eq!(form(&[lines]), (false, Form::Lines));
-        assert_eq!(form(&[ndjson]), (true, Form::Lines));
-        assert_eq!(form(&[ndjson, ("accept", "*/*")]), (true, Form::Lines));
-        assert_eq!(form(&[ndjson, events]), (true, Form::Events));
+        assert_eq!(form(&[]), (false, Framing::Events));
+        assert_eq!(form(&[("accept", "*/*")]), (false, Framing::Events));
+        assert_eq!(form(&[lines]), (false, Framing::Lines));
+        assert_eq!(form(&[ndjson]), (true, Framing::Lines));
+        assert_eq!(form(&[ndjson, ("accept", "*/*")]), (true, Framing::Lines));
+        assert_eq!(form(&[ndjson, events]), (true, Framing::Events));
     }
 
     #[test]

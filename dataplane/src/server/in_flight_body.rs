@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::connection::InFlight;
-use crate::runtime::memory_budget::Kept;
+use crate::runtime::memory_budget::ResponseReservation;
 
 /// Bytes of an answer that HTTP/2 is given at once. It holds what it was given until the peer takes
 /// it, out of sight; what it was not given stands still here, where that is noticed. One frame of
@@ -16,17 +16,17 @@ use crate::runtime::memory_budget::Kept;
 const PIECE: usize = 16 << 10;
 
 /// A body that keeps its request in flight until it is sent.
-pub(super) struct Tracked {
+pub(super) struct InFlightBody {
     body: Body,
     /// What was cut off the last frame.
     rest: Bytes,
     in_flight: InFlight,
     /// Memory that a large one counts for.
-    _kept: Option<Kept>,
+    _kept: Option<ResponseReservation>,
 }
 
-impl Tracked {
-    pub(super) fn new(body: Body, in_flight: InFlight, kept: Option<Kept>) -> Self {
+impl InFlightBody {
+    pub(super) fn new(body: Body, in_flight: InFlight, kept: Option<ResponseReservation>) -> Self {
         in_flight.offered();
         Self {
             body,
@@ -45,7 +45,7 @@ impl Tracked {
     }
 }
 
-impl http_body::Body for Tracked {
+impl http_body::Body for InFlightBody {
     type Data = Bytes;
     type Error = axum::Error;
 

@@ -9,7 +9,7 @@ fn what_ended_a_trial_is_told_with_the_cure() {
     for (broken, part) in [
         (Broken::TimeOver, "--model-load-timeout"),
         (ended(24), "--model-load-timeout"),
-        (Broken::Swollen, "more than the 64 MiB"),
+        (Broken::OutOfMemory, "more than the 64 MiB"),
         (ended(6), "more than the 64 MiB"),
         (ended(9), "--model-memory-mib"),
         (ended(11), "it crashes ONNX Runtime (signal 11"),
@@ -33,7 +33,7 @@ fn what_a_child_says_is_one_bounded_line() {
     assert!(text.len() <= LONGEST_REASON && !text.contains(char::is_control));
 }
 
-/// A child of ours that runs `script` in place of a trial.
+/// A child of ours that runs `script` in place of a preflight.
 fn child(script: &str) -> Child {
     Command::new("sh")
         .args(["-c", script])
@@ -57,7 +57,7 @@ fn a_child_that_takes_too_much_or_crashes_is_told_from_one_that_is_slow() {
         ..within(60_000)
     };
     let outcome = finish(child("exec sleep 600"), waiting, tight).unwrap();
-    assert_eq!(outcome.unwrap_err(), Broken::Swollen);
+    assert_eq!(outcome.unwrap_err(), Broken::OutOfMemory);
 
     let (_hold, waiting) = watch();
     let outcome = finish(child("kill -SEGV $$"), waiting, within(60_000)).unwrap();

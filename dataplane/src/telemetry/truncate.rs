@@ -1,4 +1,4 @@
-//! Texts that callers choose, short enough for a line of the log or a span.
+//! Texts that callers choose, shortened for a line of the log or a span.
 //!
 //! A model's name comes in a body over gRPC and under `/v1`: it may be as long as a body, and each of
 //! its control characters becomes six in a log line.
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 const MOST: usize = 256;
 
 /// `text`, or its first characters and an ellipsis.
-pub(super) fn short(text: &str) -> Cow<'_, str> {
+pub(super) fn truncate(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MOST) {
         None => Cow::Borrowed(text),
         Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
@@ -23,9 +23,9 @@ mod tests {
     #[test]
     fn a_text_of_a_callers_is_cut_at_a_character_and_marked() {
         for fits in ["iris", "", &"é".repeat(MOST)] {
-            assert!(matches!(short(fits), Cow::Borrowed(same) if same == fits));
+            assert!(matches!(truncate(fits), Cow::Borrowed(same) if same == fits));
         }
-        let long = short(&"é".repeat(MOST + 1)).into_owned();
+        let long = truncate(&"é".repeat(MOST + 1)).into_owned();
         assert_eq!(long, format!("{}…", "é".repeat(MOST)));
     }
 }
