@@ -17,6 +17,7 @@ pub mod config;
 pub mod fuzzing;
 pub mod model;
 pub mod pipeline;
+pub mod policy;
 mod run;
 pub mod runtime;
 pub mod server;

@@ -15,6 +15,7 @@ use crate::model::{
     memory_for_bodies,
 };
 use crate::pipeline::Pipeline;
+use crate::policy::PolicyStore;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::server::shutdown::{Shutdown, Stop};
 use crate::server::{Parts, Server, StartError};
@@ -107,9 +108,9 @@ pub async fn serve(
         service: Arc::clone(&pipeline),
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
-        api: policy.api,
+        policy: Arc::new(PolicyStore::new(policy.clone(), String::new())),
         monitoring: Monitoring {
-            compat_metrics: policy.telemetry.compat_metrics,
+            compat_metrics: policy.telemetry.compat_metrics.clone(),
             tracer,
         },
     };

@@ -32,7 +32,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
-use serin_crds::contract::policy::ApiConfig;
 use tokio::task::JoinHandle;
 
 use self::app::App;
@@ -41,6 +40,7 @@ use self::listener::{Listener, ListenerHandle};
 use self::shutdown::{Shutdown, Stop};
 use crate::config::Options;
 use crate::pipeline::Serve;
+use crate::policy::PolicyStore;
 use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::{Metrics, Monitoring};
@@ -91,8 +91,8 @@ pub struct Parts<S> {
     pub metrics: Arc<Metrics>,
     /// Where the process stands.
     pub lifecycle: Lifecycle,
-    /// What the protocols offer, where that is a choice.
-    pub api: ApiConfig,
+    /// What the protocols offer, and may be changed meanwhile.
+    pub policy: Arc<PolicyStore>,
     /// What monitoring is told besides our own metrics and logs.
     pub monitoring: Monitoring,
 }

@@ -257,7 +257,7 @@ mod tests {
         };
         let text = service("a", &traced(4318)) + &service("b", &traced(4318));
         let plan = planned(&(text.clone() + &service("c", REMOTE))).unwrap();
-        let traces = plan.config.telemetry.traces.unwrap();
+        let traces = plan.policy.telemetry.traces.unwrap();
         assert_eq!(traces.endpoint, "http://localhost:4318");
         assert_eq!(traces.sample_percent, 100);
 

@@ -10,6 +10,8 @@ use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use serin_crds::contract::policy::{ApiConfig, StreamKeepAlive};
 
+use crate::policy::PolicyStore;
+
 use super::Parts;
 use super::compress::PlainIfTaken;
 use super::docs::Documents;
@@ -31,7 +33,7 @@ pub(super) struct App<S> {
     pub(super) lifecycle: Lifecycle,
     /// Decides what is traced, where there is a collector.
     pub(super) tracer: Option<Tracer>,
-    pub(super) api: ApiConfig,
+    pub(super) policy: Arc<PolicyStore>,
     pub(super) bodies: Arc<MemoryBudget>,
     /// Where large bodies are read and written.
     pub(super) heavy: CpuPool,
@@ -49,7 +51,7 @@ impl<S> App<S> {
             documents: Documents::default(),
             lifecycle: parts.lifecycle,
             tracer: parts.monitoring.tracer,
-            api: parts.api,
+            policy: parts.policy,
             bodies: MemoryBudget::new(limits.body_bytes_in_flight.unwrap_or(usize::MAX)),
             limits: Arc::new(limits),
             heavy,
@@ -60,9 +62,14 @@ impl<S> App<S> {
         }
     }
 
+    /// What the protocols offer now.
+    pub(super) fn api(&self) -> ApiConfig {
+        self.policy.current().policy.api.clone()
+    }
+
     /// After how long without bytes an event stream sends a comment; never if it is not to.
     pub(super) fn keep_alive(&self) -> Option<Duration> {
-        match self.api.stream_keep_alive {
+        match self.api().stream_keep_alive {
             StreamKeepAlive::Comment => Some(self.limits.stream_keep_alive),
             StreamKeepAlive::Off => None,
         }

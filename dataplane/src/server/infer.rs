@@ -105,7 +105,7 @@ impl<S: Serve> Inference<'_, S> {
         forms: oip_rest::Forms,
     ) -> Result<Answer, Fault> {
         let app = self.unary.app;
-        let (size, choice) = (reply.byte_size(), app.api.non_finite);
+        let (size, choice) = (reply.byte_size(), app.api().non_finite);
         let render = move || oip_rest::render(&reply, &id, &forms, choice);
         app.heavy.run_sized(size, render).await
     }

@@ -19,9 +19,10 @@ use serin_core::types::{
     Availability, Call, Datatype, Dimension, ModelRef, Reply, Signature, Tensor, TensorData,
     TensorSpec, Timing,
 };
-use serin_crds::contract::policy::ApiConfig;
+use serin_crds::contract::policy::{ApiConfig, Policy};
 use serin_dataplane::config::Options;
 use serin_dataplane::pipeline::{Batching, Control, ModelDescription, ModelState, Serve};
+use serin_dataplane::policy::PolicyStore;
 use serin_dataplane::runtime::lifecycle::{Lifecycle, Phase};
 use serin_dataplane::server::shutdown::{Shutdown, Trigger, channel};
 use serin_dataplane::server::{Parts, Server};
@@ -242,7 +243,13 @@ pub async fn start_offering(options: &Options, api: ApiConfig) -> Running {
         service: Arc::clone(&models),
         metrics: Arc::new(Metrics::new(names)),
         lifecycle: lifecycle.clone(),
-        api,
+        policy: Arc::new(PolicyStore::new(
+            Policy {
+                api,
+                ..Policy::default()
+            },
+            String::new(),
+        )),
         monitoring: Monitoring::default(),
     };
     let server = Server::start(options, parts).await.expect("free ports");

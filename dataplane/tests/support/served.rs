@@ -61,7 +61,7 @@ pub fn options() -> LoaderOptions {
         bounds: LoadBounds {
             memory: 1 << 30,
             timeout: Duration::from_secs(60),
-            trial: false,
+            preflight: false,
         },
     }
 }

@@ -82,7 +82,10 @@ fn router() -> Router {
         service: Arc::new(OneModel::new()),
         metrics: Arc::new(Metrics::new([])),
         lifecycle: Lifecycle::new(),
-        api: serin_crds::contract::policy::ApiConfig::default(),
+        policy: Arc::new(crate::policy::PolicyStore::new(
+            Default::default(),
+            String::new(),
+        )),
         monitoring: Monitoring::default(),
     };
     routes::router(Arc::new(App::new(parts, Limits::default(), CpuPool::new())))

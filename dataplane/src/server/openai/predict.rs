@@ -72,7 +72,7 @@ impl<S: Serve> Prediction<'_, S> {
 
     async fn encode(&self, reply: Reply) -> Result<Bytes, Fault> {
         let app = self.unary.app;
-        let (size, choice) = (reply.byte_size(), app.api.non_finite);
+        let (size, choice) = (reply.byte_size(), app.api().non_finite);
         let render = move || kserve_v1::render(&reply, choice);
         app.heavy.run_sized(size, render).await
     }

@@ -162,7 +162,7 @@ impl<S: Serve> StreamRequests<S> {
         id: String,
         forms: oip_rest::Forms,
     ) -> Result<Vec<u8>, Fault> {
-        let (size, choice) = (reply.byte_size(), self.app.api.non_finite);
+        let (size, choice) = (reply.byte_size(), self.app.api().non_finite);
         let render = move || {
             let answer = oip_rest::render(&reply, &id, &forms, choice)?;
             Ok(Vec::from(answer.body))
