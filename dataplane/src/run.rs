@@ -9,6 +9,7 @@ use serin_crds::contract::pod_config::PodConfig;
 use serin_crds::contract::policy::Policy;
 use tokio::sync::watch;
 
+use crate::access::OpenAccess;
 use crate::config::Options;
 use crate::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, Repository, SourceOptions, load_all,
@@ -16,6 +17,9 @@ use crate::model::{
 };
 use crate::pipeline::Pipeline;
 use crate::policy::PolicyStore;
+use crate::routing::LocalRouter;
+use crate::runtime::Resources;
+use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::server::shutdown::{Shutdown, Stop};
 use crate::server::{Parts, Server, StartError};
@@ -98,14 +102,19 @@ pub async fn serve(
     let lifecycle = Lifecycle::new();
     let registry = Arc::new(Registry::new(config.models, &metrics));
     let loader = LoaderOptions::from(&options);
-    let mut pipeline = Pipeline::new(Arc::clone(&registry));
-    if policy.api.repository_control {
-        let repository = Repository::new(Arc::clone(&registry), loader.clone(), lifecycle.clone());
-        pipeline = pipeline.with_repository_control(repository);
-    }
-    let pipeline = Arc::new(pipeline);
+    let limits = &mut options.limits;
+    limits
+        .body_bytes_in_flight
+        .get_or_insert_with(|| memory_for_bodies(limits.body_bytes));
+    let cpu_pool = CpuPool::new();
+    let repository = Repository::new(Arc::clone(&registry), loader.clone(), lifecycle.clone());
+    let pipeline = Pipeline::new(Arc::clone(&registry), cpu_pool.clone());
+    let pipeline = Arc::new(pipeline.with_repository_control(repository));
     let parts = Parts {
         service: Arc::clone(&pipeline),
+        access: Arc::new(OpenAccess),
+        router: Arc::new(LocalRouter),
+        resources: Resources::new(options.limits.clone(), cpu_pool),
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
         policy: Arc::new(PolicyStore::new(policy.clone(), String::new())),
@@ -114,10 +123,6 @@ pub async fn serve(
             tracer,
         },
     };
-    let limits = &mut options.limits;
-    limits
-        .body_bytes_in_flight
-        .get_or_insert_with(|| memory_for_bodies(limits.body_bytes));
     let server = Server::start(&options, parts).await?;
     let (settle, settled) = watch::channel(false);
     started(Running {
