@@ -1,3 +1,4 @@
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use futures_util::stream::poll_fn;
@@ -5,12 +6,9 @@ use http_body_util::{BodyExt, StreamBody};
 use tokio::sync::mpsc;
 use tokio::time::{advance, timeout};
 
-use super::super::connection::Shared;
 use super::*;
 use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::memory_budget::MemoryBudget;
-use crate::telemetry::Metrics;
-use serin_core::Limits;
 
 const HOUR: Duration = Duration::from_secs(3600);
 /// A message of two bytes.
@@ -22,7 +20,7 @@ type Sender = mpsc::UnboundedSender<Result<Frame<Bytes>, BoxError>>;
 
 /// The body of a call, as tonic gets it, and where its bytes come from.
 fn call(method: &str, budget: usize) -> (Sender, Body, Arc<MemoryBudget>) {
-    let said = [(CONTENT_TYPE.as_str(), "application/grpc")];
+    let said = [("content-type", "application/grpc")];
     call_with(method, budget, &said)
 }
 
@@ -31,15 +29,11 @@ fn call_with(
     budget: usize,
     headers: &[(&str, &str)],
 ) -> (Sender, Body, Arc<MemoryBudget>) {
-    let bodies = MemoryBudget::new(budget);
-    let metrics = Arc::new(Metrics::new([]));
-    let gauge = metrics.connections.clone();
-    let shared = Shared {
-        metrics,
-        heavy: CpuPool::new(),
-        bodies: Arc::clone(&bodies),
+    let limits = Limits {
+        body_bytes_in_flight: Some(budget),
+        ..Limits::default()
     };
-    let connections = Connections::new(Limits::default(), gauge, shared, None);
+    let resources = Resources::new(limits, CpuPool::new());
     let (sender, mut frames) = mpsc::unbounded_channel();
     let mut request = Request::post(method);
     for (name, value) in headers {
@@ -50,7 +44,11 @@ fn call_with(
             frames.poll_recv(cx)
         }))))
         .unwrap();
-    (sender, paced(request, &connections).into_body(), bodies)
+    let peer = SocketAddr::from(([127, 0, 0, 1], 1));
+    // The clock of these tests stands still, unlike the context's.
+    let context = RequestContext::begin(&request, peer, None);
+    let body = paced(request, &context, &resources).into_body();
+    (sender, body, resources.memory)
 }
 
 fn send(sender: &Sender, bytes: &'static [u8]) {

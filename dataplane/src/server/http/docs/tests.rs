@@ -8,14 +8,23 @@ use serde_json::Value;
 use tower::Service as _;
 
 use super::*;
-use crate::pipeline::Control;
+use crate::access::OpenAccess;
+use crate::context::RequestContext;
+use crate::pipeline::{Catalog, Infer, Reply, RepositoryControl, Served, WhenBusy};
+use crate::policy::PolicyStore;
+use crate::routing::LocalRouter;
+use crate::runtime::Resources;
 use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::Lifecycle;
-use crate::server::{Parts, openai, routes};
+use crate::server::Parts;
+use crate::server::documents::Documents;
+use crate::server::http::{openai, routes};
 use crate::telemetry::{Metrics, Monitoring};
 use serin_core::Limits;
 use serin_core::fault::FaultKind;
-use serin_core::types::{Availability, Batching, Call, Datatype, ModelState, Reply, TensorSpec};
+use serin_core::types::{
+    Availability, Batching, Call, Datatype, ModelState, Signature, TensorSpec,
+};
 
 /// One model, `m` version `1`, of one input and one output.
 struct OneModel(Arc<Signature>);
@@ -49,13 +58,27 @@ impl OneModel {
     }
 }
 
-impl Control for OneModel {}
+impl RepositoryControl for OneModel {}
 
-impl Serve for OneModel {
-    async fn serve(&self, _: Call) -> Result<Reply, Fault> {
-        Err(Fault::new(FaultKind::Internal, "internal", "made up"))
+impl Served for ModelDescription {
+    fn description(&self) -> &ModelDescription {
+        self
+    }
+}
+
+impl Infer for OneModel {
+    type Model = ModelDescription;
+
+    fn model(&self, model: &ModelRef) -> Result<Arc<ModelDescription>, Fault> {
+        self.describe(model).map(Arc::new)
     }
 
+    async fn infer(&self, _: &Arc<ModelDescription>, _: Call, _: WhenBusy) -> Result<Reply, Fault> {
+        Err(Fault::new(FaultKind::Internal, "internal", "made up"))
+    }
+}
+
+impl Catalog for OneModel {
     fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
         if model.name == "m" {
             return Ok(self.description());
@@ -80,15 +103,15 @@ impl Serve for OneModel {
 fn router() -> Router {
     let parts = Parts {
         service: Arc::new(OneModel::new()),
+        access: Arc::new(OpenAccess),
+        router: Arc::new(LocalRouter),
+        resources: Resources::new(Limits::default(), CpuPool::new()),
+        policy: Arc::new(PolicyStore::new(Default::default(), String::new())),
         metrics: Arc::new(Metrics::new([])),
         lifecycle: Lifecycle::new(),
-        policy: Arc::new(crate::policy::PolicyStore::new(
-            Default::default(),
-            String::new(),
-        )),
         monitoring: Monitoring::default(),
     };
-    routes::router(Arc::new(App::new(parts, Limits::default(), CpuPool::new())))
+    routes::router(Arc::new(ServerState::new(parts)))
 }
 
 async fn ask(
@@ -101,7 +124,10 @@ async fn ask(
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    let request = request.body(Body::empty()).unwrap();
+    let mut request = request.body(Body::empty()).unwrap();
+    let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    let context = Arc::new(RequestContext::begin(&request, peer, None));
+    request.extensions_mut().insert(context);
     router.call(request).await.unwrap()
 }
 
