@@ -483,6 +483,10 @@ impl Client {
         let length = match answer.header("content-length") {
             _ if head_only || status == 204 => 0,
             Some(length) => length.parse().expect("a number"),
+            None if answer.header("transfer-encoding") == Some("chunked") => {
+                answer.body = self.chunks().await?.into();
+                return Some(answer);
+            }
             None => panic!("no length: {answer:?}"),
         };
         while self.buffer.len() < length {
@@ -490,6 +494,34 @@ impl Client {
         }
         answer.body = self.buffer.drain(..length).collect::<Vec<u8>>().into();
         Some(answer)
+    }
+
+    /// The chunks of a body, without the trailers after them.
+    async fn chunks(&mut self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let size = self.line().await?;
+            let size = usize::from_str_radix(&size, 16).expect("a chunk's size");
+            if size == 0 {
+                while !self.line().await?.is_empty() {}
+                return Some(body);
+            }
+            while self.buffer.len() < size + 2 {
+                self.more().await?;
+            }
+            body.extend(self.buffer.drain(..size));
+            self.buffer.drain(..2);
+        }
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = find(&self.buffer, b"\r\n") {
+                let line: Vec<u8> = self.buffer.drain(..end + 2).take(end).collect();
+                return Some(String::from_utf8(line).expect("text"));
+            }
+            self.more().await?;
+        }
     }
 
     async fn more(&mut self) -> Option<()> {
