@@ -8,8 +8,8 @@
 
 pub mod corpus;
 mod decimal;
+mod document;
 pub mod mutate;
-mod picks;
 pub mod short_run;
 #[allow(
     clippy::expect_used,

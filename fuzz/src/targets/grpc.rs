@@ -3,19 +3,21 @@
 use bytes::Bytes;
 use prost::Message;
 use serin_core::Limits;
+use serin_core::fault::Fault;
 use serin_core::types::{Datatype, Tensor};
-use serin_dataplane::fuzzing::protocol::{grpc, raw_bytes};
 use serin_wire::oip_grpc::proto::model_infer_request::{
     InferInputTensor, InferRequestedOutputTensor,
 };
 use serin_wire::oip_grpc::proto::{InferTensorContents, ModelInferRequest};
+use serin_wire::oip_grpc::{prescan, request, typed};
+use serin_wire::raw_tensor;
 
 use super::checks;
 use crate::Target;
 
 pub const INFER: Target = Target {
     name: "grpc_infer",
-    about: "a gRPC request takes no more memory than surveyed; its tensors are checked, and the same in raw and in typed contents",
+    about: "a gRPC request takes no more memory than the prescan says; its tensors are checked, and the same in raw and in typed contents",
     run: infer,
     seeds,
     dictionary: &[
@@ -75,30 +77,34 @@ fn infer(data: &[u8]) {
         element_bytes: 64,
         ..Limits::default()
     };
-    let surveyed = grpc::prescan(data, &limits);
-    if let Err(fault) = &surveyed {
+    let prescanned = prescan::prescan(data, &limits);
+    if let Err(fault) = &prescanned {
         checks::fault(fault);
     }
     let Ok(message) = ModelInferRequest::decode(data) else {
         return;
     };
-    match surveyed {
-        Ok((model, id, memory)) => {
-            assert_eq!(model.name, message.model_name);
-            assert_eq!(model.version.unwrap_or_default(), message.model_version);
-            assert_eq!(id, message.id);
-            assert!(memory >= held(&message), "{memory} < {}", held(&message));
+    match prescanned {
+        Ok(found) => {
+            assert_eq!(found.model.name, message.model_name);
+            assert_eq!(
+                found.model.version.unwrap_or_default(),
+                message.model_version
+            );
+            assert_eq!(found.id, message.id);
+            let held = held(&message);
+            assert!(found.memory >= held, "{} < {held}", found.memory);
         }
         // Prost reads an entry of a map whatever its wire type says, and writes it as it should be.
         Err(fault) if fault.code == "malformed_body" => {
-            match grpc::prescan(&message.encode_to_vec(), &limits) {
+            match prescan::prescan(&message.encode_to_vec(), &limits) {
                 Ok(_) => return,
                 Err(fault) => return assert_eq!(fault.code, "too_many_tensors"),
             }
         }
         Err(fault) => return assert_eq!(fault.code, "too_many_tensors"),
     }
-    let inputs = match grpc::inputs(message, &limits) {
+    let inputs = match inputs_of(message, &limits) {
         Ok(inputs) => inputs,
         Err(fault) => return checks::fault(&fault),
     };
@@ -109,22 +115,29 @@ fn infer(data: &[u8]) {
     let raw = message_of(
         &inputs,
         |_| None,
-        inputs.iter().map(|input| raw_bytes(&input.data)).collect(),
+        inputs
+            .iter()
+            .map(|input| raw_tensor::encode(&input.data))
+            .collect(),
     );
     assert_eq!(
-        grpc::inputs(raw, &limits).expect("raw contents read back"),
+        inputs_of(raw, &limits).expect("raw contents read back"),
         inputs
     );
     if inputs
         .iter()
         .all(|input| !matches!(input.datatype, Datatype::Fp16 | Datatype::Bf16))
     {
-        let typed = message_of(&inputs, grpc::typed_contents, Vec::new());
+        let typed = message_of(&inputs, typed::encode, Vec::new());
         assert_eq!(
-            grpc::inputs(typed, &limits).expect("typed contents read back"),
+            inputs_of(typed, &limits).expect("typed contents read back"),
             inputs
         );
     }
+}
+
+fn inputs_of(message: ModelInferRequest, limits: &Limits) -> Result<Vec<Tensor>, Fault> {
+    request::decode(message, limits).map(|decoded| decoded.inputs)
 }
 
 /// Bytes of the lists of a message, which are more in memory than they were on the wire.
