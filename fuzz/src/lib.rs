@@ -10,6 +10,7 @@ pub mod corpus;
 mod decimal;
 mod document;
 pub mod mutate;
+mod prost_oracle;
 pub mod short_run;
 #[allow(
     clippy::expect_used,

@@ -13,15 +13,15 @@ use crate::telemetry::metrics::Phases;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Call, CallMeta};
-use serin_wire::oip_grpc::prescan::{Prescan, malformed, prescan};
-use serin_wire::oip_grpc::proto::{ModelInferRequest, ModelInferResponse};
+use serin_wire::oip_grpc::prescan::{Prescan, prescan};
+use serin_wire::oip_grpc::proto::ModelInferResponse;
 use serin_wire::oip_grpc::request::{self, Decoded};
 use serin_wire::oip_grpc::response;
 
-/// A message that may be read: there is memory for it.
+/// A message with the memory of its bytes; decoding reserves more.
 pub(super) struct Reserved {
     bytes: Bytes,
-    _held: Reservation,
+    held: Reservation,
 }
 
 impl Reserved {
@@ -64,16 +64,16 @@ impl<S> Clone for Infer<S> {
 }
 
 impl<S: Serve> Infer<S> {
-    /// Surveys a message, and takes it its share of the memory for bodies. What it names is told in
-    /// any case, as far as it could be read.
+    /// Prescans a message and reserves its bytes. What it names is returned in any case, as far as it
+    /// could be read.
     pub(super) fn take(&self, bytes: Bytes) -> (Prescan, Result<Reserved, Fault>) {
         match prescan(&bytes, &self.limits) {
             Err(fault) => (Prescan::default(), Err(fault)),
             Ok(prescan) => {
                 let mut held = self.bodies.hold();
                 let taken = held
-                    .grow(prescan.memory)
-                    .map(|()| Reserved { bytes, _held: held });
+                    .grow(bytes.len())
+                    .map(|()| Reserved { bytes, held });
                 (prescan, taken)
             }
         }
@@ -86,6 +86,7 @@ impl<S: Serve> Infer<S> {
         phases: &mut Phases,
     ) -> Result<ModelInferResponse, Fault> {
         let begun = Instant::now();
+        let (decoded, _held) = self.decode(taken).await?;
         let Decoded {
             model,
             id,
@@ -93,7 +94,7 @@ impl<S: Serve> Infer<S> {
             outputs,
             parameters,
             typed_answer,
-        } = self.decode(taken.bytes.clone()).await?;
+        } = decoded;
         let limit = self.limits.request_timeout;
         let budget = parameters.timeout.map_or(limit, |own| own.min(limit));
         let deadline = asked.received + budget;
@@ -129,15 +130,16 @@ impl<S: Serve> Infer<S> {
         Ok(response)
     }
 
-    async fn decode(&self, message: Bytes) -> Result<Decoded, Fault> {
+    /// The request, and the memory that it takes.
+    async fn decode(&self, message: Reserved) -> Result<(Decoded, Reservation), Fault> {
         let limits = Arc::clone(&self.limits);
-        let read = move |message: Bytes| {
-            let message = ModelInferRequest::decode(message).map_err(|error| malformed(&error))?;
-            request::decode(message, &limits)
+        let Reserved { bytes, mut held } = message;
+        let size = bytes.len();
+        let decode = move || {
+            let decoded = request::decode(&bytes, &limits, &mut |total| held.grow(total))?;
+            Ok((decoded, held))
         };
-        self.heavy
-            .run_sized(message.len(), move || read(message))
-            .await
+        self.heavy.run_sized(size, decode).await
     }
 }
 
