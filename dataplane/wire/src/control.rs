@@ -133,6 +133,21 @@ pub fn settings_are_for_the_admin_port(what: &str, path: &str) -> Fault {
     )
 }
 
+/// The value of a log setting in a change, as far as a protocol can carry one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingValue<'a> {
+    /// Restores the value of the start.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// A whole number from 0.
+    Number(u64),
+    /// A string.
+    Text(&'a str),
+    /// Any other value; no setting takes one.
+    Other,
+}
+
 /// Triton's name of the engine.
 pub(crate) const BACKEND: &str = "onnxruntime";
 

@@ -26,7 +26,7 @@ mod example;
 mod field_path;
 pub mod json;
 pub mod kserve_v1;
-pub mod members;
+mod members;
 pub mod ndjson;
 mod non_finite;
 pub mod oip_grpc;

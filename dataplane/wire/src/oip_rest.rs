@@ -3,7 +3,7 @@
 //! A tensor's data is JSON or, by Triton's binary extension, bytes after the JSON, in requests and
 //! responses.
 
-pub mod document;
+mod document;
 pub(crate) mod elements;
 pub mod metadata;
 pub mod model_config;
@@ -12,6 +12,7 @@ mod raw_body;
 pub mod repository;
 mod request;
 pub(crate) mod response;
+pub mod settings;
 pub mod statistics;
 
 use std::time::Duration;

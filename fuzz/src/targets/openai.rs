@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serin_core::Limits;
 use serin_core::types::{Datatype, Dimension, Signature, TensorSpec};
 use serin_wire::kserve_v1;
-use serin_wire::oip_rest::repository;
+use serin_wire::oip_rest::{repository, settings};
 use serin_wire::openai::embeddings::{self, Piece};
 
 use super::checks;
@@ -170,6 +170,8 @@ fn control(data: &[u8]) {
         repository::index_request(data, DEPTH).map(drop),
         repository::load_request(data, DEPTH),
         repository::unload_request(data, DEPTH),
+        settings::log_change(data, DEPTH, |_, _| Ok(())),
+        settings::trace_change(data, DEPTH, |_, _| Ok(())),
     ];
     let load_is_refused = results[1].is_err();
     results

@@ -71,9 +71,7 @@ impl<S: Serve> Infer<S> {
             Err(fault) => (Prescan::default(), Err(fault)),
             Ok(prescan) => {
                 let mut held = self.bodies.hold();
-                let taken = held
-                    .grow(bytes.len())
-                    .map(|()| Reserved { bytes, held });
+                let taken = held.grow(bytes.len()).map(|()| Reserved { bytes, held });
                 (prescan, taken)
             }
         }
