@@ -7,6 +7,3 @@ pub use crate::config::fuzzing as config;
 pub use crate::model::fuzzing as model;
 pub use crate::server::fuzzing as server;
 pub use crate::telemetry::traces::fuzzing as traces;
-pub use serin_engine::onnx::fuzzing as onnx;
-pub use serin_engine::text::fuzzing as text;
-pub use serin_wire::fuzzing as protocol;

@@ -8,8 +8,9 @@
 
 pub mod corpus;
 mod decimal;
+mod document;
 pub mod mutate;
-mod picks;
+mod prost_oracle;
 pub mod short_run;
 #[allow(
     clippy::expect_used,

@@ -1,7 +1,6 @@
 //! The readers of this folder, for fuzz targets.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use super::address::{Network, Rule};
 use super::source;
@@ -19,9 +18,4 @@ pub fn may_dial(networks: &[&str], address: IpAddr) -> Option<bool> {
 /// A URI as errors and logs show it.
 pub fn shown(uri: &str) -> String {
     source::shown(uri)
-}
-
-/// The path of a `file://` URI.
-pub fn file_path(uri: &str) -> Option<PathBuf> {
-    source::file_path(uri)
 }

@@ -76,6 +76,14 @@ impl Reservation {
         ))
     }
 
+    /// Holds `more` bytes besides those that it has.
+    ///
+    /// # Errors
+    /// `Overloaded`.
+    pub fn grow_by(&mut self, more: usize) -> Result<(), Fault> {
+        self.grow(self.bytes.saturating_add(more))
+    }
+
     /// Holds no more than `bytes` from now on.
     pub fn shrink(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);

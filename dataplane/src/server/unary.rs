@@ -53,14 +53,16 @@ pub(super) struct Decoded<T, A> {
     pub(super) timeout: Option<Duration>,
     /// Its place among others that wait; 1 is first, 0 the default.
     pub(super) priority: u64,
-    /// Bytes that it holds besides the body's.
-    pub(super) overhead: usize,
+    /// The memory that it holds.
+    pub(super) reservation: Reservation,
 }
 
-/// How answers are written.
+/// What a body is read with.
 pub(super) struct Reader<'a> {
     pub(super) resources: &'a Resources,
     pub(super) deadline: Instant,
+    /// The body's memory, to be grown before more is taken.
+    pub(super) reservation: Reservation,
 }
 
 /// One protocol, or one operation of it.
@@ -132,7 +134,7 @@ where
     let reading = in_time(*deadline.as_ref().unwrap_or(&latest), read);
     let Received {
         bytes: body,
-        mut reservation,
+        reservation,
     } = reading.await?;
     let deadline = deadline?;
     progress.received(body.len());
@@ -155,11 +157,11 @@ where
     let reader = Reader {
         resources,
         deadline,
+        reservation,
     };
     let decoding = in_time(deadline, protocol.decode(envelope, &*serving, reader));
     let decoded = decoding.await?;
     progress.decoded(started.elapsed());
-    reservation.grow(body.len() + decoded.overhead)?;
     drop(body);
 
     // Run.
@@ -179,7 +181,7 @@ where
         usage: &mut usage,
     };
     let output = state.lifecycle.until_cut_off(decoded.task.run(run)).await?;
-    drop(reservation);
+    drop(decoded.reservation);
     progress.ran(&serving.description().version, usage);
 
     // Encode.

@@ -1,4 +1,4 @@
-//! Bounds on what a request may hold, the same over every protocol.
+//! Bounds on the content of a request, the same for every protocol.
 
 use std::fmt::Display;
 

@@ -1,5 +1,5 @@
-//! Content codings of HTTP bodies (RFC 9110, 8.4 and 12.5.3): which one a request's body is in, which
-//! one an answer may be in, and which answers are worth it. Pure.
+//! Content codings of HTTP bodies (RFC 9110, 8.4 and 12.5.3): the coding of a request's body, the
+//! codings that a response may use, and the bodies that are worth compressing.
 
 mod deflate;
 mod inflate;
@@ -12,13 +12,13 @@ use serin_core::fault::{Fault, FaultKind};
 pub use deflate::compress;
 pub use inflate::Inflation;
 
-/// What a request's body may be in, as a 415 tells it.
+/// The codings of request bodies that are understood, for `Accept-Encoding` of a 415.
 pub const UNDERSTOOD: HeaderValue = HeaderValue::from_static("gzip, deflate, identity");
 
-/// Bodies below this many bytes are sent as they are: one packet holds them anyway.
+/// Bodies of fewer bytes are sent uncompressed: they fit one packet.
 pub const WORTHWHILE_BYTES: usize = 1 << 10;
 
-/// A coding that changes a body's bytes.
+/// A compressing content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
     /// RFC 1952.
@@ -49,7 +49,7 @@ impl Coding {
     }
 }
 
-/// The coding of a request's body; `None` for one that is sent as it is.
+/// The coding of a request's body; `None` for an uncompressed one.
 ///
 /// # Errors
 /// `UnsupportedEncoding` for any other coding, and for several on top of each other.
@@ -87,42 +87,42 @@ fn unsupported(message: String) -> Fault {
     .with_param(CONTENT_ENCODING.as_str())
 }
 
-/// What a caller takes its answer in.
+/// What `Accept-Encoding` allows for the response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// As it is.
+    /// Uncompressed.
     Plain,
-    /// In this coding where that is worth it.
+    /// This coding where it pays.
     Preferred(Coding),
-    /// In this coding, the caller refuses plain answers.
+    /// This coding; the caller refuses an uncompressed response.
     Only(Coding),
 }
 
-/// What a request's `Accept-Encoding` asks for. A caller that leaves nothing that can be had gets
-/// a plain answer, as RFC 9110 lets a server do, rather than none.
+/// What a request's `Accept-Encoding` allows. A caller that refuses every offered coding gets an
+/// uncompressed response, as RFC 9110 permits.
 pub fn accepted(headers: &HeaderMap) -> Accepted {
-    let mut asked = Asked::default();
+    let mut qualities = Qualities::default();
     for value in headers.get_all(ACCEPT_ENCODING) {
         for member in value.to_str().unwrap_or_default().split(',') {
-            asked.hear(member);
+            qualities.add(member);
         }
     }
-    asked.decide()
+    qualities.decide()
 }
 
-/// Qualities in thousandths, of what is listed.
+/// The quality values that the header lists, in thousandths.
 #[derive(Default)]
-struct Asked {
+struct Qualities {
     gzip: Option<u16>,
     deflate: Option<u16>,
     identity: Option<u16>,
     any: Option<u16>,
 }
 
-impl Asked {
-    /// Notes one member; the first of several for one coding counts, a member that cannot be read
-    /// does not.
-    fn hear(&mut self, member: &str) {
+impl Qualities {
+    /// Adds one member of the header; the first of several for one coding counts, an unreadable one
+    /// is ignored.
+    fn add(&mut self, member: &str) {
         let mut parts = member.split(';').map(str::trim);
         let name = parts.next().unwrap_or_default();
         let mut quality = Some(1000);
@@ -177,8 +177,8 @@ fn thousandths(text: &str) -> Option<u16> {
     }
 }
 
-/// Whether answers of this type may be compressed. Events and lines are not: a coding would hold
-/// back what has to arrive at once. gRPC has a coding of its own.
+/// Whether responses of this media type may be compressed. Streams of events and lines are not: a
+/// coding would delay them. gRPC has codings of its own.
 pub fn may_compress(content_type: &[u8]) -> bool {
     let essence = content_type.split(|byte| *byte == b';').next();
     let essence = essence.unwrap_or_default().trim_ascii_end();

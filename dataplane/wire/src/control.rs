@@ -1,18 +1,23 @@
-//! What the control interfaces say the same over REST and gRPC.
+//! What the control interfaces (repository, configuration, settings) share between REST and gRPC:
+//! names, the repository index, and the faults of requests that are not offered.
 
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Availability, Batching, Datatype, ModelState, TensorSpec};
 
-/// One line of the repository's index.
+/// One version of a model in the repository index.
 #[derive(Debug, PartialEq, Eq, serde::Serialize)]
 pub struct IndexEntry {
+    /// The model's name.
     pub name: String,
+    /// The version.
     pub version: String,
+    /// Triton's name of the state: `READY`, `LOADING`, `UNLOADING` or `UNAVAILABLE`.
     pub state: &'static str,
+    /// Why the version does not answer; empty if it does.
     pub reason: String,
 }
 
-/// The index of the models, or of those that answer.
+/// The index of all models, or with `only_ready` of those that answer.
 pub fn index(models: Vec<ModelState>, only_ready: bool) -> Vec<IndexEntry> {
     models
         .into_iter()
@@ -26,7 +31,7 @@ pub fn index(models: Vec<ModelState>, only_ready: bool) -> Vec<IndexEntry> {
         .collect()
 }
 
-/// Triton's names.
+/// Triton's name of a state.
 const fn state_name(availability: Availability) -> &'static str {
     match availability {
         Availability::Ready => "READY",
@@ -36,8 +41,8 @@ const fn state_name(availability: Availability) -> &'static str {
     }
 }
 
-/// Triton's extensions that are on.
-pub fn extensions(repository_control: bool) -> Vec<&'static str> {
+/// The names of Triton's extensions that are offered.
+pub(crate) fn extensions(repository_control: bool) -> Vec<&'static str> {
     let mut extensions = vec![
         "binary_tensor_data",
         "classification",
@@ -54,7 +59,7 @@ pub fn extensions(repository_control: bool) -> Vec<&'static str> {
     extensions
 }
 
-/// The fault of a parameter of a load: none is taken.
+/// The fault of a parameter in a load request: none is accepted.
 pub fn load_parameter(name: &str) -> Fault {
     let why = if name == "config" || name.starts_with("file:") {
         "a model and its configuration come from the InferenceService alone, never from a request: \
@@ -70,11 +75,11 @@ pub fn load_parameter(name: &str) -> Fault {
     .with_param(format!("parameters.{name}"))
 }
 
-/// Takes a parameter of an unload. No model depends on another, so that there is nothing more to
-/// unload either way.
+/// Checks a parameter of an unload request. Models do not depend on each other, so
+/// `unload_dependents` has no effect.
 ///
 /// # Errors
-/// Any but a boolean `unload_dependents`.
+/// `Unsupported` for any other name, `Malformed` for a value that is no boolean.
 pub fn unload_parameter(name: &str, is_bool: bool) -> Result<(), Fault> {
     let fault = |kind, code, why| {
         Fault::new(kind, code, format!("parameter '{name}' {why}"))
@@ -95,7 +100,7 @@ pub fn unload_parameter(name: &str, is_bool: bool) -> Result<(), Fault> {
     }
 }
 
-/// There is one repository, without a name.
+/// The fault of a request that names a repository: the only one has no name.
 pub fn repository_name(name: &str) -> Fault {
     Fault::new(
         FaultKind::Unsupported,
@@ -105,7 +110,7 @@ pub fn repository_name(name: &str) -> Fault {
     .with_param("repository_name")
 }
 
-/// The answer to every request about shared memory.
+/// The fault of every request about shared memory.
 pub fn no_shared_memory() -> Fault {
     Fault::new(
         FaultKind::NotImplemented,
@@ -115,7 +120,8 @@ pub fn no_shared_memory() -> Fault {
     )
 }
 
-/// The answer to a change of settings on a port that callers reach.
+/// The fault of a change of settings on a serving port. `what` names the settings, `path` the path
+/// on the admin port.
 pub fn settings_are_for_the_admin_port(what: &str, path: &str) -> Fault {
     Fault::new(
         FaultKind::Forbidden,
@@ -127,11 +133,27 @@ pub fn settings_are_for_the_admin_port(what: &str, path: &str) -> Fault {
     )
 }
 
-/// Triton's name of the engine.
-pub const BACKEND: &str = "onnxruntime";
+/// The value of a log setting in a change, as far as a protocol can carry one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingValue<'a> {
+    /// Restores the value of the start.
+    Null,
+    /// A boolean.
+    Bool(bool),
+    /// A whole number from 0.
+    Number(u64),
+    /// A string.
+    Text(&'a str),
+    /// Any other value; no setting takes one.
+    Other,
+}
 
-/// Most rows of one run in the words of Triton's configuration: 0 where requests are not merged.
-pub fn max_batch_size(batching: &Batching) -> i32 {
+/// Triton's name of the engine.
+pub(crate) const BACKEND: &str = "onnxruntime";
+
+/// `max_batch_size` of Triton's configuration: the most rows of one run, 0 if requests are not
+/// merged.
+pub(crate) fn max_batch_size(batching: &Batching) -> i32 {
     if batching.merges() {
         i32::try_from(batching.max_rows).unwrap_or(i32::MAX)
     } else {
@@ -139,9 +161,8 @@ pub fn max_batch_size(batching: &Batching) -> i32 {
     }
 }
 
-/// The dimensions of a tensor as Triton's configuration has them: without the batch's where
-/// requests are merged.
-pub fn config_dims(spec: &TensorSpec, batching: &Batching) -> Vec<i64> {
+/// `dims` of Triton's configuration: without the batch dimension if requests are merged.
+pub(crate) fn config_dims(spec: &TensorSpec, batching: &Batching) -> Vec<i64> {
     let mut dims = spec.shape_for_metadata();
     if batching.merges() && !dims.is_empty() {
         dims.remove(0);
@@ -149,8 +170,8 @@ pub fn config_dims(spec: &TensorSpec, batching: &Batching) -> Vec<i64> {
     dims
 }
 
-/// Triton's name of an element type.
-pub const fn data_type(datatype: Datatype) -> &'static str {
+/// Triton's name of a datatype.
+pub(crate) const fn data_type(datatype: Datatype) -> &'static str {
     match datatype {
         Datatype::Bool => "TYPE_BOOL",
         Datatype::Uint8 => "TYPE_UINT8",

@@ -1,4 +1,4 @@
-//! How long a caller will wait, as it says so in a header of REST.
+//! The caller's time budget: the header `x-request-timeout` of HTTP requests.
 
 use std::time::{Duration, Instant};
 
@@ -6,18 +6,18 @@ use http::{HeaderMap, HeaderName};
 
 use serin_core::fault::{Fault, FaultKind};
 
-/// Seconds, or a number with its unit. The parameter `timeout` says the same in microseconds, and
-/// `grpc-timeout` over gRPC.
+/// The header: a number in seconds, or with a unit (`us`, `ms`, `s`, `m`). The request parameter
+/// `timeout` (microseconds) and gRPC's `grpc-timeout` set the same budget.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-timeout");
 
-/// When a request's header had been read, told to who answers it.
+/// When a request's header block was read; an extension of the request.
 #[derive(Clone, Copy, Debug)]
 pub struct Received(pub Instant);
 
-/// The budget that the headers set, if they do.
+/// The budget that the headers set; `None` without the header.
 ///
 /// # Errors
-/// `Malformed` for a value that is none: a wish that is overheard would be worse.
+/// `Malformed` for a value that is no duration above zero, and for several values.
 pub fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else {
@@ -38,12 +38,12 @@ pub fn asked(headers: &HeaderMap) -> Result<Option<Duration>, Fault> {
     }
 }
 
-/// What is left of a limit when callers wish for less.
-pub fn least(limit: Duration, wishes: [Option<Duration>; 2]) -> Duration {
-    wishes.into_iter().flatten().fold(limit, Duration::min)
+/// The least of the server's `limit` and the budgets that the caller set.
+pub fn least(limit: Duration, budgets: [Option<Duration>; 2]) -> Duration {
+    budgets.into_iter().flatten().fold(limit, Duration::min)
 }
 
-/// The caller's time was over before its request could be read.
+/// The fault of a deadline that passed before the request was read.
 pub fn passed() -> Fault {
     Fault::new(
         FaultKind::Timeout,

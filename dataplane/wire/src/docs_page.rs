@@ -13,7 +13,7 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::example;
-use super::openapi::encoded;
+use super::path::segment;
 use serin_core::types::{ModelDescription, ModelState, TensorSpec};
 
 const STYLE: &str = include_str!("docs_page/style.css");
@@ -125,9 +125,9 @@ pub fn model(model: &ModelDescription, versioned: bool, root: &str) -> String {
 }
 
 fn path_of(name: &str, version: Option<&str>) -> String {
-    let name = encoded(name);
+    let name = segment(name);
     match version {
-        Some(version) => format!("models/{name}/versions/{}", encoded(version)),
+        Some(version) => format!("models/{name}/versions/{}", segment(version)),
         None => format!("models/{name}"),
     }
 }

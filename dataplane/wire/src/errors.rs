@@ -1,4 +1,5 @@
-//! The one table from a fault to an HTTP answer; `docs/errors.md` says the same for people.
+//! Faults as HTTP responses and as events of a stream, in the form of each protocol. `docs/errors.md`
+//! is the table for users, and a test compares the two.
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
@@ -15,22 +16,22 @@ const X_SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 /// The media type that a caller may ask error bodies in (RFC 9457).
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// When to come back, where the fault does not say.
+/// `Retry-After` of a fault that may be retried and names no delay.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// What an error body tells besides the fault.
+/// What an error body contains besides the fault.
 #[derive(Clone, Copy, Debug)]
 pub struct ErrorContext<'a> {
-    /// The request's id, echoed for the logs.
+    /// The request's id.
     pub request_id: &'a str,
-    /// The path asked for.
+    /// The request's path, which decides the protocol.
     pub path: &'a str,
     /// The request's `Accept` lists `application/problem+json`.
     pub problem_json: bool,
 }
 
-/// The body that clients of the Open Inference Protocol read; the members of RFC 9457 beside it
-/// only when asked for, as some clients take any unknown form for no message at all.
+/// The error body of the Open Inference Protocol. The members of RFC 9457 are added only on request:
+/// some clients read no message from a body with unknown members.
 #[derive(Serialize)]
 struct Body<'a> {
     error: &'a str,
@@ -55,7 +56,7 @@ struct Problem<'a> {
     instance: &'a str,
 }
 
-/// The body that OpenAI's clients read: of any other form they take neither code nor message.
+/// The error body of OpenAI's interface, the only form that its clients read.
 #[derive(Serialize)]
 struct OpenAiBody<'a> {
     error: OpenAiError<'a>,
@@ -77,8 +78,8 @@ pub fn is_openai(path: &str) -> bool {
     })
 }
 
-/// The answer for a fault, in the form of the protocol that the path belongs to: OpenAI's, and
-/// elsewhere the Open Inference Protocol's.
+/// The response to a fault, in the form of the path's protocol: OpenAI's under `/v1` and
+/// `/openai/v1`, else the Open Inference Protocol's.
 pub fn response(fault: &Fault, context: ErrorContext<'_>) -> Response<Bytes> {
     let openai = is_openai(context.path);
     let content_type = if context.problem_json && !openai {
@@ -101,7 +102,7 @@ pub fn response(fault: &Fault, context: ErrorContext<'_>) -> Response<Bytes> {
         let millis = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
         headers.insert(RETRY_AFTER_MS, HeaderValue::from(millis));
     }
-    // Clients retry every 5xx by habit; these give the same answer every time.
+    // Clients retry every 5xx by default; these faults are deterministic.
     if matches!(fault.kind, FaultKind::Inference | FaultKind::NotImplemented) {
         headers.insert(X_SHOULD_RETRY, HeaderValue::from_static("false"));
     }
@@ -145,18 +146,18 @@ fn oip_body(fault: &Fault, context: ErrorContext<'_>) -> Vec<u8> {
     serde_json::to_vec(&body).unwrap_or_default()
 }
 
-/// What an error within a stream tells besides the fault.
+/// What an error event contains besides the fault.
 #[derive(Clone, Copy, Debug)]
 pub struct EventContext<'a> {
-    /// The stream's id, for the logs.
+    /// The stream's request id.
     pub request_id: &'a str,
-    /// The `id` of the request at fault, where it gave one that can be read.
+    /// The `id` of the request at fault, if it could be read.
     pub id: Option<&'a str>,
-    /// Its line in an NDJSON stream, or its place among the messages of a WebSocket; from 1.
+    /// The line in an NDJSON stream, or the message's number on a WebSocket; from 1.
     pub line: Option<u64>,
 }
 
-/// The error as one answer of a stream among others, in one line.
+/// The fault as one event of a stream: the body of the Open Inference Protocol, on one line.
 pub fn event(fault: &Fault, context: EventContext<'_>) -> Vec<u8> {
     let body = Body {
         error: &fault.message,
@@ -172,11 +173,11 @@ pub fn event(fault: &Fault, context: EventContext<'_>) -> Vec<u8> {
 }
 
 /// The HTTP status of a kind.
-pub fn status_of(kind: FaultKind) -> StatusCode {
+fn status_of(kind: FaultKind) -> StatusCode {
     StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-/// When its caller may come back, if that may help.
+/// When the caller may retry, if that may help.
 pub(super) fn retry_after(fault: &Fault) -> Option<Duration> {
     match fault.kind {
         FaultKind::Overloaded | FaultKind::NotReady => {

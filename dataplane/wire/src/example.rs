@@ -1,4 +1,4 @@
-//! A request that a model takes as it stands, made from its signature.
+//! An example request that a model accepts, made from its signature.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use serin_core::types::{Datatype, Dimension, Signature, Tensor, TensorSpec};
 
 /// An example request: one row of made-up values for every input that must be given.
 #[derive(Debug, Serialize)]
-pub struct Request<'a> {
+pub(crate) struct Request<'a> {
     inputs: Vec<Input<'a>>,
 }
 
@@ -21,7 +21,7 @@ struct Input<'a> {
 
 /// A request for a model of this signature; `None` where one of its inputs would have more than
 /// `max_elements` elements.
-pub fn request(signature: &Signature, max_elements: usize) -> Option<Request<'_>> {
+pub(crate) fn request(signature: &Signature, max_elements: usize) -> Option<Request<'_>> {
     let required = signature.inputs.iter().filter(|input| !input.optional);
     let inputs = required.map(|input| {
         let shape = shape(input);
@@ -39,7 +39,7 @@ pub fn request(signature: &Signature, max_elements: usize) -> Option<Request<'_>
 }
 
 /// The shape of an input with one row: 1 for every variable dimension.
-pub fn shape(input: &TensorSpec) -> Vec<i64> {
+pub(crate) fn shape(input: &TensorSpec) -> Vec<i64> {
     let dimensions = input.shape.as_deref().unwrap_or(&[Dimension::Fixed(1)]);
     let extents = dimensions.iter().map(|dimension| match dimension {
         Dimension::Fixed(extent) => *extent,
@@ -49,7 +49,7 @@ pub fn shape(input: &TensorSpec) -> Vec<i64> {
 }
 
 /// A value that any model may be given.
-pub fn element(datatype: Datatype) -> Value {
+pub(crate) fn element(datatype: Datatype) -> Value {
     match datatype {
         Datatype::Bool => json!(false),
         Datatype::Bytes => json!("text"),

@@ -1,9 +1,9 @@
 //! A pull reader of JSON text, for bodies that are mostly numbers.
 //!
-//! Why not serde_json: a tensor's integers must be exact whatever their spelling (`1e1`,
-//! `9223372036854775807.0`), floats must round once to their own width, and duplicate members,
-//! depth and lone surrogates must be told apart. A reader that hands out a number's text does all
-//! of that, faster; a property test holds its grammar against serde_json's.
+//! serde_json does not fit: a tensor's integers must be exact in every spelling (`1e1`,
+//! `9223372036854775807.0`), floats must round once to their own width, and errors must tell
+//! duplicate members, depth and lone surrogates apart. This reader returns a number's text, which
+//! allows all of that and is faster; a property test compares its grammar with serde_json's.
 
 mod number;
 mod string;
@@ -37,7 +37,7 @@ pub enum Problem {
     Expected(&'static str),
     /// The text ends too early.
     Truncated,
-    /// A second document, or rubbish, follows.
+    /// Something follows the document.
     Trailing,
     /// More levels than allowed.
     TooDeep,
@@ -70,16 +70,22 @@ impl std::fmt::Display for JsonError {
 /// What kind of value comes next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
+    /// `{`
     Object,
+    /// `[`
     Array,
+    /// `"`
     String,
+    /// A digit or `-`.
     Number,
+    /// `true` or `false`.
     Bool,
+    /// `null`
     Null,
 }
 
 impl Kind {
-    /// The name in messages.
+    /// The name in messages, with its article.
     pub const fn describe(self) -> &'static str {
         match self {
             Self::Object => "an object",
@@ -92,8 +98,9 @@ impl Kind {
     }
 }
 
-/// Where in an object or array the reader is; `true` until the first element.
+/// An object or array that the reader is in.
 pub struct Sequence {
+    /// No element has been read yet.
     first: bool,
 }
 
@@ -115,7 +122,7 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// A reader of the same text from an offset where a value begins, as deep as this one.
+    /// A reader of the same text that begins at the value at `position`, at this one's depth.
     pub fn at(&self, position: usize) -> Self {
         Self {
             at: position,
@@ -123,7 +130,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Bytes not yet read; a bound on what may still come.
+    /// Bytes not yet read.
     pub fn remaining(&self) -> usize {
         self.text.len() - self.at
     }
@@ -158,7 +165,7 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// The kind of the next value, which is not read.
+    /// The kind of the next value, without reading it.
     #[inline]
     pub fn kind(&mut self) -> Result<Kind> {
         match self.peek() {
@@ -280,7 +287,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads a number and gives its text, which is a number by JSON's grammar.
+    /// Reads a number and returns its text, checked by JSON's grammar.
     #[inline]
     pub fn number(&mut self) -> Result<&'a str> {
         match self.peek() {
@@ -289,7 +296,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads and forgets a value, checking it all the same.
+    /// Skips a value; its grammar is checked.
     pub fn skip(&mut self) -> Result<()> {
         match self.kind()? {
             Kind::Object => {
@@ -313,7 +320,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The document ends here.
+    /// Checks that nothing follows the document.
     pub fn end(&mut self) -> Result<()> {
         match self.peek() {
             None => Ok(()),

@@ -1,5 +1,5 @@
-//! KServe's first protocol, `POST /v1/models/{name}:predict`: rows without names, types or shapes,
-//! which the model's signature gives them.
+//! KServe's first protocol, `POST /v1/models/{name}:predict`: rows without names, datatypes or
+//! shapes, which come from the model's signature.
 
 mod request;
 mod response;

@@ -1,4 +1,4 @@
-//! Members of a JSON object, and what is said of those that are wrong.
+//! Members of a JSON object, and the faults of wrong ones.
 
 use std::fmt::Display;
 
@@ -20,14 +20,17 @@ impl From<JsonError> for Fault {
     }
 }
 
-/// Members of an object seen so far, to refuse a second one: two readers of one body must not
-/// take different ones.
+/// The members of an object that have been read. A duplicate is refused: two readers of one body
+/// could use different ones.
 #[derive(Default)]
-pub(super) struct FieldSet(u8);
+pub(super) struct FieldSet(u64);
 
 impl FieldSet {
-    /// Notes the member at `path`; each of an object has a bit of its own.
-    pub fn once(&mut self, bit: u8, path: impl Display) -> Result<(), Fault> {
+    /// Adds the member at `path`; each member of an object has a bit of its own.
+    ///
+    /// # Errors
+    /// `Malformed` for a duplicate.
+    pub fn once(&mut self, bit: u64, path: impl Display) -> Result<(), Fault> {
         if self.0 & bit != 0 {
             return Err(duplicate(path));
         }

@@ -1,11 +1,12 @@
-//! Newline-delimited JSON: bytes to numbered lines, without a copy where a line came in one piece.
+//! Newline-delimited JSON: bytes to numbered lines, without a copy of a line that arrived in one
+//! piece.
 
 use bytes::{Bytes, BytesMut};
 
-/// What NDJSON is sent as.
+/// The media type of responses.
 pub const CONTENT_TYPE: &str = "application/x-ndjson";
 
-/// Names that clients give it; there is no registered one.
+/// The media types in use; none is registered.
 const NAMES: [&str; 6] = [
     CONTENT_TYPE,
     "application/ndjson",
@@ -21,31 +22,32 @@ pub fn is_ndjson(media_type: &str) -> bool {
     NAMES.iter().any(|name| essence.eq_ignore_ascii_case(name))
 }
 
-/// A line that holds something.
+/// A line that is not blank.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// Its place in the text, from 1; blank lines count.
+    /// Its number in the text, from 1; blank lines count.
     pub number: u64,
+    /// Its content.
     pub text: Text,
 }
 
-/// What is on a line.
+/// The content of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Text {
     /// The line without its end.
     Whole(Bytes),
-    /// More than is allowed; its bytes are gone.
+    /// More bytes than allowed, which were dropped.
     TooLong,
 }
 
-/// A line went on for so long that no end of it is to be expected.
+/// The fault of a line that exceeds twice the limit without an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// The line's number.
     pub number: u64,
 }
 
-/// Splits what is [pushed](Self::push) into lines; what is between two pushes does not matter.
+/// Splits the bytes that are [pushed](Self::push) into lines, however they are cut.
 #[derive(Debug)]
 pub struct Splitter {
     longest: usize,

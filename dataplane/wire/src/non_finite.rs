@@ -1,5 +1,4 @@
-//! Floats that JSON has no number for, in answers: what is written, or refused, is the service's choice
-//! (`spec.api.nonFinite`).
+//! NaN and infinities in JSON responses, as `spec.api.nonFinite` of the service configures them.
 
 use half::{bf16, f16};
 use serin_crds::contract::policy::NonFinite;
@@ -7,7 +6,7 @@ use serin_crds::contract::policy::NonFinite;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, Tensor, TensorData};
 
-/// Writes one; nothing of an answer that [`check`] refuses is sent.
+/// Writes one value of a response that [`check`] accepted.
 #[cold]
 pub(super) fn write(out: &mut Vec<u8>, value: f64, choice: NonFinite) {
     let text: &[u8] = match choice {

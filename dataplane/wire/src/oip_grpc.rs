@@ -1,8 +1,15 @@
-//! The Open Inference Protocol over gRPC: messages to a call, a reply to messages.
+//! The Open Inference Protocol over gRPC: messages to calls, replies to messages.
+//!
+//! A `ModelInferRequest` reaches the service undecoded ([`raw`]). [`prescan`] finds the model that it
+//! names, [`request`] decodes it; prost reads and writes every other message.
 
+mod contents;
+mod entry;
+mod fields;
+mod input;
+mod memory;
 pub mod model_config;
 pub mod prescan;
-#[doc(hidden)]
 pub mod raw;
 pub mod request;
 pub mod response;
@@ -30,9 +37,8 @@ pub fn budget(headers: &http::HeaderMap) -> Option<Duration> {
     timeout_header(headers.get("grpc-timeout")?.to_str().ok()?)
 }
 
-/// The budget that a client sets for a call (gRPC over HTTP/2, "Timeout": at most 8 digits and a
-/// unit). One that cannot be read is as if it were absent, as the specification's reference
-/// implementations do.
+/// The value of `grpc-timeout`, a caller's budget for a call (gRPC over HTTP/2, "Timeout": at most 8
+/// digits and a unit). `None` for a value that cannot be read, as the reference implementations do.
 pub fn timeout_header(value: &str) -> Option<Duration> {
     let (digits, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|digit| digit.is_ascii_digit())

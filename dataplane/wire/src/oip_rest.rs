@@ -1,9 +1,9 @@
-//! The Open Inference Protocol over REST: bytes to a call, a reply to bytes.
+//! The Open Inference Protocol over REST: request bodies to tensors, replies to response bodies.
 //!
-//! The data of a tensor comes as JSON or, by Triton's binary extension, after the JSON; answers
-//! likewise. Nothing here knows of sockets or headers but the ones named by the protocol.
+//! A tensor's data is JSON or, by Triton's binary extension, bytes after the JSON, in requests and
+//! responses.
 
-pub mod document;
+mod document;
 pub(crate) mod elements;
 pub mod metadata;
 pub mod model_config;
@@ -12,6 +12,7 @@ mod raw_body;
 pub mod repository;
 mod request;
 pub(crate) mod response;
+pub mod settings;
 pub mod statistics;
 
 use std::time::Duration;
@@ -22,32 +23,32 @@ pub use raw_body::raw_request;
 pub use request::parse;
 pub use response::{Answer, render};
 
-/// The header that says how many bytes of the body are JSON.
+/// The header that gives the bytes of JSON at the start of the body.
 pub const JSON_LENGTH_HEADER: &str = "inference-header-content-length";
 
-/// An inference request as its body says it; the model is named by the path.
+/// The body of an inference request; the path names the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InferRequest {
     /// The `id` to echo, if the caller gave one.
     pub id: Option<String>,
-    /// How long the caller will wait, if it said so.
+    /// The parameter `timeout`, if set.
     pub timeout: Option<Duration>,
-    /// 1 is highest, 0 the default.
+    /// The parameter `priority`: 1 is highest, 0 the default.
     pub priority: u64,
     /// The inputs, in the order sent.
     pub inputs: Vec<Tensor>,
     /// The outputs asked for; empty for all.
     pub outputs: Vec<RequestedOutput>,
-    /// How the outputs are to be written.
+    /// The formats of the outputs.
     pub forms: Forms,
 }
 
 /// Which outputs are written as binary after the JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Forms {
-    /// For outputs that say nothing themselves, and for all when none are listed.
+    /// For listed outputs that do not say, and for all if none is listed.
     pub binary_by_default: bool,
-    /// What each listed output says.
+    /// `binary_data` of each listed output.
     pub listed: Vec<Option<bool>>,
 }
 
@@ -57,7 +58,7 @@ impl Forms {
         self.binary_by_default || self.listed.contains(&Some(true))
     }
 
-    /// Whether the output at this place of the answer is binary.
+    /// Whether the output at this index of the response is binary.
     fn is_binary(&self, index: usize) -> bool {
         self.listed
             .get(index)

@@ -1,9 +1,9 @@
-//! What is served, as an OpenAPI 3.1 document: every operation of the HTTP port, and for each
-//! loaded model paths with its own name and bodies typed by its own signature.
+//! The OpenAPI 3.1 document: every operation of the HTTP port, and for each loaded model paths with
+//! its name and bodies typed by its signature.
 //!
-//! Other servers publish paths with placeholders and bodies of `object`; a tool can then neither
-//! send a request nor check an answer. The price is that the document depends on what is loaded,
-//! which is why it is built here and not derived from types at compile time.
+//! A document with path placeholders and bodies of type `object` lets no tool send a request or
+//! check a response. This document depends on the loaded models, so it is built at run time and not
+//! derived from types at compile time.
 
 mod answers;
 mod elements;
@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value, json};
 
 use self::operation::Operation;
+use crate::path::segment;
 use serin_core::types::ModelDescription;
 
 /// The version of OpenAPI that the documents are written in.
@@ -39,7 +40,7 @@ const TAGS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The description of the whole server with these loaded models.
+/// The document of the whole server with these loaded models.
 pub fn of_server(models: &[ModelDescription]) -> Value {
     let mut document = Document::default();
     document.add(paths::of_server(models));
@@ -49,7 +50,7 @@ pub fn of_server(models: &[ModelDescription]) -> Value {
     document.finish("Serin")
 }
 
-/// The description of one model, under the paths that name a version, or under all of its paths.
+/// The document of one model: only its paths that name a version, or all of its paths.
 pub fn of_model(model: &ModelDescription, of_version_only: bool) -> Value {
     let mut document = Document::default();
     document.add_model(model, !of_version_only);
@@ -92,8 +93,8 @@ impl Document {
         let (name, version) = (plain(&model.name), plain(&model.version));
         let key = self.unique(&format!("{name}_v{version}"));
         self.schemas.extend(signature::schemas(model, &key));
-        let base = format!("/v2/models/{}", encoded(&model.name));
-        let versioned = format!("{base}/versions/{}", encoded(&model.version));
+        let base = format!("/v2/models/{}", segment(&model.name));
+        let versioned = format!("{base}/versions/{}", segment(&model.version));
         if unversioned && model.versions.first() == Some(&model.version) {
             let suffix = self.unique(&name);
             self.add_at(model, base, suffix, &key);
@@ -168,19 +169,6 @@ gRPC (`inference.GRPCInferenceService`, health, reflection) is served on the sam
 fn plain(name: &str) -> String {
     let allowed = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
     name.chars().map(allowed).collect()
-}
-
-/// `name` as one segment of a path.
-pub fn encoded(name: &str) -> String {
-    let mut out = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            out.push(char::from(byte));
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    out
 }
 
 #[cfg(test)]

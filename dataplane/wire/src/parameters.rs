@@ -1,4 +1,4 @@
-//! Parameters of a request: the few that the server acts on, the same over every protocol.
+//! The parameters of a request that the server acts on, the same for every protocol.
 
 use std::fmt::Display;
 use std::num::NonZeroUsize;
@@ -7,9 +7,9 @@ use std::time::Duration;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::MOST_CLASSES;
 
-/// The value of a parameter, as far as a protocol can carry one.
+/// The value of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Parameter<'a> {
+pub(crate) enum Parameter<'a> {
     Bool(bool),
     Int(i64),
     Uint(u64),
@@ -19,14 +19,14 @@ pub enum Parameter<'a> {
     Other,
 }
 
-/// What a request asks of the server.
+/// The parameters of a request that the server acts on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestParameters {
-    /// `timeout`: time for queue and execution together; none if 0.
+    /// `timeout`: budget of queue and execution together; `None` if absent or 0.
     pub timeout: Option<Duration>,
     /// `priority`: 1 is highest, 0 the default.
     pub priority: u64,
-    /// `binary_data_output`: the form of outputs that ask for none themselves.
+    /// `binary_data_output`: the format of outputs that name none themselves.
     pub binary_output: Option<bool>,
 }
 
@@ -35,7 +35,7 @@ pub struct RequestParameters {
 ///
 /// # Errors
 /// `Malformed` for anything but a whole number from 1 to [`MOST_CLASSES`].
-pub fn classes(path: impl Display, value: Parameter<'_>) -> Result<NonZeroUsize, Fault> {
+pub(crate) fn classes(path: impl Display, value: Parameter<'_>) -> Result<NonZeroUsize, Fault> {
     let count = match value {
         Parameter::Int(value) => usize::try_from(value).ok(),
         Parameter::Uint(value) => usize::try_from(value).ok(),
@@ -53,11 +53,11 @@ pub fn classes(path: impl Display, value: Parameter<'_>) -> Result<NonZeroUsize,
 }
 
 impl RequestParameters {
-    /// Takes one parameter in. Those that nobody acts on are the model's own business.
+    /// Sets one parameter. Unknown names are ignored.
     ///
     /// # Errors
     /// A known name with a value of the wrong type, and names that ask for what is not offered.
-    pub fn set(&mut self, name: &str, value: Parameter<'_>) -> Result<(), Fault> {
+    pub(crate) fn set(&mut self, name: &str, value: Parameter<'_>) -> Result<(), Fault> {
         match name {
             "timeout" => {
                 let micros = unsigned(name, "microseconds", value)?;

@@ -1,8 +1,8 @@
-//! Tensors as bytes: the form that gRPC's `raw_*_contents` and the binary extension of REST share
-//! (protocols of Triton: "Binary Tensor Data Extension").
+//! Tensors as bytes: the format of gRPC's `raw_*_contents` and of REST's binary extension (Triton,
+//! "Binary Tensor Data Extension").
 //!
-//! Fixed-width elements stand side by side, little-endian whatever the machine. An element of
-//! BYTES is its length as `u32`, little-endian, and then its bytes.
+//! Fixed-width elements are little-endian, without padding. An element of BYTES is its length as a
+//! little-endian `u32`, then its bytes.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -12,7 +12,7 @@ use serin_core::types::{Datatype, Tensor, TensorData};
 /// Bytes of the length that precedes each element of BYTES.
 const LENGTH_PREFIX: usize = 4;
 
-/// Reads the elements of an input, without copying them.
+/// Reads the elements of the input `name` without copying them.
 ///
 /// # Errors
 /// `BadTensor` when the bytes are not exactly what `shape` and `datatype` ask for.
@@ -91,7 +91,7 @@ fn elements(name: &str, count: usize, mut bytes: Bytes) -> Result<Vec<Bytes>, Fa
     Ok(elements)
 }
 
-/// Writes the elements of an output; fixed-width ones are not copied.
+/// The bytes of an output's elements; fixed-width ones are not copied.
 pub fn encode(data: &TensorData) -> Bytes {
     match data {
         TensorData::Raw(bytes) => bytes.clone(),

@@ -1,21 +1,21 @@
-//! The id that ties a request to its answer and its log line.
+//! The id that connects a request, its response, its log line and its trace.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use http::HeaderName;
 use uuid::Uuid;
 
-/// Where callers give theirs and every answer has it; in gRPC's metadata the same.
+/// The header of requests and responses; the key in gRPC's metadata.
 pub const HEADER: &str = "x-request-id";
 
 /// [`HEADER`] as a header name.
 pub const HEADER_NAME: HeaderName = HeaderName::from_static(HEADER);
 
-/// Longest id that is taken over from a caller.
+/// Longest id that is accepted from a caller, in bytes.
 const MAX_LENGTH: usize = 128;
 
-/// The caller's id, if it is one that can stand in a log line as it is, else a new one (UUID
-/// version 7, so that ids sort by time).
+/// The caller's id if it matches `[A-Za-z0-9._:-]{1,128}`, else a new UUID version 7, which sorts by
+/// time.
 pub fn of(given: Option<&[u8]>) -> String {
     given
         .filter(|id| (1..=MAX_LENGTH).contains(&id.len()))
@@ -27,7 +27,7 @@ pub fn of(given: Option<&[u8]>) -> String {
         .map_or_else(|| made().to_string(), str::to_owned)
 }
 
-/// A new id. It has to differ from others, not to be a secret.
+/// A new id: unique, not secret.
 fn made() -> Uuid {
     let (high, low) = (fastrand::u64(..), fastrand::u64(..));
     let mut random = [0; 10];

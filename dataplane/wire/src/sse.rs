@@ -1,12 +1,12 @@
-//! Server-sent events, as every client of a model server reads them.
+//! Server-sent events (WHATWG HTML, 9.2).
 //!
-//! An event is one line of data and nothing else: `id:` makes some clients dispatch an empty event
-//! at the next comment, and `retry:` and `event:` have no reader.
+//! An event is one `data:` line. `id:` makes some clients dispatch an empty event at the next
+//! comment, and no client reads `retry:` and `event:`; none of them is written.
 
-/// What an event stream is sent as.
+/// The media type of responses.
 pub const CONTENT_TYPE: &str = "text/event-stream; charset=utf-8";
 
-/// A comment, which keeps proxies and clients from taking a quiet stream for a dead one.
+/// A comment that keeps proxies and clients from closing an idle stream.
 pub const KEEP_ALIVE: &[u8] = b":\n\n";
 
 /// Whether an `Accept` header asks for events.
@@ -17,7 +17,7 @@ pub fn is_wanted(accept: &str) -> bool {
     })
 }
 
-/// Writes one event; `json` is on one line.
+/// Appends one event; `json` has no line break.
 pub fn write_event(out: &mut Vec<u8>, json: &[u8]) {
     debug_assert!(
         !json.iter().any(|byte| matches!(byte, b'\n' | b'\r')),

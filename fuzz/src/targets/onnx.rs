@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use prost::Message;
-use serin_dataplane::fuzzing::onnx;
+use serin_engine::onnx::fuzzing as onnx;
 
 use crate::Target;
 

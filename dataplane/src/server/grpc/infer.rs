@@ -5,8 +5,8 @@ use futures_util::StreamExt;
 use prost::Message;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{ModelRef, Outputs};
-use serin_wire::oip_grpc::prescan::{Prescan, malformed, prescan};
-use serin_wire::oip_grpc::proto::{ModelInferRequest, ModelInferResponse};
+use serin_wire::oip_grpc::prescan::{Prescan, prescan};
+use serin_wire::oip_grpc::proto::ModelInferResponse;
 use serin_wire::oip_grpc::{request, response};
 
 use crate::envelope::Envelope;
@@ -26,13 +26,13 @@ pub(super) struct Prescanned {
 }
 
 impl Prescanned {
-    /// Looks at a message, and reserves the memory that decoding it takes.
+    /// Looks at a message, and reserves the memory of its bytes; decoding reserves more.
     pub(super) fn of(bytes: Bytes, resources: &Resources) -> Self {
         let (found, received) = match prescan(&bytes, &resources.limits) {
             Err(fault) => (Prescan::default(), Err(fault)),
             Ok(found) => {
                 let mut reservation = resources.memory.hold();
-                let grown = reservation.grow(found.memory);
+                let grown = reservation.grow(bytes.len());
                 (found, grown.map(|()| Received { bytes, reservation }))
             }
         };
@@ -76,15 +76,19 @@ impl UnaryProtocol for GrpcInfer<'_> {
         _: &M,
         reader: Reader<'_>,
     ) -> Result<Decoded<Inference, bool>, Fault> {
-        let (message, limits) = (envelope.body.clone(), reader.resources.limits.clone());
-        let read = move |message: Bytes| {
-            let message = ModelInferRequest::decode(message).map_err(|error| malformed(&error))?;
-            request::decode(message, &limits)
+        let Reader {
+            resources,
+            mut reservation,
+            ..
+        } = reader;
+        let (message, limits) = (envelope.body.clone(), resources.limits.clone());
+        let size = message.len();
+        let decode = move || {
+            let reserve = &mut |total| reservation.grow(total);
+            let decoded = request::decode(&message, &limits, reserve)?;
+            Ok((decoded, reservation))
         };
-        let cpu_pool = &reader.resources.cpu_pool;
-        let decoded = cpu_pool
-            .run_sized(message.len(), move || read(message))
-            .await?;
+        let (decoded, reservation) = resources.cpu_pool.run_sized(size, decode).await?;
         Ok(Decoded {
             task: Inference {
                 inputs: decoded.inputs,
@@ -94,8 +98,7 @@ impl UnaryProtocol for GrpcInfer<'_> {
             id: Some(decoded.id).filter(|id| !id.is_empty()),
             timeout: decoded.parameters.timeout,
             priority: decoded.parameters.priority,
-            // The memory was reserved before.
-            overhead: 0,
+            reservation,
         })
     }
 

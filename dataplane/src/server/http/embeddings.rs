@@ -58,6 +58,7 @@ impl UnaryProtocol for Embeddings {
         let Reader {
             resources,
             deadline,
+            reservation,
         } = reader;
         let (body, limits) = (envelope.body.clone(), Arc::clone(&resources.limits));
         let size = body.len();
@@ -83,7 +84,7 @@ impl UnaryProtocol for Embeddings {
             id: None,
             timeout: None,
             priority: 0,
-            overhead: 0,
+            reservation,
         })
     }
 

@@ -17,6 +17,7 @@ use super::counted::refuse_on;
 use crate::envelope::Envelope;
 use crate::pipeline::{Reply, Serve, Served};
 use crate::runtime::Resources;
+use crate::runtime::memory_budget::Reservation;
 use crate::server::path::model_of;
 use crate::server::recording::Labels;
 use crate::server::state::ServerState;
@@ -71,13 +72,15 @@ impl UnaryProtocol for RestInfer<'_> {
         let json_length = json_length(envelope.headers.get(JSON_LENGTH), body.len())?;
         if json_length == Some(0) {
             let signature = &model.description().signature;
-            return oip_rest::raw_request(body, signature).map(decoded);
+            let request = oip_rest::raw_request(body, signature)?;
+            return decoded(request, reader.reservation);
         }
         let json_length = json_length.unwrap_or(body.len());
         let limits = Arc::clone(&reader.resources.limits);
         let parse = move || oip_rest::parse(&body, json_length, &limits);
         let cpu_pool = &reader.resources.cpu_pool;
-        cpu_pool.run_sized(json_length, parse).await.map(decoded)
+        let request = cpu_pool.run_sized(json_length, parse).await?;
+        decoded(request, reader.reservation)
     }
 
     async fn encode(
@@ -94,10 +97,16 @@ impl UnaryProtocol for RestInfer<'_> {
 }
 
 /// A request that was read, whichever way it came.
-pub(in crate::server) fn decoded(request: InferRequest) -> Decoded<Inference, Forms> {
-    Decoded {
-        // Texts take more than what they came in.
-        overhead: request.inputs.iter().map(Tensor::overhead).sum(),
+///
+/// # Errors
+/// `Overloaded`: texts take more memory than what they came in.
+pub(in crate::server) fn decoded(
+    request: InferRequest,
+    mut reservation: Reservation,
+) -> Result<Decoded<Inference, Forms>, Fault> {
+    let overhead: usize = request.inputs.iter().map(Tensor::overhead).sum();
+    reservation.grow_by(overhead)?;
+    Ok(Decoded {
         task: Inference {
             inputs: request.inputs,
             outputs: request.outputs,
@@ -106,7 +115,8 @@ pub(in crate::server) fn decoded(request: InferRequest) -> Decoded<Inference, Fo
         id: request.id,
         timeout: request.timeout,
         priority: request.priority,
-    }
+        reservation,
+    })
 }
 
 /// Writes outputs, off the network's threads where they are large.

@@ -72,7 +72,7 @@ impl UnaryProtocol for Predict<'_> {
             id: None,
             timeout: None,
             priority: 0,
-            overhead: 0,
+            reservation: reader.reservation,
         })
     }
 

@@ -150,7 +150,7 @@ impl UnaryProtocol for StreamInfer<'_> {
             )
             .with_param("binary_data"));
         }
-        Ok(decoded(request))
+        decoded(request, reader.reservation)
     }
 
     async fn encode(

@@ -1,4 +1,4 @@
-//! Compressing a whole body.
+//! Compression of a whole body.
 
 use flate2::{Compress, Compression, FlushCompress, Status};
 
@@ -11,7 +11,7 @@ const LEVEL: Compression = Compression::new(2);
 /// The base-2 logarithm of the window; clients reckon with the largest.
 const WINDOW_BITS: u8 = 15;
 
-/// Compresses `plain`; `None` if that takes more than `at_most` bytes.
+/// Compresses `plain`; `None` if the result has more than `at_most` bytes.
 pub fn compress(plain: &[u8], coding: Coding, at_most: usize) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(at_most);
     let mut stream = match coding {

@@ -1,8 +1,8 @@
-//! Inflating a body without trusting it: a megabyte may claim to be a gigabyte.
+//! Decompression of a body within a bound on its plain bytes.
 //!
-//! Memory grows with what has really come. A body that compresses better than [`USUAL_RATIO`] is
-//! measured before more is allocated: a bomb costs the time to inflate the limit once, and never its
-//! memory.
+//! Memory grows with the bytes that were really inflated. A body that compresses better than
+//! [`USUAL_RATIO`] is measured before more is allocated: a decompression bomb costs the time to
+//! inflate the limit once, and no memory.
 
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
@@ -27,7 +27,7 @@ const MOST_MEMBERS: usize = 1 << 16;
 /// The base-2 logarithm of the largest window that a sender may have used.
 const WINDOW_BITS: u8 = 15;
 
-/// A compressed body on its way to its plain bytes.
+/// The decompression of one body.
 pub struct Inflation {
     compressed: Bytes,
     stream: Stream,

@@ -1,4 +1,4 @@
-//! Numbers: their text by JSON's grammar, and the exact integer a text stands for.
+//! Numbers: the text by JSON's grammar, and the exact integer that a text denotes.
 
 use super::{JsonError, Problem, Reader};
 
@@ -50,14 +50,14 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<&'a str, JsonError> {
     Ok(&reader.text[start..at])
 }
 
-/// What integer a number's text stands for, exactly.
+/// The exact integer that a number's text denotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Integer {
-    /// This one.
+    /// The integer.
     Exact(i128),
     /// An integer beyond any datatype's range.
     TooLarge,
-    /// It has a fraction.
+    /// The number has a fraction.
     Fraction,
 }
 

@@ -8,7 +8,7 @@ use super::proto::{
 use crate::control::{BACKEND, config_dims, data_type, max_batch_size};
 use serin_core::types::{Datatype, ModelDescription};
 
-/// The configuration of `model`: what of Triton's has a meaning here.
+/// The configuration of `model`, as far as Triton's members apply.
 pub fn of(model: &ModelDescription) -> ModelConfig {
     let (signature, batching) = (&model.signature, &model.batching);
     ModelConfig {

@@ -1,10 +1,11 @@
-//! A request for inference as it came, before memory is given to it.
+//! An undecoded `ModelInferRequest`.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::encoding::{DecodeContext, WireType, skip_field};
 use prost::{DecodeError, Message};
 
-/// The bytes of a `ModelInferRequest`, which stands in its place in what is generated.
+/// The bytes of a `ModelInferRequest`; the generated service takes this type in its place, so that a
+/// message is decoded only once its memory is reserved.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RawInferRequest(pub Bytes);
 
@@ -18,7 +19,7 @@ impl Message for RawInferRequest {
         Ok(())
     }
 
-    /// Only messages that lie in others are merged by their fields; this one never does.
+    /// Never called: only a message within another is merged field by field.
     fn merge_field(
         &mut self,
         tag: u32,

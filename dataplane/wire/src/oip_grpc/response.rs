@@ -1,4 +1,4 @@
-//! From a [`Outputs`] to a `ModelInferResponse`, and from a fault to a status.
+//! [`Outputs`] to `ModelInferResponse`, and [`Fault`] to a status.
 
 use std::collections::HashMap;
 
@@ -14,8 +14,8 @@ use crate::raw_tensor;
 use serin_core::fault::Fault;
 use serin_core::types::{Datatype, Outputs};
 
-/// The response in one form for all outputs: raw, or typed where that was asked for and every
-/// output has a typed form (FP16 and BF16 have none).
+/// The response, with all outputs in one form: typed if `typed` and every output has a typed form
+/// (FP16 and BF16 have none), else raw.
 pub fn encode(reply: Outputs, id: String, typed: bool) -> ModelInferResponse {
     let typed = typed
         && reply
@@ -52,11 +52,11 @@ pub fn encode(reply: Outputs, id: String, typed: bool) -> ModelInferResponse {
     }
 }
 
-/// Whose codes the reasons of statuses are (`google.rpc.ErrorInfo`).
+/// The domain of the reasons of statuses (`google.rpc.ErrorInfo`).
 const DOMAIN: &str = "serin.dev";
 
-/// The status of a fault: its code and the member at fault as `ErrorInfo`; and where coming back may
-/// help, when, as `RetryInfo` and for clients that retry by themselves.
+/// The status of a fault: its code and the member at fault as `ErrorInfo`; if a retry may help, the
+/// delay as `RetryInfo` and as `grpc-retry-pushback-ms`.
 pub fn status(fault: &Fault) -> Status {
     let mut details = ErrorDetails::new();
     let param = fault.param.clone().map(|param| ("param".to_owned(), param));

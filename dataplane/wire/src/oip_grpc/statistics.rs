@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use super::proto::{InferBatchStatistics, InferStatistics, ModelStatistics, StatisticDuration};
 use serin_core::types::{BatchStatistics, Tally};
 
-/// The message of one model's counts. No model answers one request several times, and the runtime
-/// does not say what a model holds: those members are empty.
+/// The message of one model's counts. Response statistics and memory usage are empty: no model gives
+/// several responses, and the runtime does not report a model's memory.
 pub fn of(model: serin_core::types::ModelStatistics) -> ModelStatistics {
     let counted = model.statistics;
     ModelStatistics {

@@ -1,4 +1,4 @@
-//! The small documents: server, models, health.
+//! The documents of server metadata, model metadata and health.
 
 use serde::Serialize;
 
@@ -9,12 +9,15 @@ use serin_core::types::{ModelDescription, ModelState};
 /// `GET /v2`.
 #[derive(Serialize)]
 pub struct ServerMetadata {
+    /// The server's name.
     pub name: &'static str,
+    /// The server's version.
     pub version: &'static str,
+    /// The names of the offered extensions.
     pub extensions: Vec<&'static str>,
 }
 
-/// What this server is; `repository_control` says whether callers may load and unload models.
+/// The server's metadata; `repository_control`: callers may load and unload models.
 pub fn server(repository_control: bool) -> ServerMetadata {
     ServerMetadata {
         name: "serin",
@@ -34,7 +37,7 @@ pub struct ModelMetadata<'a> {
     parameters: ModelParameters<'a>,
 }
 
-/// What there is to know beyond the protocol.
+/// Metadata beyond the protocol.
 #[derive(Serialize)]
 struct ModelParameters<'a> {
     /// Outputs of types that the protocol has no name for, joined by commas.
@@ -103,12 +106,15 @@ impl ModelList {
 /// `live` for both.
 #[derive(Serialize)]
 pub struct Health {
+    /// Whether every model can answer; on the readiness path.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ready: Option<bool>,
+    /// Whether the process is live.
     pub live: bool,
-    /// What KServe's clients of the first protocol read at `/`.
+    /// `alive`, which clients of KServe's first protocol read at `/`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub status: Option<&'static str>,
+    /// Why the server is not ready.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
@@ -116,8 +122,11 @@ pub struct Health {
 /// `GET /v2/models/{name}/ready`.
 #[derive(Serialize)]
 pub struct ModelReady<'a> {
+    /// The model's name.
     pub name: &'a str,
+    /// Whether it can answer.
     pub ready: bool,
+    /// Why it cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }

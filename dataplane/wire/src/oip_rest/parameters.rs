@@ -3,10 +3,10 @@
 use std::fmt::Display;
 use std::num::NonZeroUsize;
 
+use crate::field_path::FieldPath;
 use crate::json::{Integer, Kind, Reader};
 use crate::members::wrong_type;
 use crate::parameters::{Parameter, RequestParameters, classes};
-use crate::place::Place;
 use serin_core::fault::{Fault, FaultKind};
 
 /// What an input's `parameters` ask for.
@@ -46,20 +46,20 @@ fn number(text: &str) -> Parameter<'static> {
     exact.unwrap_or_else(|| Parameter::Double(text.parse().unwrap_or(f64::INFINITY)))
 }
 
-/// Reads the `parameters` of the input at `place`.
-pub(super) fn of_input(reader: &mut Reader<'_>, place: Place) -> Result<InputParameters, Fault> {
+/// Reads the `parameters` of the input at `path`.
+pub(super) fn of_input(reader: &mut Reader<'_>, path: FieldPath) -> Result<InputParameters, Fault> {
     let mut found = InputParameters::default();
-    each(reader, place.member("parameters"), |name, reader| {
+    each(reader, path.member("parameters"), |name, reader| {
         match name {
             "binary_data_size" => {
-                let size = unsigned(reader, place.member("parameters.binary_data_size"))?;
+                let size = unsigned(reader, path.member("parameters.binary_data_size"))?;
                 // Larger than memory is larger than the body: refused when the bytes are taken.
                 found.binary_data_size = Some(usize::try_from(size).unwrap_or(usize::MAX));
             }
             "content_type" if reader.kind()? == Kind::String => {
                 found.base64 = reader.string()? == "base64";
             }
-            "shared_memory_region" => return Err(no_shared_memory(place)),
+            "shared_memory_region" => return Err(no_shared_memory(path)),
             _ => reader.skip()?,
         }
         Ok(())
@@ -76,13 +76,16 @@ pub(super) struct OutputParameters {
     pub(super) classes: Option<NonZeroUsize>,
 }
 
-/// Reads the `parameters` of the output at `place`.
-pub(super) fn of_output(reader: &mut Reader<'_>, place: Place) -> Result<OutputParameters, Fault> {
+/// Reads the `parameters` of the output at `path`.
+pub(super) fn of_output(
+    reader: &mut Reader<'_>,
+    path: FieldPath,
+) -> Result<OutputParameters, Fault> {
     let mut found = OutputParameters::default();
-    each(reader, place.member("parameters"), |name, reader| {
+    each(reader, path.member("parameters"), |name, reader| {
         match name {
             "binary_data" => {
-                found.binary = Some(boolean(reader, place.member("parameters.binary_data"))?);
+                found.binary = Some(boolean(reader, path.member("parameters.binary_data"))?);
             }
             "classification" => {
                 let value = match reader.kind()? {
@@ -92,10 +95,10 @@ pub(super) fn of_output(reader: &mut Reader<'_>, place: Place) -> Result<OutputP
                         Parameter::Other
                     }
                 };
-                let place = place.member("parameters.classification");
-                found.classes = Some(classes(place, value)?);
+                let path = path.member("parameters.classification");
+                found.classes = Some(classes(path, value)?);
             }
-            "shared_memory_region" => return Err(no_shared_memory(place)),
+            "shared_memory_region" => return Err(no_shared_memory(path)),
             _ => reader.skip()?,
         }
         Ok(())
@@ -124,41 +127,41 @@ fn each(
     Ok(())
 }
 
-fn boolean(reader: &mut Reader<'_>, place: Place) -> Result<bool, Fault> {
+fn boolean(reader: &mut Reader<'_>, path: FieldPath) -> Result<bool, Fault> {
     match reader.kind()? {
         Kind::Bool => Ok(reader.boolean()?),
-        other => Err(invalid(place, "true or false", other.describe())),
+        other => Err(invalid(path, "true or false", other.describe())),
     }
 }
 
-fn unsigned(reader: &mut Reader<'_>, place: Place) -> Result<u64, Fault> {
+fn unsigned(reader: &mut Reader<'_>, path: FieldPath) -> Result<u64, Fault> {
     let kind = reader.kind()?;
     if kind != Kind::Number {
-        return Err(invalid(place, "a number from 0", kind.describe()));
+        return Err(invalid(path, "a number from 0", kind.describe()));
     }
     let text = reader.number()?;
     match Integer::of(text) {
         Integer::Exact(value) => u64::try_from(value).ok(),
         _ => None,
     }
-    .ok_or_else(|| invalid(place, "a whole number from 0", text))
+    .ok_or_else(|| invalid(path, "a whole number from 0", text))
 }
 
-fn invalid(place: Place, expected: &str, got: &str) -> Fault {
+fn invalid(path: FieldPath, expected: &str, got: &str) -> Fault {
     let got: String = got.chars().take(40).collect();
     Fault::new(
         FaultKind::Malformed,
         "invalid_parameter",
-        format!("'{place}' must be {expected}, got {got}"),
+        format!("'{path}' must be {expected}, got {got}"),
     )
-    .with_param(place.to_string())
+    .with_param(path.to_string())
 }
 
-fn no_shared_memory(place: Place) -> Fault {
+fn no_shared_memory(path: FieldPath) -> Fault {
     Fault::new(
         FaultKind::NotImplemented,
         "not_implemented",
-        format!("{place}: shared memory is not offered; send the data in the request"),
+        format!("{path}: shared memory is not offered; send the data in the request"),
     )
-    .with_param(place.member("parameters.shared_memory_region").to_string())
+    .with_param(path.member("parameters.shared_memory_region").to_string())
 }

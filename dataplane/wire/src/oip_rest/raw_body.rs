@@ -1,4 +1,4 @@
-//! A request that is the data of one input and nothing else (`Inference-Header-Content-Length: 0`).
+//! A request body without JSON: the data of one input (`Inference-Header-Content-Length: 0`).
 
 use bytes::Bytes;
 
@@ -7,7 +7,7 @@ use crate::raw_tensor;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, Dimension, Signature, Tensor, TensorData, TensorSpec};
 
-/// Reads the body as the model's only input; every output is answered in binary.
+/// Reads the body as the model's only input; every output is returned in binary.
 ///
 /// # Errors
 /// `BadTensor` when the model has not exactly one input, or its shape does not follow from the

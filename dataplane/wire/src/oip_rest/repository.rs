@@ -1,4 +1,4 @@
-//! The bodies of the repository interface: index, load, unload.
+//! The bodies of the repository extension: index, load, unload.
 
 use serde::Serialize;
 
@@ -8,24 +8,29 @@ use crate::json::{Kind, Reader};
 use crate::members::wrong_type;
 use serin_core::fault::Fault;
 
-/// The answer to a load.
+/// The response to a load.
 #[derive(Serialize)]
 pub struct Loaded {
+    /// The model's name.
     pub name: String,
+    /// Always `true`.
     pub load: bool,
 }
 
-/// The answer to an unload.
+/// The response to an unload.
 #[derive(Serialize)]
 pub struct Unloaded {
+    /// The model's name.
     pub name: String,
+    /// Always `true`.
     pub unload: bool,
 }
 
-/// Reads the body of an index request: whether only models that answer are wanted.
+/// Reads the body of an index request, which may be empty: whether only models that answer are
+/// wanted. `depth` bounds the nesting.
 ///
 /// # Errors
-/// `Malformed`.
+/// `Malformed`, naming the member.
 pub fn index_request(body: &[u8], depth: usize) -> Result<bool, Fault> {
     let mut only_ready = false;
     members(body, depth, |name, reader| {
@@ -40,7 +45,7 @@ pub fn index_request(body: &[u8], depth: usize) -> Result<bool, Fault> {
     Ok(only_ready)
 }
 
-/// Reads the body of a load, which may ask for nothing.
+/// Reads the body of a load, which may be empty.
 ///
 /// # Errors
 /// `Malformed`, and `Unsupported` for any parameter.
@@ -48,7 +53,7 @@ pub fn load_request(body: &[u8], depth: usize) -> Result<(), Fault> {
     parameters(body, depth, |name, _| Err(load_parameter(name)))
 }
 
-/// Reads the body of an unload.
+/// Reads the body of an unload, which may be empty.
 ///
 /// # Errors
 /// `Malformed`, and `Unsupported` for any parameter but `unload_dependents`.

@@ -8,10 +8,10 @@ use super::elements::{self, InputSpec};
 use super::parameters::{self, InputParameters, OutputParameters};
 use super::{Forms, InferRequest};
 use crate::bounds;
+use crate::field_path::FieldPath;
 use crate::json::{Kind, Reader};
 use crate::members::{self, FieldSet, missing};
 use crate::parameters::RequestParameters;
-use crate::place::Place;
 use crate::raw_tensor;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
@@ -114,46 +114,46 @@ impl RequestReader<'_> {
         let mut array = self.reader.array()?;
         let mut inputs = Vec::new();
         while self.reader.element(&mut array)? {
-            let place = Place::element("inputs", inputs.len());
+            let path = FieldPath::element("inputs", inputs.len());
             if inputs.len() == self.limits.tensors {
                 return Err(bounds::too_many_tensors("inputs", self.limits));
             }
-            inputs.push(self.input(place)?);
+            inputs.push(self.input(path)?);
         }
         Ok(inputs)
     }
 
-    fn input(&mut self, place: Place) -> Result<Tensor, Fault> {
-        self.expect(Kind::Object, place, "an object")?;
+    fn input(&mut self, path: FieldPath) -> Result<Tensor, Fault> {
+        self.expect(Kind::Object, path, "an object")?;
         let mut seen = FieldSet::default();
         let mut input = Pending::default();
         let mut object = self.reader.object()?;
         while let Some(name) = self.reader.member(&mut object)? {
             match &*name {
                 "name" => {
-                    seen.once(1, place.member("name"))?;
-                    input.name = Some(self.string(place.member("name"))?);
+                    seen.once(1, path.member("name"))?;
+                    input.name = Some(self.string(path.member("name"))?);
                 }
                 "shape" => {
-                    seen.once(2, place.member("shape"))?;
-                    input.shape = Some(self.shape(place.member("shape"))?);
+                    seen.once(2, path.member("shape"))?;
+                    input.shape = Some(self.shape(path.member("shape"))?);
                 }
                 "datatype" => {
-                    seen.once(4, place.member("datatype"))?;
-                    input.datatype = Some(self.datatype(place.member("datatype"))?);
+                    seen.once(4, path.member("datatype"))?;
+                    input.datatype = Some(self.datatype(path.member("datatype"))?);
                 }
                 "parameters" => {
-                    seen.once(8, place.member("parameters"))?;
-                    input.parameters = parameters::of_input(&mut self.reader, place)?;
+                    seen.once(8, path.member("parameters"))?;
+                    input.parameters = parameters::of_input(&mut self.reader, path)?;
                 }
                 "data" => {
-                    seen.once(16, place.member("data"))?;
+                    seen.once(16, path.member("data"))?;
                     input.data = Some(self.data(&input)?);
                 }
                 _ => self.reader.skip()?,
             }
         }
-        self.complete(place, input)
+        self.complete(path, input)
     }
 
     /// Reads the data at once when all that is needed to read it came before, as it mostly does;
@@ -172,8 +172,8 @@ impl RequestReader<'_> {
         Ok(Data::At(position))
     }
 
-    fn complete(&mut self, place: Place, input: Pending) -> Result<Tensor, Fault> {
-        let absent = |member| missing(place.member(member));
+    fn complete(&mut self, path: FieldPath, input: Pending) -> Result<Tensor, Fault> {
+        let absent = |member| missing(path.member(member));
         let name = input.name.ok_or_else(|| absent("name"))?;
         let shape = input.shape.ok_or_else(|| absent("shape"))?;
         let datatype = input.datatype.ok_or_else(|| absent("datatype"))?;
@@ -184,7 +184,7 @@ impl RequestReader<'_> {
                     "conflicting_data",
                     format!("input '{name}' has both 'data' and 'binary_data_size'; send one"),
                 )
-                .with_param(place.member("data").to_string()));
+                .with_param(path.member("data").to_string()));
             }
             (None, None) => return Err(absent("data")),
             (None, Some(size)) => {
@@ -229,11 +229,11 @@ impl RequestReader<'_> {
         self.expect(Kind::Array, "outputs", "an array")?;
         let mut array = self.reader.array()?;
         while self.reader.element(&mut array)? {
-            let place = Place::element("outputs", outputs.len());
+            let path = FieldPath::element("outputs", outputs.len());
             if outputs.len() == self.limits.tensors {
                 return Err(bounds::too_many_tensors("outputs", self.limits));
             }
-            self.expect(Kind::Object, place, "an object")?;
+            self.expect(Kind::Object, path, "an object")?;
             let mut seen = FieldSet::default();
             let mut name = None;
             let mut asked = OutputParameters::default();
@@ -241,17 +241,17 @@ impl RequestReader<'_> {
             while let Some(member) = self.reader.member(&mut object)? {
                 match &*member {
                     "name" => {
-                        seen.once(1, place.member("name"))?;
-                        name = Some(self.string(place.member("name"))?);
+                        seen.once(1, path.member("name"))?;
+                        name = Some(self.string(path.member("name"))?);
                     }
                     "parameters" => {
-                        seen.once(2, place.member("parameters"))?;
-                        asked = parameters::of_output(&mut self.reader, place)?;
+                        seen.once(2, path.member("parameters"))?;
+                        asked = parameters::of_output(&mut self.reader, path)?;
                     }
                     _ => self.reader.skip()?,
                 }
             }
-            let name = name.ok_or_else(|| missing(place.member("name")))?;
+            let name = name.ok_or_else(|| missing(path.member("name")))?;
             outputs.push(RequestedOutput {
                 name,
                 classes: asked.classes,
@@ -261,8 +261,8 @@ impl RequestReader<'_> {
         Ok((outputs, forms))
     }
 
-    fn shape(&mut self, place: Place) -> Result<Vec<i64>, Fault> {
-        self.expect(Kind::Array, place, "an array of integers")?;
+    fn shape(&mut self, path: FieldPath) -> Result<Vec<i64>, Fault> {
+        self.expect(Kind::Array, path, "an array of integers")?;
         let mut shape = Vec::new();
         let mut array = self.reader.array()?;
         while self.reader.element(&mut array)? {
@@ -271,12 +271,12 @@ impl RequestReader<'_> {
                 Fault::new(
                     FaultKind::BadTensor,
                     "invalid_shape",
-                    format!("'{place}' must hold integers from 0, got {got}"),
+                    format!("'{path}' must hold integers from 0, got {got}"),
                 )
-                .with_param(place.to_string())
+                .with_param(path.to_string())
             };
             if shape.len() == self.limits.dimensions {
-                return Err(bounds::too_many_dimensions(place, self.limits));
+                return Err(bounds::too_many_dimensions(path, self.limits));
             }
             let kind = self.reader.kind()?;
             if kind != Kind::Number {
@@ -291,8 +291,8 @@ impl RequestReader<'_> {
         Ok(shape)
     }
 
-    fn datatype(&mut self, place: Place) -> Result<Datatype, Fault> {
-        let name = self.string(place)?;
+    fn datatype(&mut self, path: FieldPath) -> Result<Datatype, Fault> {
+        let name = self.string(path)?;
         Datatype::parse(&name).ok_or_else(|| {
             let name: String = name.chars().take(40).collect();
             let known: Vec<_> = Datatype::ALL.iter().map(|known| known.as_str()).collect();
@@ -300,21 +300,21 @@ impl RequestReader<'_> {
                 FaultKind::BadTensor,
                 "unknown_datatype",
                 format!(
-                    "'{place}': '{name}' is no datatype; use one of {}",
+                    "'{path}': '{name}' is no datatype; use one of {}",
                     known.join(", ")
                 ),
             )
-            .with_param(place.to_string())
+            .with_param(path.to_string())
         })
     }
 
-    fn string(&mut self, place: Place) -> Result<String, Fault> {
-        self.expect(Kind::String, place, "a string")?;
+    fn string(&mut self, path: FieldPath) -> Result<String, Fault> {
+        self.expect(Kind::String, path, "a string")?;
         Ok(self.reader.string()?.into_owned())
     }
 
-    fn expect(&mut self, wanted: Kind, place: impl Display, described: &str) -> Result<(), Fault> {
-        members::expect(&mut self.reader, wanted, place, described)
+    fn expect(&mut self, wanted: Kind, path: impl Display, described: &str) -> Result<(), Fault> {
+        members::expect(&mut self.reader, wanted, path, described)
     }
 }
 

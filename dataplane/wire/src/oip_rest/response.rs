@@ -1,4 +1,4 @@
-//! The body of an answer, written straight from the tensors' bytes.
+//! The body of a response, written directly from the tensors' bytes.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use crate::{non_finite, raw_tensor};
 use serin_core::fault::Fault;
 use serin_core::types::{Datatype, Outputs, Tensor, TensorData};
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// JSON, and after it the data of binary outputs.
@@ -21,7 +21,7 @@ pub struct Answer {
     pub json_length: Option<usize>,
 }
 
-/// Writes the answer.
+/// Renders a reply; `forms` are those of the request, `choice` is the service's `nonFinite`.
 ///
 /// # Errors
 /// `Inference` for a float that JSON has no number for, where the service refuses those.

@@ -1,4 +1,4 @@
-//! `POST /v1/embeddings`: texts or token ids in, one vector for each out.
+//! `POST /v1/embeddings`: texts or token ids to vectors.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -22,11 +22,11 @@ pub struct EmbeddingsRequest {
     pub model: String,
     /// What to embed; never empty.
     pub input: Vec<Piece>,
-    /// `input` was one text or one list of ids, not a list of them.
+    /// `input` is one text or one list of ids, not a list of these.
     pub single: bool,
-    /// How vectors are written.
+    /// `encoding_format`: the format of the vectors.
     pub form: Form,
-    /// How many values of each vector are wanted, if not all.
+    /// The number of values to return of each vector; all if `None`.
     pub dimensions: Option<usize>,
 }
 
@@ -39,17 +39,17 @@ pub enum Piece {
     Tokens(Vec<u32>),
 }
 
-/// How vectors are written.
+/// The format of vectors in a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As lists of numbers.
+    /// Arrays of numbers, the default.
     Float,
-    /// As base64 of little-endian FP32: what openai-python asks for by default.
+    /// Base64 of little-endian FP32, which openai-python requests by default.
     Base64,
 }
 
 impl EmbeddingsRequest {
-    /// How errors name a piece.
+    /// The name of a piece in errors: `input`, or `input[2]` of a list.
     pub fn param(&self, place: usize) -> String {
         param(self.single, place)
     }
@@ -63,18 +63,7 @@ fn param(single: bool, place: usize) -> String {
     }
 }
 
-/// The model that a request names.
-///
-/// # Errors
-/// As [`parse`].
-pub fn model(body: &Bytes, limits: &Limits) -> Result<ModelRef, Fault> {
-    parse(body, limits).map(|request| ModelRef {
-        name: request.model,
-        version: None,
-    })
-}
-
-/// Reads a request.
+/// Reads a whole request.
 ///
 /// # Errors
 /// `Malformed` or `Unsupported`, naming the member.
@@ -122,6 +111,40 @@ pub fn parse(body: &Bytes, limits: &Limits) -> Result<EmbeddingsRequest, Fault> 
         form,
         dimensions,
     })
+}
+
+/// The model that a request names, without reading the rest: members before `model` are skipped,
+/// and the document after it is not looked at. Faults there are left to [`parse`].
+///
+/// # Errors
+/// As [`parse`], for the members up to `model`, and for a missing one.
+pub fn model(body: &[u8], limits: &Limits) -> Result<ModelRef, Fault> {
+    let (text, broken) = match members::utf8(body) {
+        Ok(text) => (text, None),
+        // The text before the damage may name the model already.
+        Err(fault) => {
+            let text = body.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+            (text, Some(fault))
+        }
+    };
+    let mut reader = Reader::new(text, limits.json_depth);
+    named_model(&mut reader).map_err(|fault| broken.unwrap_or(fault))
+}
+
+fn named_model(reader: &mut Reader<'_>) -> Result<ModelRef, Fault> {
+    members::expect_root(reader)?;
+    let mut root = reader.object()?;
+    while let Some(member) = reader.member(&mut root)? {
+        if member == "model" {
+            let name = members::optional_string(reader, "model")?;
+            return Ok(ModelRef {
+                name: name.ok_or_else(|| members::missing("model"))?,
+                version: None,
+            });
+        }
+        reader.skip()?;
+    }
+    Err(members::missing("model"))
 }
 
 fn unsupported(param: &str, message: String) -> Fault {
@@ -241,7 +264,7 @@ fn id(reader: &mut Reader<'_>, param: &str) -> Result<u32, Fault> {
     })
 }
 
-/// Writes the answer; `tokens` is how many were read in all.
+/// Renders the response; `tokens` is the number of input tokens.
 pub fn render(model: &str, vectors: &[Vec<f32>], form: Form, tokens: usize) -> Bytes {
     let values: usize = vectors.iter().map(Vec::len).sum();
     let mut out = Vec::with_capacity(256 + vectors.len() * 64 + values * 12);
@@ -315,6 +338,57 @@ mod tests {
             parsed(r#"{"model":"m","input":"a","encoding_format":"base64","dimensions":8}"#)
                 .unwrap();
         assert_eq!((request.form, request.dimensions), (Form::Base64, Some(8)));
+    }
+
+    #[test]
+    fn the_model_is_found_before_the_rest_is_read() {
+        let found = |body: &[u8]| model(body, &Limits::default());
+        for body in [
+            &br#"{"model":"m","input":"a"}"#[..],
+            br#"{"input":[[1],"a",{"model":"x"}],"user":1,"model":"m"}"#,
+            br#"{"model":"m","input":[1,"#,
+            b"{\"model\":\"m\",\"input\":\"\xff\"}",
+            br#" {"\u006dodel" : "m" nothing"#,
+        ] {
+            assert_eq!(found(body).unwrap().name, "m", "{}", body.escape_ascii());
+        }
+        for (body, code, param) in [
+            (&br#"{"input":"a"}"#[..], "missing_field", Some("model")),
+            (br#"{"model":null}"#, "missing_field", Some("model")),
+            (br#"{"model":["m"]}"#, "invalid_type", Some("model")),
+            (br#"["model"]"#, "invalid_type", None),
+            (br#"{"input":}"#, "malformed_json", None),
+            (br#"{"input":"a""#, "malformed_json", None),
+            (
+                b"{\"input\":\"\xff\",\"model\":\"m\"}",
+                "malformed_json",
+                None,
+            ),
+            (b"", "malformed_json", None),
+        ] {
+            let fault = found(body).unwrap_err();
+            assert_eq!((fault.code, fault.param.as_deref()), (code, param));
+            let whole = parse(&Bytes::copy_from_slice(body), &Limits::default());
+            assert_eq!(whole.unwrap_err().message, fault.message, "the same fault");
+        }
+        let deep = format!(r#"{{"input":{}"#, "[".repeat(200));
+        assert_eq!(found(deep.as_bytes()).unwrap_err().code, "too_deep");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_model_is_the_one_that_the_whole_request_names(
+            name: String, other in "[a-z]{1,8}", first: bool, text: String,
+        ) {
+            let name = serde_json::to_string(&name).unwrap();
+            let text = serde_json::to_string(&format!("{text}.")).unwrap();
+            let (a, b) = (format!(r#""model":{name}"#), format!(r#""{other}":0,"input":{text}"#));
+            let body = if first { format!("{{{a},{b}}}") } else { format!("{{{b},{a}}}") };
+            if let Ok(request) = parsed(&body) {
+                let found = model(body.as_bytes(), &Limits::default()).unwrap();
+                proptest::prop_assert_eq!(found.name, request.model);
+            }
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What models there are, as OpenAI lists them.
+//! The list of models.
 
 use serde::Serialize;
 
@@ -10,6 +10,7 @@ pub struct ModelList {
 }
 
 impl ModelList {
+    /// The list of these models.
     pub fn new(data: Vec<ModelObject>) -> Self {
         Self {
             object: "list",
@@ -26,7 +27,7 @@ pub struct ModelObject {
     created: u64,
     owned_by: &'static str,
     root: String,
-    /// What it was derived from: nothing that we know of.
+    /// The model that this one was derived from: unknown.
     parent: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_model_len: Option<usize>,

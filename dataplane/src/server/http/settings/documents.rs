@@ -2,13 +2,11 @@
 
 use serde_json::{Map, Value};
 
-use super::values::{Wanted, change_log, change_trace, log, no_collector, trace};
+use super::values::{change_log, change_trace, log, no_collector, trace};
 use crate::telemetry::logging::LogSettings;
 use crate::telemetry::traces::Tracer;
 use serin_core::fault::Fault;
-use serin_wire::json::{Integer, Kind, Reader};
-use serin_wire::members::{expect, wrong_type};
-use serin_wire::oip_rest::document::members;
+use serin_wire::oip_rest::settings;
 
 /// `GET /v2/logging`.
 pub(in crate::server) fn log_document() -> Map<String, Value> {
@@ -21,9 +19,9 @@ pub(in crate::server) fn trace_document(tracer: Option<&Tracer>) -> Map<String, 
 }
 
 fn document<T: serde::Serialize>(
-    settings: impl IntoIterator<Item = (&'static str, T)>,
+    values: impl IntoIterator<Item = (&'static str, T)>,
 ) -> Map<String, Value> {
-    settings
+    values
         .into_iter()
         .filter_map(|(name, value)| Some((name.to_owned(), serde_json::to_value(value).ok()?)))
         .collect()
@@ -39,32 +37,11 @@ pub(in crate::server) fn log_change(
     now: &LogSettings,
     start: &LogSettings,
 ) -> Result<LogSettings, Fault> {
-    let mut settings = now.clone();
-    members(body, depth, |name, reader| {
-        let text;
-        let wanted = match reader.kind()? {
-            Kind::Null => {
-                reader.null()?;
-                Wanted::Null
-            }
-            Kind::Bool => Wanted::Bool(reader.boolean()?),
-            Kind::String => {
-                text = reader.string()?;
-                Wanted::Text(&text)
-            }
-            Kind::Number => match Integer::of(reader.number()?) {
-                Integer::Exact(value) => u64::try_from(value).map_or(Wanted::Other, Wanted::Number),
-                Integer::TooLarge | Integer::Fraction => Wanted::Other,
-            },
-            Kind::Object | Kind::Array => {
-                reader.skip()?;
-                Wanted::Other
-            }
-        };
-        change_log(&mut settings, start, name, wanted)?;
-        Ok(true)
+    let mut changed = now.clone();
+    settings::log_change(body, depth, |name, value| {
+        change_log(&mut changed, start, name, value)
     })?;
-    Ok(settings)
+    Ok(changed)
 }
 
 /// Reads a change of trace settings and makes it: all of it or none.
@@ -77,16 +54,11 @@ pub(in crate::server) fn trace_change(
     tracer: Option<&Tracer>,
 ) -> Result<(), Fault> {
     let mut wanted = tracer.map(Tracer::sampled);
-    members(body, depth, |name, reader| {
-        let values = values(name, reader)?;
-        match (&mut wanted, tracer) {
-            (Some(sampled), Some(tracer)) => {
-                let start = tracer.sampled_at_start();
-                change_trace(sampled, &start, name, values.as_deref())?;
-            }
-            _ => return Err(no_collector(name)),
+    settings::trace_change(body, depth, |name, values| match (&mut wanted, tracer) {
+        (Some(sampled), Some(tracer)) => {
+            change_trace(sampled, &tracer.sampled_at_start(), name, values)
         }
-        Ok(true)
+        _ => Err(no_collector(name)),
     })?;
     if let (Some(sampled), Some(tracer)) = (wanted, tracer)
         && sampled != tracer.sampled()
@@ -95,28 +67,6 @@ pub(in crate::server) fn trace_change(
         tracer.sample(sampled);
     }
     Ok(())
-}
-
-/// A string, a number or a list of strings; null is none.
-fn values(name: &str, reader: &mut Reader<'_>) -> Result<Option<Vec<String>>, Fault> {
-    match reader.kind()? {
-        Kind::Null => {
-            reader.null()?;
-            Ok(None)
-        }
-        Kind::String => Ok(Some(vec![reader.string()?.into_owned()])),
-        Kind::Number => Ok(Some(vec![reader.number()?.to_owned()])),
-        Kind::Array => {
-            let mut found = Vec::new();
-            let mut array = reader.array()?;
-            while reader.element(&mut array)? {
-                expect(reader, Kind::String, name, "a list of strings")?;
-                found.push(reader.string()?.into_owned());
-            }
-            Ok(Some(found))
-        }
-        other => Err(wrong_type(name, "a string or a list of strings", other)),
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use crate::telemetry::logging::{self, LogSettings};
 use crate::telemetry::traces::{Sampled, Tracer};
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelState;
+pub(crate) use serin_wire::control::SettingValue as Wanted;
 
 /// The value of a log setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -35,17 +36,6 @@ pub(in crate::server) fn log() -> [(&'static str, LogValue); 6] {
         ("log_verbose_level", LogValue::Level(now.verbose_level)),
         ("log_format", LogValue::Text(now.format)),
     ]
-}
-
-/// A wanted value of a log setting, as far as a protocol can carry one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::server) enum Wanted<'a> {
-    /// As at the start.
-    Null,
-    Bool(bool),
-    Number(u64),
-    Text(&'a str),
-    Other,
 }
 
 /// Changes one log setting of `settings`; `start` has the values that the process started with.

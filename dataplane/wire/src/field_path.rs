@@ -1,17 +1,17 @@
-//! Where a value stands in a request.
+//! The path of a field within a request, for messages.
 
 use std::fmt;
 
-/// The place of a value in an element of a list, such as `inputs[2].shape`. It is spelled out only
-/// when something is wrong there: in most requests nothing is.
+/// The path of a field of a list's element, such as `inputs[2].shape`. Formatting is deferred to the
+/// error case, so that a valid request pays nothing for it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct FieldPath {
     list: &'static str,
     index: usize,
     member: &'static str,
 }
 
-impl Place {
+impl FieldPath {
     /// The element at `index` itself.
     pub(super) fn element(list: &'static str, index: usize) -> Self {
         Self {
@@ -27,7 +27,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FieldPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}[{}]", self.list, self.index)?;
         if !self.member.is_empty() {
@@ -42,8 +42,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_reads_as_one_would_write_it() {
-        let element = Place::element("inputs", 2);
+    fn a_path_reads_as_one_would_write_it() {
+        let element = FieldPath::element("inputs", 2);
         assert_eq!(element.to_string(), "inputs[2]");
         assert_eq!(element.member("shape").to_string(), "inputs[2].shape");
     }
