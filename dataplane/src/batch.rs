@@ -4,13 +4,13 @@
 //! a run only where [`prove`] found that they do not influence each other.
 
 mod attempt;
+mod batching_probe;
 mod compare;
 mod merge;
 mod policy;
-mod proof;
 mod queue;
 mod sample;
 mod worker;
 
-pub use proof::{Limits, Proof, prove, warm_up};
+pub use batching_probe::{Limits, Proof, prove, warm_up};
 pub use worker::{Answer, Counts, Work, Worker, WorkerOptions};

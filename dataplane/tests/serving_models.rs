@@ -53,6 +53,8 @@ async fn rows_are_merged_only_where_they_do_not_influence_each_other() {
         "row_count",
         "zero_rows",
         "pairwise",
+        "hidden_scale",
+        "padded_words",
         "fixed_batch",
         "batch_axis1",
         "scalar_input",

@@ -111,6 +111,10 @@ impl Trial<'_> {
         if let Some(reason) = structure {
             return off(reason);
         }
+        let graph = self.engine.row_structure();
+        if let Some(reason) = graph.coupled {
+            return off(reason);
+        }
         let (guess, single) = match warm {
             Ok(warm) => warm,
             Err(reason) => return off(reason),
@@ -124,10 +128,82 @@ impl Trial<'_> {
                 "one row takes {single:.1?}: merging would only make others wait"
             ));
         }
-        match self.compare(signature, guess, max_rows) {
-            Ok(comparison) => worthwhile(&comparison, max_rows),
-            Err(reason) => off(reason),
+        let comparison = match self.compare(signature, guess, max_rows) {
+            Ok(comparison) => comparison,
+            Err(reason) => return off(reason),
+        };
+        let mut found = worthwhile(&comparison, max_rows);
+        if !found.batching.merges() {
+            return found;
         }
+        match self.compare_floats(signature, guess, max_rows) {
+            Ok(Floats::Alike) => {}
+            Ok(Floats::Unseen(why)) if graph.quantised && !has_float(signature) => {
+                return off(format!(
+                    "it computes with quantised numbers, gives no floats, and those before its outputs cannot be \
+                     compared: {why}"
+                ));
+            }
+            Ok(Floats::Unseen(why)) => {
+                found.batching.reason.push_str(&format!(
+                    "; outputs that are no floats were compared as they are: {why}"
+                ));
+            }
+            Err(reason) => return off(reason),
+        }
+        found
+    }
+
+    /// Compares the floats before outputs that are none, in an engine that shows them.
+    fn compare_floats(
+        &mut self,
+        signature: &Signature,
+        guess: Guess,
+        max_rows: usize,
+    ) -> Result<Floats, Refusal> {
+        if signature
+            .outputs
+            .iter()
+            .all(|output| output.datatype.is_float())
+        {
+            return Ok(Floats::Alike);
+        }
+        let mut engine = match self.engine.with_floats() {
+            Ok(engine) => engine,
+            Err(why) => return Ok(Floats::Unseen(why)),
+        };
+        let outputs = signature.outputs.len()..engine.signature().outputs.len();
+        let mut trial = Trial {
+            engine: engine.as_mut(),
+            outputs: outputs.collect(),
+            stop: self.stop,
+        };
+        trial.keep_rows(signature, guess)?;
+        if trial.outputs.is_empty() {
+            return Ok(Floats::Unseen(
+                "no floats before them have a row for each row".to_owned(),
+            ));
+        }
+        trial.compare(signature, guess, max_rows)?;
+        Ok(Floats::Alike)
+    }
+
+    /// Keeps those outputs that have a row for each row: a tensor inside a graph may be of any
+    /// shape.
+    fn keep_rows(&mut self, signature: &Signature, guess: Guess) -> Result<(), Refusal> {
+        let mut kept = self.outputs.clone();
+        for rows in [1, 3] {
+            let inputs = sample(signature, rows, guess, 1).unwrap_or_default();
+            let outputs = self.timed(&inputs)?.0;
+            let given = self.outputs.iter().zip(outputs);
+            let by_rows: Vec<usize> = given
+                .filter(|(_, output)| output.rows() == Some(rows))
+                .map(|(at, _)| *at)
+                .collect();
+            kept.retain(|at| by_rows.contains(at));
+        }
+        self.outputs = kept;
+        Ok(())
     }
 
     /// Finds inputs that the model accepts; the time of one row is the better of two runs, the
@@ -205,6 +281,19 @@ impl Trial<'_> {
         }
         Ok(found)
     }
+}
+
+/// What comparing the floats before outputs that are none gave.
+enum Floats {
+    /// They stay the same, or every output is of floats.
+    Alike,
+    /// Nothing is known of them, and why.
+    Unseen(String),
+}
+
+fn has_float(signature: &Signature) -> bool {
+    let mut outputs = signature.outputs.iter();
+    outputs.any(|output| output.datatype.is_float())
 }
 
 /// Measures a run by what it cost this thread, so that a busy machine does not make a model look
