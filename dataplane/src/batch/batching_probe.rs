@@ -137,18 +137,17 @@ impl Trial<'_> {
             return found;
         }
         match self.compare_floats(signature, guess, max_rows) {
-            Ok(Floats::Alike) => {}
-            Ok(Floats::Unseen(why)) if graph.quantised && !has_float(signature) => {
-                return off(format!(
-                    "it computes with quantised numbers, gives no floats, and those before its outputs cannot be \
-                     compared: {why}"
-                ));
+            Ok(Floats::Unseen(why)) if !has_float(signature) => {
+                if graph.quantised {
+                    return off(format!(
+                        "it computes with quantised numbers, gives no floats, and those before its outputs cannot be \
+                         compared: {why}"
+                    ));
+                }
+                let note = format!("; outputs that are no floats were compared as they are: {why}");
+                found.batching.reason.push_str(&note);
             }
-            Ok(Floats::Unseen(why)) => {
-                found.batching.reason.push_str(&format!(
-                    "; outputs that are no floats were compared as they are: {why}"
-                ));
-            }
+            Ok(Floats::Alike | Floats::Unseen(_)) => {}
             Err(reason) => return off(reason),
         }
         found
@@ -178,14 +177,18 @@ impl Trial<'_> {
             outputs: outputs.collect(),
             stop: self.stop,
         };
-        trial.keep_rows(signature, guess)?;
+        if let Err(why) = trial.keep_rows(signature, guess) {
+            return Ok(Floats::Unseen(why));
+        }
         if trial.outputs.is_empty() {
             return Ok(Floats::Unseen(
                 "no floats before them have a row for each row".to_owned(),
             ));
         }
-        trial.compare(signature, guess, max_rows)?;
-        Ok(Floats::Alike)
+        trial
+            .compare(signature, guess, max_rows)
+            .map(|_| Floats::Alike)
+            .map_err(|why| format!("among the floats before its outputs, {why}"))
     }
 
     /// Keeps those outputs that have a row for each row: a tensor inside a graph may be of any
@@ -392,91 +395,4 @@ fn rows_of(inputs: &[Tensor], total: usize, start: usize, count: usize) -> Vec<T
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::fake::{Behaviour, FakeEngine};
-
-    fn limits() -> Limits {
-        Limits {
-            longest_run: Duration::from_secs(60),
-            ..Limits::default()
-        }
-    }
-
-    #[test]
-    fn rows_that_influence_each_other_are_not_merged() {
-        let proof = prove(&mut FakeEngine::new(Behaviour::Mix), limits());
-        assert_eq!(proof.batching.max_rows, 1);
-        assert!(
-            proof.batching.reason.contains("'y'"),
-            "{}",
-            proof.batching.reason
-        );
-    }
-
-    #[test]
-    fn a_slow_row_is_not_made_slower_by_company() {
-        let limits = Limits {
-            // Shorter than any row.
-            longest_run: Duration::from_nanos(1),
-            ..Limits::default()
-        };
-        let proof = prove(&mut FakeEngine::new(Behaviour::Echo), limits);
-        assert_eq!(proof.batching.max_rows, 1);
-        assert!(
-            proof.batching.reason.contains("one row takes"),
-            "{}",
-            proof.batching.reason
-        );
-    }
-
-    #[test]
-    fn rows_are_merged_where_that_takes_clearly_less_time() {
-        let proof = |together| {
-            let found = Comparison {
-                deviation: 0.0,
-                alone: Duration::from_millis(80),
-                together: Duration::from_millis(together),
-            };
-            worthwhile(&found, 4).batching
-        };
-        assert_eq!(proof(20).max_rows, 4);
-        assert_eq!(proof(72).max_rows, 4);
-        assert_eq!(proof(73).max_rows, 1);
-        assert!(proof(80).reason.contains("no faster"));
-    }
-
-    #[test]
-    fn a_model_that_never_ends_is_stopped() {
-        let limits = Limits {
-            budget: Duration::from_millis(50),
-            ..Limits::default()
-        };
-        let proof = prove(
-            &mut FakeEngine::new(Behaviour::Slow(Duration::from_secs(3600))),
-            limits,
-        );
-        assert_eq!(proof.batching.max_rows, 1);
-        assert!(
-            proof.batching.reason.contains("too long"),
-            "{}",
-            proof.batching.reason
-        );
-        assert_eq!(proof.row_time, None);
-    }
-
-    #[test]
-    fn merging_can_be_switched_off() {
-        let limits = Limits {
-            max_rows: 1,
-            ..limits()
-        };
-        let proof = prove(&mut FakeEngine::new(Behaviour::Echo), limits);
-        assert!(
-            proof.batching.reason.contains("switched off"),
-            "{}",
-            proof.batching.reason
-        );
-        assert!(proof.row_time.is_some());
-    }
-}
+mod tests;

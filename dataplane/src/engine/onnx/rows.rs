@@ -19,8 +19,8 @@ use value::{Call, Value};
 
 use super::topology::{Function, Graph, Model, Node};
 
-/// Most nodes and weights that are looked at, those of a function once for each call.
-const MOST_NODES: usize = 1 << 20;
+/// Most nodes, with the names they have, that are looked at, those of a function once for each call.
+const MOST_NODES: usize = 1 << 22;
 
 /// Deepest nesting of functions and subgraphs.
 const DEEPEST: usize = 32;
@@ -73,7 +73,11 @@ struct Walk<'m> {
 impl<'m> Walk<'m> {
     /// Follows the rows through the nodes of a graph that its outputs depend on.
     fn body(&mut self, graph: &'m Graph, opset: i64, scope: &mut Scope<'m>, depth: usize) {
-        let size = graph.nodes.len() + graph.initializers.len() + graph.inner.len();
+        let nodes = graph.nodes.iter();
+        let names: usize = nodes
+            .map(|node| 1 + node.inputs.len() + node.outputs.len())
+            .sum();
+        let size = names + graph.initializers.len() + graph.inner.len();
         match self.left.checked_sub(size) {
             Some(left) if depth <= DEEPEST => self.left = left,
             _ => return self.give_up(),

@@ -493,3 +493,6 @@ fn integers(kind: u64, bytes: &[u8]) -> Option<Vec<i64>> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

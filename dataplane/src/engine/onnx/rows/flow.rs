@@ -214,7 +214,11 @@ fn contributed(call: &Call<'_>) -> Vec<Value> {
     }
 }
 
+/// Nothing is known of rows on an axis that a malformed node makes up.
 fn along(axis: usize, rank: usize) -> Value {
+    if axis >= rank {
+        return Value::default();
+    }
     Value {
         rows: Rows::Axis(axis),
         rank: Some(rank),
