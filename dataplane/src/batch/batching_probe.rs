@@ -147,7 +147,11 @@ impl Trial<'_> {
                 let note = format!("; outputs that are no floats were compared as they are: {why}");
                 found.batching.reason.push_str(&note);
             }
-            Ok(Floats::Alike | Floats::Unseen(_)) => {}
+            Ok(Floats::Alike) => found
+                .batching
+                .reason
+                .push_str("; so did the floats that whole numbers and strings are made of"),
+            Ok(Floats::Needless | Floats::Unseen(_)) => {}
             Err(reason) => return off(reason),
         }
         found
@@ -165,7 +169,7 @@ impl Trial<'_> {
             .iter()
             .all(|output| output.datatype.is_float())
         {
-            return Ok(Floats::Alike);
+            return Ok(Floats::Needless);
         }
         let mut engine = match self.engine.with_floats() {
             Ok(engine) => engine,
@@ -288,7 +292,9 @@ impl Trial<'_> {
 
 /// What comparing the floats before outputs that are none gave.
 enum Floats {
-    /// They stay the same, or every output is of floats.
+    /// Every output is of floats.
+    Needless,
+    /// They stay the same.
     Alike,
     /// Nothing is known of them, and why.
     Unseen(String),

@@ -108,6 +108,10 @@ def merging() -> None:
     kept, none = run("zero_rows", X=-np.ones((2, 4), np.float32))
     same("zero_rows kept", kept, np.zeros((0, 4)))
     same("zero_rows none", none, np.zeros((0, 4)))
+    texts = np.array(["a cat", "dog"], object)
+    same("padded_words", run("padded_words", text=texts)[0], [["a", "cat"], ["dog", ""]])
+    same("padded_words alone", run("padded_words", text=texts[1:])[0], [["dog"]])
+    same("hidden_scale", run("hidden_scale", X=ROWS)[0], [3, 2, 3])
     same("pairwise", run("pairwise", A=ROWS[:1, :2], B=ROWS[:3, :2])[0].shape, (1, 3))
 
 

@@ -20,7 +20,7 @@ use value::{Call, Value};
 use super::topology::{Function, Graph, Model, Node};
 
 /// Most nodes, with the names they have, that are looked at, those of a function once for each call.
-const MOST_NODES: usize = 1 << 22;
+const MOST_NODES: usize = 1 << 20;
 
 /// Deepest nesting of functions and subgraphs.
 const DEEPEST: usize = 32;

@@ -108,7 +108,7 @@ fn standard(call: &Call<'_>) -> Vec<Value> {
             scalar().typed(Some(true)),
             scalar().typed(Some(false)),
         ],
-        "Cast" => vec![cast(call, first())],
+        "Cast" => vec![cast(call, &first())],
         "CastLike" => vec![same().typed(call.input(1).and_then(|like| like.float))],
         "Add" | "BitShift" | "BitwiseAnd" | "BitwiseOr" | "BitwiseXor" | "Div" | "Max" | "Mean"
         | "Min" | "Mod" | "Mul" | "Pow" | "PRelu" | "Sub" | "Sum" => {
@@ -233,14 +233,18 @@ fn scalar() -> Value {
     }
 }
 
-fn cast(call: &Call<'_>, value: Value) -> Value {
+fn cast(call: &Call<'_>, value: &Value) -> Value {
     let to = call
         .integer("to", 0)
         .and_then(|to| u64::try_from(to).ok())
         .filter(|to| *to != 0);
     let whole = matches!(to, Some(element::INT32 | element::INT64));
     let integers = value.integers.clone().filter(|_| whole);
-    Value { integers, ..value }.typed(to.map(element::is_float))
+    Value {
+        integers,
+        ..value.clone()
+    }
+    .typed(to.map(element::is_float))
 }
 
 /// Axes are aligned at their ends.
