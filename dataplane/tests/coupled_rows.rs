@@ -117,13 +117,26 @@ async fn the_operator_that_mixes_rows_is_named_wherever_it_stands() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn floats_before_whole_numbers_show_what_these_do_not() {
-    let served = serve(&["hidden_scale", "declared_wrong", "identity_int64"]).await;
+    let served = serve(&[
+        "hidden_scale",
+        "class_only",
+        "declared_wrong",
+        "identity_int64",
+    ])
+    .await;
     let hidden = batching(&served, "hidden_scale");
     assert!(!hidden.merges());
     assert!(
         hidden.reason.contains("'D' differs"),
         "the floats before the argmax: {}",
         hidden.reason
+    );
+    let plain = batching(&served, "class_only");
+    assert!(plain.merges(), "{}", plain.reason);
+    assert!(
+        plain.reason.contains("so did the floats"),
+        "{}",
+        plain.reason
     );
     // Where there are none, the reason says so.
     for name in ["declared_wrong", "identity_int64"] {
@@ -152,10 +165,4 @@ async fn the_examples_are_merged() {
         let batching = batching(&served, name);
         assert!(batching.merges(), "{name}: {}", batching.reason);
     }
-    let digits = batching(&served, "digits");
-    assert!(
-        digits.reason.contains("so did the floats"),
-        "{}",
-        digits.reason
-    );
 }

@@ -32,6 +32,7 @@ fn x(rows: &[Vec<f32>]) -> Tensor {
 async fn rows_are_merged_only_where_they_do_not_influence_each_other() {
     let merged = [
         "linear",
+        "class_only",
         "two_inputs",
         "multi_var",
         "slow",

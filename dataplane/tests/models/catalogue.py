@@ -51,7 +51,7 @@ IDENTITIES = [
     for oip, onnx in DATATYPES.items()
 ]
 
-# Signatures that look as if rows could be merged. In the first three they can; in the others they must not.
+# Signatures that look as if rows could be merged. In the first four they can; in the others they must not.
 ROWS = [
     Model(
         "linear",
@@ -59,6 +59,13 @@ ROWS = [
         """(float[N,4] X) => (float[N,3] Y)
         <float[4,3] W = {1, 1, 0,  1, -1, 0,  1, 0, 0,  1, 0, 10}, float[3] B = {0, 0, 1}>
         { Y = Gemm(X, W, B) }""",
+    ),
+    Model(
+        "class_only",
+        "Rows may be merged. Y is the place of the largest of `linear`'s three numbers, which are no output.",
+        """(float[N,4] X) => (int64[N] Y)
+        <float[4,3] W = {1, 1, 0,  1, -1, 0,  1, 0, 0,  1, 0, 10}, float[3] B = {0, 0, 1}>
+        { scores = Gemm(X, W, B)  Y = ArgMax<axis = 1, keepdims = 0>(scores) }""",
     ),
     Model(
         "two_inputs",

@@ -98,6 +98,7 @@ def merging() -> None:
         if difference < 1e-3:
             sys.exit(f"{name}: is the same alone and merged")
     same("linear", run("linear", X=ROWS[:1])[0], [[10, -1, 41]])
+    same("class_only", run("class_only", X=ROWS)[0], [2, 0, 2])
     same("linear with no rows", run("linear", X=ROWS[:0])[0], np.zeros((0, 3)))
     s, t = run("two_inputs", A=ROWS[:2, :2], B=np.array([[1, 2], [3, 4]]))
     same("two_inputs S", s, [[2, 4], [2.5, 4.25]])
