@@ -59,7 +59,7 @@ const ML: &str = "ai.onnx.ml";
 const ANY_INPUT: &str = "its input depends on the request";
 const ROWS_AXIS: &str = "its axis is that of the rows";
 
-/// All operators of `ai.onnx` (opset 26), `ai.onnx.ml` and ONNX Runtime's own domain were gone
+/// All operators of `ai.onnx` (up to opset 28), `ai.onnx.ml` and ONNX Runtime's own domain were gone
 /// through. Those that are not listed work on each element or each sample.
 pub(super) static OPERATORS: &[Operator] = &[
     Operator {
