@@ -32,6 +32,7 @@ fn x(rows: &[Vec<f32>]) -> Tensor {
 async fn rows_are_merged_only_where_they_do_not_influence_each_other() {
     let merged = [
         "linear",
+        "class_only",
         "two_inputs",
         "multi_var",
         "slow",
@@ -53,6 +54,8 @@ async fn rows_are_merged_only_where_they_do_not_influence_each_other() {
         "row_count",
         "zero_rows",
         "pairwise",
+        "hidden_scale",
+        "padded_words",
         "fixed_batch",
         "batch_axis1",
         "scalar_input",

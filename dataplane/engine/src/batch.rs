@@ -4,15 +4,15 @@
 //! a run only where [`prove`] found that they do not influence each other.
 
 mod attempt;
+mod batching_probe;
 mod compare;
 mod merge;
 mod observer;
 mod policy;
-mod proof;
 mod queue;
 mod sample;
 mod worker;
 
+pub use batching_probe::{Limits, Proof, prove, warm_up};
 pub use observer::{Execution, Observer};
-pub use proof::{Limits, Proof, prove, warm_up};
 pub use worker::{Answer, Counts, Work, Worker, WorkerOptions};

@@ -28,6 +28,29 @@ pub trait Engine: Send {
         outputs: &[usize],
         stop: &Stop,
     ) -> Result<Vec<Tensor>, RunError>;
+
+    /// What the model's structure says of its rows; nothing by default.
+    fn row_structure(&self) -> RowStructure {
+        RowStructure::default()
+    }
+
+    /// An engine of the same model, for comparisons only, whose signature has further outputs after
+    /// those of this one: floats from which outputs of whole numbers and strings are made.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn with_floats(&self) -> Result<Box<dyn Engine>, String> {
+        Err("the engine shows no others".to_owned())
+    }
+}
+
+/// What the structure of a model says of its rows, without running it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RowStructure {
+    /// The sentence that says which operator mixes rows, where one is shown to.
+    pub coupled: Option<String>,
+    /// Whether it computes with quantised numbers.
+    pub quantised: bool,
 }
 
 /// Why a run gave no answer.

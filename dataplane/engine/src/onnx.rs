@@ -12,10 +12,13 @@ mod labels;
 mod message;
 mod protobuf;
 mod raw;
+mod reopen;
+mod rows;
 mod runtime;
 mod session;
 mod signature;
 mod silence;
+mod topology;
 mod value;
 
 pub use file::{FileError, ModelFile};

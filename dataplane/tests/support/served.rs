@@ -86,7 +86,12 @@ pub async fn refusal(model: ModelConfig) -> LoadError {
 
 /// Loads models by the names of their files.
 pub async fn serve(names: &[&str]) -> Arc<Served> {
-    let registry = registry(names.iter().map(|name| config(name, &uri(name))).collect());
+    serve_models(names.iter().map(|name| config(name, &uri(name))).collect()).await
+}
+
+/// Loads models from wherever they are.
+pub async fn serve_models(models: Vec<ModelConfig>) -> Arc<Served> {
+    let registry = registry(models);
     load_all(&registry, &options(), &Lifecycle::new())
         .await
         .unwrap();

@@ -68,6 +68,11 @@ impl Datatype {
             .find(|datatype| datatype.as_str().eq_ignore_ascii_case(name))
     }
 
+    /// Whether its elements are floating-point numbers.
+    pub const fn is_float(self) -> bool {
+        matches!(self, Self::Fp16 | Self::Bf16 | Self::Fp32 | Self::Fp64)
+    }
+
     /// Bytes of one element; `None` for BYTES, whose elements vary.
     pub const fn width(self) -> Option<usize> {
         match self {

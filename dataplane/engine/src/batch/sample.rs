@@ -94,10 +94,11 @@ fn data(
     values: &mut dyn Iterator<Item = (u64, f64)>,
     largest: u64,
 ) -> TensorData {
-    const WORDS: [&str; 4] = ["cat", "dog", "1", ""];
+    // Of several lengths and numbers of words: some models fill up to the longest.
+    const WORDS: [&str; 5] = ["cat", "dog", "1", "", "a little mouse"];
     if datatype == Datatype::Bytes {
         let words =
-            values.map(|(bits, _)| Bytes::from_static(WORDS[(bits % 4) as usize].as_bytes()));
+            values.map(|(bits, _)| Bytes::from_static(WORDS[(bits % 5) as usize].as_bytes()));
         return TensorData::Elements(words.collect());
     }
     let mut bytes = BytesMut::new();

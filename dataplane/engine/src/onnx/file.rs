@@ -1,6 +1,7 @@
 //! A model's file, checked before ONNX Runtime sees it: models are untrusted programs.
 
 use std::fs::{File, Metadata, OpenOptions};
+use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 
@@ -193,6 +194,50 @@ impl ModelFile {
 
     pub(super) fn graph(&self) -> &GraphFile {
         &self.graph
+    }
+
+    /// What it takes to read it once more.
+    pub(super) fn again(&self) -> Option<CheckedFile> {
+        let (path, stamp) = self.parts.first()?;
+        Some(CheckedFile {
+            path: path.clone(),
+            stamp: *stamp,
+            has_weights_beside: self.parts.len() > 1,
+        })
+    }
+}
+
+/// A file that was checked, to be read once more.
+#[derive(Clone, Debug)]
+pub(super) struct CheckedFile {
+    path: PathBuf,
+    stamp: Stamp,
+    /// Whether weights are in other files.
+    pub(super) has_weights_beside: bool,
+}
+
+impl CheckedFile {
+    /// Its length in bytes.
+    pub(super) fn length(&self) -> u64 {
+        self.stamp.bytes
+    }
+
+    /// The same file, opened.
+    pub(super) fn open(&self) -> Result<File, FileError> {
+        let (file, metadata) = open_regular(&self.path)?;
+        if Stamp::of(&metadata) == self.stamp {
+            Ok(file)
+        } else {
+            Err(FileError::Changed)
+        }
+    }
+
+    /// All its bytes.
+    pub(super) fn content(&self) -> Result<Vec<u8>, FileError> {
+        let mut content = Vec::new();
+        self.open()?.take(self.length()).read_to_end(&mut content)?;
+        // Not written to while it was read.
+        self.open().map(|_| content)
     }
 }
 

@@ -5,16 +5,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use ort::ep;
-use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel};
+use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 
 use super::file::ModelFile;
 use super::message::clean;
 use super::raw::SharedRunOptions;
+use super::reopen::Reopen;
 use super::runtime::Runtime;
 use super::value::Room;
 use super::{signature, value};
-use crate::{Engine, RunError, Stop};
+use crate::{Engine, RowStructure, RunError, Stop};
 use serin_core::types::{Signature, Tensor};
 
 /// Where a model runs.
@@ -57,10 +58,12 @@ pub enum OpenError {
 
 /// A model in ONNX Runtime.
 pub struct OnnxEngine {
-    session: Session,
-    signature: Signature,
+    pub(super) session: Session,
+    pub(super) signature: Signature,
     /// Bytes that tensors may take in all, if that is bounded.
-    memory: Option<usize>,
+    pub(super) memory: Option<usize>,
+    /// The file that it was loaded from; `None` of an engine for comparisons.
+    pub(super) source: Option<Reopen>,
 }
 
 impl OnnxEngine {
@@ -93,6 +96,7 @@ impl OnnxEngine {
                 session,
                 signature,
                 memory: runtime.memory(),
+                source: Reopen::new(runtime, file, options),
             })
         }));
         opened.unwrap_or_else(|_| {
@@ -104,6 +108,11 @@ impl OnnxEngine {
 }
 
 fn build(runtime: &Runtime, file: &ModelFile, options: SessionOptions) -> ort::Result<Session> {
+    builder(runtime, options)?.commit_from_file(file.path())
+}
+
+/// A session's settings, the same for every session of a model.
+pub(super) fn builder(runtime: &Runtime, options: SessionOptions) -> ort::Result<SessionBuilder> {
     let mut builder = Session::builder(runtime.environment())?
         // The default may pick an NPU where there is one.
         .with_auto_device(AutoDevicePolicy::PreferCPU)?
@@ -130,7 +139,7 @@ fn build(runtime: &Runtime, file: &ModelFile, options: SessionOptions) -> ort::R
             .error_on_failure();
         builder = builder.with_execution_providers([cuda])?;
     }
-    builder.commit_from_file(file.path())
+    Ok(builder)
 }
 
 /// The runtime's reason without "Load model from PATH failed:".
@@ -151,6 +160,20 @@ fn is_device_error(reason: &str) -> bool {
 impl Engine for OnnxEngine {
     fn signature(&self) -> &Signature {
         &self.signature
+    }
+
+    fn row_structure(&self) -> RowStructure {
+        self.source
+            .as_ref()
+            .map(Reopen::row_structure)
+            .unwrap_or_default()
+    }
+
+    fn with_floats(&self) -> Result<Box<dyn Engine>, String> {
+        match &self.source {
+            Some(source) => source.with_floats(&self.signature),
+            None => Err("it shows them already".to_owned()),
+        }
     }
 
     fn run(

@@ -111,6 +111,10 @@ impl Trial<'_> {
         if let Some(reason) = structure {
             return off(reason);
         }
+        let graph = self.engine.row_structure();
+        if let Some(reason) = graph.coupled {
+            return off(reason);
+        }
         let (guess, single) = match warm {
             Ok(warm) => warm,
             Err(reason) => return off(reason),
@@ -124,10 +128,89 @@ impl Trial<'_> {
                 "one row takes {single:.1?}: merging would only make others wait"
             ));
         }
-        match self.compare(signature, guess, max_rows) {
-            Ok(comparison) => worthwhile(&comparison, max_rows),
-            Err(reason) => off(reason),
+        let comparison = match self.compare(signature, guess, max_rows) {
+            Ok(comparison) => comparison,
+            Err(reason) => return off(reason),
+        };
+        let mut found = worthwhile(&comparison, max_rows);
+        if !found.batching.merges() {
+            return found;
         }
+        match self.compare_floats(signature, guess, max_rows) {
+            Ok(Floats::Unseen(why)) if !has_float(signature) => {
+                if graph.quantised {
+                    return off(format!(
+                        "it computes with quantised numbers, gives no floats, and those before its outputs cannot be \
+                         compared: {why}"
+                    ));
+                }
+                let note = format!("; outputs that are no floats were compared as they are: {why}");
+                found.batching.reason.push_str(&note);
+            }
+            Ok(Floats::Alike) => found
+                .batching
+                .reason
+                .push_str("; so did the floats that whole numbers and strings are made of"),
+            Ok(Floats::Needless | Floats::Unseen(_)) => {}
+            Err(reason) => return off(reason),
+        }
+        found
+    }
+
+    /// Compares the floats before outputs that are none, in an engine that shows them.
+    fn compare_floats(
+        &mut self,
+        signature: &Signature,
+        guess: Guess,
+        max_rows: usize,
+    ) -> Result<Floats, Refusal> {
+        if signature
+            .outputs
+            .iter()
+            .all(|output| output.datatype.is_float())
+        {
+            return Ok(Floats::Needless);
+        }
+        let mut engine = match self.engine.with_floats() {
+            Ok(engine) => engine,
+            Err(why) => return Ok(Floats::Unseen(why)),
+        };
+        let outputs = signature.outputs.len()..engine.signature().outputs.len();
+        let mut trial = Trial {
+            engine: engine.as_mut(),
+            outputs: outputs.collect(),
+            stop: self.stop,
+        };
+        if let Err(why) = trial.keep_rows(signature, guess) {
+            return Ok(Floats::Unseen(why));
+        }
+        if trial.outputs.is_empty() {
+            return Ok(Floats::Unseen(
+                "no floats before them have a row for each row".to_owned(),
+            ));
+        }
+        trial
+            .compare(signature, guess, max_rows)
+            .map(|_| Floats::Alike)
+            .map_err(|why| format!("among the floats before its outputs, {why}"))
+    }
+
+    /// Keeps those outputs that have a row for each row: a tensor inside a graph may be of any
+    /// shape.
+    fn keep_rows(&mut self, signature: &Signature, guess: Guess) -> Result<(), Refusal> {
+        let mut kept = self.outputs.clone();
+        for rows in [1, 3] {
+            let inputs = sample(signature, rows, guess, 1).unwrap_or_default();
+            let outputs = self.timed(&inputs)?.0;
+            let given = self.outputs.iter().zip(outputs);
+            let by_rows: Vec<usize> = given
+                .filter(|(_, output)| output.rows() == Some(rows))
+                .map(|(at, _)| *at)
+                .collect();
+            kept.retain(|at| by_rows.contains(at));
+        }
+        self.outputs = kept;
+        Ok(())
     }
 
     /// Finds inputs that the model accepts; the time of one row is the better of two runs, the
@@ -205,6 +288,21 @@ impl Trial<'_> {
         }
         Ok(found)
     }
+}
+
+/// What comparing the floats before outputs that are none gave.
+enum Floats {
+    /// Every output is of floats.
+    Needless,
+    /// They stay the same.
+    Alike,
+    /// Nothing is known of them, and why.
+    Unseen(String),
+}
+
+fn has_float(signature: &Signature) -> bool {
+    let mut outputs = signature.outputs.iter();
+    outputs.any(|output| output.datatype.is_float())
 }
 
 /// Measures a run by what it cost this thread, so that a busy machine does not make a model look
@@ -303,91 +401,4 @@ fn rows_of(inputs: &[Tensor], total: usize, start: usize, count: usize) -> Vec<T
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fake::{Behaviour, FakeEngine};
-
-    fn limits() -> Limits {
-        Limits {
-            longest_run: Duration::from_secs(60),
-            ..Limits::default()
-        }
-    }
-
-    #[test]
-    fn rows_that_influence_each_other_are_not_merged() {
-        let proof = prove(&mut FakeEngine::new(Behaviour::Mix), limits());
-        assert_eq!(proof.batching.max_rows, 1);
-        assert!(
-            proof.batching.reason.contains("'y'"),
-            "{}",
-            proof.batching.reason
-        );
-    }
-
-    #[test]
-    fn a_slow_row_is_not_made_slower_by_company() {
-        let limits = Limits {
-            // Shorter than any row.
-            longest_run: Duration::from_nanos(1),
-            ..Limits::default()
-        };
-        let proof = prove(&mut FakeEngine::new(Behaviour::Echo), limits);
-        assert_eq!(proof.batching.max_rows, 1);
-        assert!(
-            proof.batching.reason.contains("one row takes"),
-            "{}",
-            proof.batching.reason
-        );
-    }
-
-    #[test]
-    fn rows_are_merged_where_that_takes_clearly_less_time() {
-        let proof = |together| {
-            let found = Comparison {
-                deviation: 0.0,
-                alone: Duration::from_millis(80),
-                together: Duration::from_millis(together),
-            };
-            worthwhile(&found, 4).batching
-        };
-        assert_eq!(proof(20).max_rows, 4);
-        assert_eq!(proof(72).max_rows, 4);
-        assert_eq!(proof(73).max_rows, 1);
-        assert!(proof(80).reason.contains("no faster"));
-    }
-
-    #[test]
-    fn a_model_that_never_ends_is_stopped() {
-        let limits = Limits {
-            budget: Duration::from_millis(50),
-            ..Limits::default()
-        };
-        let proof = prove(
-            &mut FakeEngine::new(Behaviour::Slow(Duration::from_secs(3600))),
-            limits,
-        );
-        assert_eq!(proof.batching.max_rows, 1);
-        assert!(
-            proof.batching.reason.contains("too long"),
-            "{}",
-            proof.batching.reason
-        );
-        assert_eq!(proof.row_time, None);
-    }
-
-    #[test]
-    fn merging_can_be_switched_off() {
-        let limits = Limits {
-            max_rows: 1,
-            ..limits()
-        };
-        let proof = prove(&mut FakeEngine::new(Behaviour::Echo), limits);
-        assert!(
-            proof.batching.reason.contains("switched off"),
-            "{}",
-            proof.batching.reason
-        );
-        assert!(proof.row_time.is_some());
-    }
-}
+mod tests;
