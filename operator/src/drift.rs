@@ -193,7 +193,7 @@ mod tests {
     #[test]
     fn a_child_without_our_annotation_is_written_again() {
         let child = Child::new(
-            crate::child::Kind::Service,
+            crate::child_kind::ChildKind::Service,
             "a",
             &json!({"metadata": {"name": "a"}}),
         );

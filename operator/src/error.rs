@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::child::Kind;
+use crate::child_kind::ChildKind;
 
 /// Why a pass ended early.
 #[derive(Debug, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum Error {
     #[error("{} {name}: the API server's answer cannot be read: {source}", .kind.as_str())]
     Unreadable {
         /// What was expected.
-        kind: Kind,
+        kind: ChildKind,
         /// Its name.
         name: String,
         /// Why it is none.
@@ -43,9 +43,9 @@ pub enum Error {
     },
     /// Another object of the name is being deleted, or was made by a predecessor of this service.
     #[error("{} {name} is still being deleted", .kind.as_str())]
-    StillThere {
+    PendingDeletion {
         /// What is in the way.
-        kind: Kind,
+        kind: ChildKind,
         /// Its name.
         name: String,
     },
@@ -72,7 +72,7 @@ impl Error {
             Self::Api { .. } => "api_error",
             Self::NoAnswer { .. } => "no_answer",
             Self::Unreadable { .. } => "unreadable",
-            Self::StillThere { .. } => "still_there",
+            Self::PendingDeletion { .. } => "still_there",
             Self::NameConflict(_) => "name_conflict",
             Self::NotLeader => "not_leader",
             Self::Overlong(_) => "overlong",

@@ -79,29 +79,29 @@ mod tests {
     use serin_crds::status::Reason;
 
     use super::*;
-    use crate::live::Live;
-    use crate::observe::Trouble;
+    use crate::observe::Issue;
     use crate::observe::invalid;
     use crate::observe::status::unknown;
+    use crate::observed::Observed;
 
     #[test]
     fn one_event_per_transition_and_none_for_a_changed_message() {
         let now = Timestamp::UNIX_EPOCH;
         let fresh = unknown(1, now);
-        let trouble = |message: &str| Trouble {
+        let issue = |message: &str| Issue {
             reason: Reason::InvalidSpec,
             message: message.into(),
             stalled: true,
         };
-        let (live, meta) = (Live::default(), ObjectMeta::default());
-        let broken = invalid::status(&fresh, &live, &meta, &trouble("a"), now);
+        let (observed, meta) = (Observed::default(), ObjectMeta::default());
+        let broken = invalid::status(&fresh, &observed, &meta, &issue("a"), now);
         let events = between(&fresh, &broken);
         assert_eq!(events.len(), 1);
         assert_eq!(
             (events[0].reason.as_str(), events[0].type_),
             ("InvalidSpec", EventType::Warning)
         );
-        let reworded = invalid::status(&broken, &live, &meta, &trouble("b"), now);
+        let reworded = invalid::status(&broken, &observed, &meta, &issue("b"), now);
         assert!(between(&broken, &reworded).is_empty());
     }
 

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::child::Kind;
+use crate::child_kind::ChildKind;
 
 /// Everything the operator measures. Cheap to clone; every label has a closed list of values.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl Metrics {
     }
 
     /// A child was written, or found not to need it.
-    pub fn wrote(&self, kind: Kind, outcome: &'static str) {
+    pub fn wrote(&self, kind: ChildKind, outcome: &'static str) {
         self.wrote_kind(kind.as_str(), outcome);
     }
 

@@ -3,16 +3,23 @@
 pub mod autoscaling;
 pub mod conditions;
 pub mod invalid;
+pub mod pass;
 pub mod pods;
 pub mod status;
-pub mod words;
+pub mod text;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::jiff::Timestamp;
 use serin_crds::status::Reason;
+
+/// Seconds for which a pod may wait for a node, or for a ConfigMap that is applied just after
+/// its service, before somebody is called for help. The message is there from the beginning.
+const GRACE_SECONDS: i64 = 15;
 
 /// Something that keeps a revision from answering.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trouble {
-    /// What kind of trouble.
+pub struct Issue {
+    /// What kind of issue it is.
     pub reason: Reason,
     /// What, where, and what to do.
     pub message: String,
@@ -20,7 +27,7 @@ pub struct Trouble {
     pub stalled: bool,
 }
 
-impl Trouble {
+impl Issue {
     fn stalled(reason: Reason, message: String) -> Self {
         Self {
             reason,
@@ -34,6 +41,16 @@ impl Trouble {
             reason,
             message,
             stalled: false,
+        }
+    }
+
+    /// One that may pass by itself at first.
+    fn after_grace(reason: Reason, message: String, since: Option<&Time>, now: Timestamp) -> Self {
+        let age = since.map_or(0, |since| now.as_second() - since.0.as_second());
+        if age < GRACE_SECONDS {
+            Self::passing(reason, message)
+        } else {
+            Self::stalled(reason, message)
         }
     }
 }

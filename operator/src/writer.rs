@@ -4,9 +4,6 @@
 //! and another one applies nothing but that, so that neither the main apply nor its absence
 //! ever changes a size that an autoscaler has chosen.
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::ObjectMeta;
 use kube::core::params::ValidationDirective;
@@ -14,9 +11,10 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use serin_crds::{InferenceService, InferenceServiceStatus};
 
-use crate::call::{Question, ask};
-use crate::child::{Child, Kind};
-use crate::decide::Doomed;
+use crate::child::Child;
+use crate::child_kind::{ChildKind, ChildType, KindVisitor};
+use crate::deadline::{Call, with_deadline};
+use crate::decide::Deletion;
 use crate::error::Error;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
@@ -37,19 +35,16 @@ pub struct Writer {
     metrics: Metrics,
 }
 
-/// The API server's description of a kind.
-pub fn api_resource(kind: Kind) -> ApiResource {
-    match kind {
-        Kind::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
-        Kind::Deployment => ApiResource::erase::<Deployment>(&()),
-        Kind::Service => ApiResource::erase::<Service>(&()),
-        Kind::HorizontalPodAutoscaler => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
-    }
-}
-
 /// The objects of a kind in a namespace.
-pub fn children(client: &Client, namespace: &str, kind: Kind) -> Api<DynamicObject> {
-    Api::namespaced_with(client.clone(), namespace, &api_resource(kind))
+pub fn children(client: &Client, namespace: &str, kind: ChildKind) -> Api<DynamicObject> {
+    struct Erase;
+    impl KindVisitor for Erase {
+        type Output = ApiResource;
+        fn visit<K: ChildType>(self) -> ApiResource {
+            ApiResource::erase::<K>(&())
+        }
+    }
+    Api::namespaced_with(client.clone(), namespace, &kind.visit(Erase))
 }
 
 impl Writer {
@@ -72,7 +67,7 @@ impl Writer {
     /// makes belong to the manager's updates, and no later apply could take one away.
     ///
     /// # Errors
-    /// Those of [`ask`], and [`Error::NotLeader`]. A conflict where the name is taken by now.
+    /// Those of [`with_deadline`], and [`Error::NotLeader`]. A conflict where the name is taken by now.
     pub async fn create(
         &self,
         namespace: &str,
@@ -81,7 +76,7 @@ impl Writer {
     ) -> Result<Value, Error> {
         let mut body = child.body.clone();
         body["metadata"]["resourceVersion"] = json!(NO_OBJECTS_VERSION);
-        if let (Kind::Deployment, Some(replicas)) = (child.kind, replicas) {
+        if let (ChildKind::Deployment, Some(replicas)) = (child.kind, replicas) {
             body["spec"]["replicas"] = json!(replicas);
         }
         self.apply(namespace, child.kind, MAIN_MANAGER, &body).await
@@ -90,7 +85,7 @@ impl Writer {
     /// Brings an existing child, the one of this uid, to what it should be.
     ///
     /// # Errors
-    /// Those of [`ask`], and [`Error::NotLeader`]. A conflict where the child of this uid is gone.
+    /// Those of [`with_deadline`], and [`Error::NotLeader`]. A conflict where the child of this uid is gone.
     pub async fn update(&self, namespace: &str, child: &Child, uid: &str) -> Result<Value, Error> {
         let mut body = child.body.clone();
         body["metadata"]["uid"] = json!(uid);
@@ -114,12 +109,12 @@ impl Writer {
             "metadata": {"name": deployment, "uid": uid},
             "spec": {"replicas": replicas},
         });
-        self.apply(namespace, Kind::Deployment, SCALE_MANAGER, &body)
+        self.apply(namespace, ChildKind::Deployment, SCALE_MANAGER, &body)
             .await
     }
 
     /// Counts a child that needed no write.
-    pub fn skipped(&self, kind: Kind) {
+    pub fn skipped(&self, kind: ChildKind) {
         self.metrics.wrote(kind, "skipped");
     }
 
@@ -127,24 +122,24 @@ impl Writer {
     /// deleted.
     ///
     /// # Errors
-    /// Those of [`ask`], and [`Error::NotLeader`].
-    pub async fn delete(&self, namespace: &str, doomed: &Doomed) -> Result<(), Error> {
+    /// Those of [`with_deadline`], and [`Error::NotLeader`].
+    pub async fn delete(&self, namespace: &str, deletion: &Deletion) -> Result<(), Error> {
         self.check()?;
         let params = DeleteParams::background().preconditions(Preconditions {
-            uid: Some(doomed.uid.clone()),
-            resource_version: Some(doomed.resource_version.clone()),
+            uid: Some(deletion.uid.clone()),
+            resource_version: Some(deletion.resource_version.clone()),
         });
-        let api = children(&self.client, namespace, doomed.kind);
-        let question = Question {
+        let api = children(&self.client, namespace, deletion.kind);
+        let call = Call {
             verb: "delete",
-            kind: doomed.kind.as_str(),
-            name: &doomed.name,
+            kind: deletion.kind.as_str(),
+            name: &deletion.name,
         };
-        match ask(question, api.delete(&doomed.name, &params)).await {
-            Ok(_) => self.metrics.wrote(doomed.kind, "deleted"),
+        match with_deadline(call, api.delete(&deletion.name, &params)).await {
+            Ok(_) => self.metrics.wrote(deletion.kind, "deleted"),
             Err(error) if error.is_not_found() => {}
             Err(error) => {
-                self.metrics.wrote(doomed.kind, "failed");
+                self.metrics.wrote(deletion.kind, "failed");
                 return Err(error);
             }
         }
@@ -155,7 +150,7 @@ impl Writer {
     /// conflict, so that no decision on an old state is recorded over a new one.
     ///
     /// # Errors
-    /// Those of [`ask`], and [`Error::NotLeader`].
+    /// Those of [`with_deadline`], and [`Error::NotLeader`].
     pub async fn report(
         &self,
         service: &ObjectMeta,
@@ -181,13 +176,13 @@ impl Writer {
             namespace,
             &ApiResource::erase::<InferenceService>(&()),
         );
-        let question = Question {
+        let call = Call {
             verb: "report",
             kind: "InferenceService",
             name,
         };
-        let answer = ask(
-            question,
+        let answer = with_deadline(
+            call,
             api.patch_status(name, &params(MAIN_MANAGER), &Patch::Apply(&body)),
         )
         .await;
@@ -199,13 +194,13 @@ impl Writer {
     async fn apply(
         &self,
         namespace: &str,
-        kind: Kind,
+        kind: ChildKind,
         manager: &str,
         body: &Value,
     ) -> Result<Value, Error> {
         self.check()?;
         let name = body["metadata"]["name"].as_str().unwrap_or_default();
-        let question = Question {
+        let call = Call {
             verb: if manager == SCALE_MANAGER {
                 "scale"
             } else {
@@ -215,11 +210,8 @@ impl Writer {
             name,
         };
         let api = children(&self.client, namespace, kind);
-        let answer = ask(
-            question,
-            api.patch(name, &params(manager), &Patch::Apply(body)),
-        )
-        .await;
+        let answer =
+            with_deadline(call, api.patch(name, &params(manager), &Patch::Apply(body))).await;
         let outcome = if answer.is_ok() { "patched" } else { "failed" };
         self.metrics.wrote(kind, outcome);
         serde_json::to_value(answer?).map_err(|source| Error::Unreadable {

@@ -7,9 +7,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Serialize;
 use serin_crds::contract::pod_config::{ModelConfig, PodConfig, SOURCE_MOUNT_PATH, SourceConfig};
 
-use crate::child::{Child, Kind};
-use crate::desired::blueprint::{Blueprint, SNAPSHOT_KEY};
-use crate::desired::metadata;
+use crate::child::Child;
+use crate::child_kind::ChildKind;
+use crate::desired::metadata::metadata;
+use crate::desired::revision_snapshot::{RevisionSnapshot, SNAPSHOT_KEY};
 use crate::desired::template::{TEMPLATE_KEY, Template};
 use crate::validated::{Source, ValidatedService};
 
@@ -17,17 +18,21 @@ use crate::validated::{Source, ValidatedService};
 pub const CONFIG_KEY: &str = "config.json";
 
 /// The ConfigMap of a revision that is new.
-pub fn fresh(service: &ValidatedService, blueprint: &Blueprint, template: &Template) -> Child {
+pub fn fresh(
+    service: &ValidatedService,
+    snapshot: &RevisionSnapshot,
+    template: &Template,
+) -> Child {
     let data = BTreeMap::from([
         (
             CONFIG_KEY.to_owned(),
-            pretty(&pod_config(service, blueprint)),
+            pretty(&pod_config(service, snapshot)),
         ),
-        (SNAPSHOT_KEY.to_owned(), pretty(&blueprint.snapshot())),
+        (SNAPSHOT_KEY.to_owned(), pretty(&snapshot.stored())),
         // On one line: for people the Deployment has the same.
         (TEMPLATE_KEY.to_owned(), template.json().to_string()),
     ]);
-    with_data(service, &blueprint.name, Some(data))
+    with_data(service, &snapshot.name, Some(data))
 }
 
 /// The ConfigMap of a revision that has one: its content stays, whatever this version of the
@@ -48,24 +53,24 @@ fn with_data(
         immutable: Some(true),
         ..ConfigMap::default()
     };
-    Child::new(Kind::ConfigMap, name, &object)
+    Child::new(ChildKind::ConfigMap, name, &object)
 }
 
-fn pod_config(service: &ValidatedService, blueprint: &Blueprint) -> PodConfig {
-    let model = &blueprint.spec.model;
+fn pod_config(service: &ValidatedService, snapshot: &RevisionSnapshot) -> PodConfig {
+    let model = &snapshot.spec.model;
     PodConfig {
         service: format!("{}/{}", service.namespace, service.name),
-        revision: blueprint.name.clone(),
+        revision: snapshot.name.clone(),
         models: vec![ModelConfig {
             name: model.name.clone(),
-            version: blueprint.version.clone(),
+            version: snapshot.version.clone(),
             source: SourceConfig {
                 uri: model.source.uri.clone(),
-                path: mounted_path(&blueprint.source),
+                path: mounted_path(&snapshot.source),
                 digest: model.source.digest.clone(),
-                allowed_networks: blueprint.pinned.allowed_networks.clone(),
+                allowed_networks: snapshot.defaults.allowed_networks.clone(),
             },
-            gpu: blueprint.spec.gpu.is_some(),
+            gpu: snapshot.spec.gpu.is_some(),
         }],
     }
 }

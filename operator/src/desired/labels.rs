@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serin_crds::labels::{MANAGED_BY, MANAGER, REVISION, SERVICE, VERSION};
 
-use crate::desired::blueprint::Blueprint;
+use crate::desired::revision_snapshot::RevisionSnapshot;
 use crate::validated::ValidatedService;
 
 /// Labels of a child; `revision` where it belongs to one.
@@ -38,13 +38,13 @@ pub fn selector_text(service: &str, revision: &str) -> String {
 }
 
 /// Labels of a revision's pods, the user's included.
-pub fn of_pod(service: &ValidatedService, blueprint: &Blueprint) -> BTreeMap<String, String> {
-    let mut labels = blueprint
+pub fn of_pod(service: &ValidatedService, snapshot: &RevisionSnapshot) -> BTreeMap<String, String> {
+    let mut labels = snapshot
         .pod_metadata()
         .map(|metadata| metadata.labels.clone())
         .unwrap_or_default();
     // Ours last: a user's label must not take a pod out of its Service.
-    labels.extend(of_child(service, Some(&blueprint.name)));
-    labels.insert(VERSION.to_owned(), blueprint.version.clone());
+    labels.extend(of_child(service, Some(&snapshot.name)));
+    labels.insert(VERSION.to_owned(), snapshot.version.clone());
     labels
 }

@@ -4,8 +4,10 @@ use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serin_crds::ports;
 
-use crate::child::{Child, Kind};
-use crate::desired::{labels, metadata};
+use crate::child::Child;
+use crate::child_kind::ChildKind;
+use crate::desired::labels;
+use crate::desired::metadata::metadata;
 use crate::validated::ValidatedService;
 
 /// The Service that leads to the pods of `revision`.
@@ -23,7 +25,7 @@ pub fn service(service: &ValidatedService, revision: &str) -> Child {
         }),
         status: None,
     };
-    Child::new(Kind::Service, &service.name, &object)
+    Child::new(ChildKind::Service, &service.name, &object)
 }
 
 fn port(name: &str, port: u16, target: u16, protocol: Option<&str>) -> ServicePort {

@@ -12,8 +12,8 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value;
 use serin_crds::revision::sha256_of;
 
-use crate::desired::blueprint::Blueprint;
 use crate::desired::pod;
+use crate::desired::revision_snapshot::RevisionSnapshot;
 use crate::validated::ValidatedService;
 
 /// Key of the template in a revision's ConfigMap.
@@ -33,8 +33,8 @@ impl Template {
         clippy::expect_used,
         reason = "Kubernetes types have string keys and no fallible serializer"
     )]
-    pub fn fresh(service: &ValidatedService, blueprint: &Blueprint) -> Self {
-        let made = pod::template(service, blueprint);
+    pub fn fresh(service: &ValidatedService, snapshot: &RevisionSnapshot) -> Self {
+        let made = pod::template(service, snapshot);
         Self(serde_json::to_value(made).expect("a Kubernetes object is valid JSON"))
     }
 

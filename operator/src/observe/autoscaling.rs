@@ -5,9 +5,9 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use serin_crds::status::{AutoscalingStatus, ConditionType, Finding, Reason};
 
-use crate::live::MetricsApi;
-use crate::observe::Trouble;
-use crate::observe::words::quote;
+use crate::observe::Issue;
+use crate::observe::text::quote;
+use crate::observed::MetricsApi;
 
 /// What Kubernetes' autoscaler says while pods are too young to be measured
 /// (`pkg/controller/podautoscaler`: `metrics/client.go`, `metrics/utilization.go`,
@@ -116,7 +116,7 @@ fn quoted(condition: &HorizontalPodAutoscalerCondition) -> String {
 }
 
 /// The `AutoscalingActive` condition of an autoscaler that could not be made.
-pub fn blocked(blocked: &Trouble) -> Finding {
+pub fn blocked(blocked: &Issue) -> Finding {
     Finding {
         type_: ConditionType::AutoscalingActive,
         status: Some(false),

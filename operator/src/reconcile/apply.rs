@@ -5,34 +5,35 @@ use kube::core::{DynamicObject, ObjectMeta};
 use serde_json::Value;
 use serin_crds::GROUP;
 
-use crate::barrier::Expected;
-use crate::call::{Question, ask};
-use crate::child::{Child, Kind};
+use crate::child::Child;
+use crate::child_kind::ChildKind;
+use crate::deadline::{Call, with_deadline};
 use crate::decide::Plan;
 use crate::drift::up_to_date;
 use crate::error::Error;
-use crate::live::{Live, replicas_are_owned};
+use crate::expectations::Expectation;
+use crate::observed::{Observed, replicas_are_owned};
 use crate::reconcile::context::Context;
-use crate::reconcile::gather::is_owned;
+use crate::stores::is_owned;
 use crate::validated::ValidatedService;
 use crate::writer::{MAIN_MANAGER, children};
 
-/// Brings the children to the plan. `live` becomes what the API server answered.
+/// Brings the children to the plan. `observed` becomes what the API server answered.
 ///
 /// # Errors
 /// What the first claim or write that fails ends with; what was written before it stands.
 pub async fn apply(
     service: &ValidatedService,
     plan: &Plan,
-    live: &mut Live,
+    observed: &mut Observed,
     context: &Context,
 ) -> Result<(), Error> {
     // All names first: where one is taken, nothing is written.
     for child in &plan.children {
-        claim(service, child, live, context).await?;
+        claim(service, child, observed, context).await?;
     }
     for child in &plan.children {
-        write(service, plan, child, live, context).await?;
+        write(service, plan, child, observed, context).await?;
     }
     Ok(())
 }
@@ -42,32 +43,32 @@ pub async fn apply(
 async fn claim(
     service: &ValidatedService,
     child: &Child,
-    live: &mut Live,
+    observed: &mut Observed,
     context: &Context,
 ) -> Result<(), Error> {
-    let still_there = || Error::StillThere {
+    let pending_deletion = || Error::PendingDeletion {
         kind: child.kind,
         name: child.name.clone(),
     };
-    if let Some(meta) = live.meta(child.kind, &child.name) {
+    if let Some(meta) = observed.metadata(child.kind, &child.name) {
         // Only objects of ours are gathered.
         return if meta.deletion_timestamp.is_some() {
-            Err(still_there())
+            Err(pending_deletion())
         } else {
             Ok(())
         };
     }
-    let question = Question {
+    let call = Call {
         verb: "get",
         kind: child.kind.as_str(),
         name: &child.name,
     };
     let api = children(&context.shared.client, &service.namespace, child.kind);
-    let Some(found) = ask(question, api.get_opt(&child.name)).await? else {
+    let Some(found) = with_deadline(call, api.get_opt(&child.name)).await? else {
         return Ok(());
     };
     if found.metadata.deletion_timestamp.is_some() || is_predecessors(&found, service) {
-        return Err(still_there());
+        return Err(pending_deletion());
     }
     if !is_owned(&found.metadata, Some(&service.uid)) {
         return Err(Error::NameConflict(format!(
@@ -79,7 +80,7 @@ async fn claim(
             owner_of(&found.metadata),
         )));
     }
-    record(live, child.kind, &child.name, found)
+    record(observed, child.kind, &child.name, found)
 }
 
 /// Whether the object belonged to a service of the same name that was deleted: the garbage
@@ -115,32 +116,32 @@ async fn write(
     service: &ValidatedService,
     plan: &Plan,
     child: &Child,
-    live: &mut Live,
+    observed: &mut Observed,
     context: &Context,
 ) -> Result<(), Error> {
     let writer = &context.shared.writer;
     let namespace = &service.namespace;
     let size = plan.sizes.get(&child.name).copied();
     let mut wrote = false;
-    if live.meta(child.kind, &child.name).is_none() {
+    if observed.metadata(child.kind, &child.name).is_none() {
         let answer = writer.create(namespace, child, size).await?;
-        note(service, child, answer, live, context)?;
+        note(service, child, answer, observed, context)?;
         wrote = true;
     }
-    let uid = uid_of(child, live);
-    if child.kind == Kind::Deployment
-        && let Some(replicas) = size_to_apply(&child.name, size, live)
+    let uid = uid_of(child, observed);
+    if child.kind == ChildKind::Deployment
+        && let Some(replicas) = size_to_apply(&child.name, size, observed)
     {
         let answer = writer.scale(namespace, &child.name, &uid, replicas).await?;
-        note(service, child, answer, live, context)?;
+        note(service, child, answer, observed, context)?;
         wrote = true;
     }
-    let holds = live
+    let holds = observed
         .json(child.kind, &child.name)
-        .is_some_and(|live| up_to_date(child, &live));
+        .is_some_and(|json| up_to_date(child, &json));
     if !holds {
         let answer = writer.update(namespace, child, &uid).await?;
-        note(service, child, answer, live, context)?;
+        note(service, child, answer, observed, context)?;
         wrote = true;
     }
     if !wrote {
@@ -151,16 +152,17 @@ async fn write(
 
 /// The size to apply before anything else of a Deployment is: the planned one, or the live one
 /// where nobody but the main field manager owns it, as between creating and sizing.
-fn size_to_apply(name: &str, planned: Option<i32>, live: &Live) -> Option<i32> {
-    let revision = live.revision(name);
+fn size_to_apply(name: &str, planned: Option<i32>, observed: &Observed) -> Option<i32> {
+    let revision = observed.revision(name);
     let deployment = revision.deployment.as_deref()?;
     let differs = planned.filter(|planned| revision.wanted() != Some(*planned));
     let unowned = !replicas_are_owned(deployment, MAIN_MANAGER);
     differs.or_else(|| revision.wanted().filter(|_| unowned))
 }
 
-fn uid_of(child: &Child, live: &Live) -> String {
-    live.meta(child.kind, &child.name)
+fn uid_of(child: &Child, observed: &Observed) -> String {
+    observed
+        .metadata(child.kind, &child.name)
         .and_then(|meta| meta.uid.clone())
         .unwrap_or_default()
 }
@@ -170,14 +172,15 @@ fn note(
     service: &ValidatedService,
     child: &Child,
     answer: Value,
-    live: &mut Live,
+    observed: &mut Observed,
     context: &Context,
 ) -> Result<(), Error> {
     if let Some(version) = answer["metadata"]["resourceVersion"].as_str() {
-        let expected = Expected::Child(child.kind, child.name.clone(), version.to_owned());
-        context.shared.barrier.wrote(&service.uid, expected);
+        let expected = Expectation::Child(child.kind, child.name.clone(), version.to_owned());
+        context.shared.expectations.expect(&service.uid, expected);
     }
-    live.record(child.kind, &child.name, answer)
+    observed
+        .record(child.kind, answer)
         .map_err(|source| Error::Unreadable {
             kind: child.kind,
             name: child.name.clone(),
@@ -185,12 +188,17 @@ fn note(
         })
 }
 
-fn record(live: &mut Live, kind: Kind, name: &str, object: DynamicObject) -> Result<(), Error> {
+fn record(
+    observed: &mut Observed,
+    kind: ChildKind,
+    name: &str,
+    object: DynamicObject,
+) -> Result<(), Error> {
     let unreadable = |source| Error::Unreadable {
         kind,
         name: name.to_owned(),
         source,
     };
     let object = serde_json::to_value(object).map_err(unreadable)?;
-    live.record(kind, name, object).map_err(unreadable)
+    observed.record(kind, object).map_err(unreadable)
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::child::Kind;
+use crate::child_kind::ChildKind;
 
 /// How long a write may stay unseen before it is no longer waited for: somebody may have undone
 /// it, in which case it never shows.
@@ -13,11 +13,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What is waited for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Expected {
+pub enum Expectation {
     /// The child at this resource version or a later one.
-    Child(Kind, String, String),
+    Child(ChildKind, String, String),
     /// No child of this uid any more.
-    Gone(Kind, String, String),
+    Gone(ChildKind, String, String),
     /// The service itself at this resource version or a later one.
     Service(String),
 }
@@ -25,20 +25,20 @@ pub enum Expected {
 /// What the stores show now.
 pub trait Seen {
     /// uid and resource version of a child.
-    fn child(&self, kind: Kind, name: &str) -> Option<(String, String)>;
+    fn child(&self, kind: ChildKind, name: &str) -> Option<(String, String)>;
     /// Resource version of the service.
     fn service(&self) -> Option<String>;
 }
 
 /// Writes that the stores have not shown yet, by uid of the service.
 #[derive(Debug, Default)]
-pub struct Barrier {
-    writes: Mutex<HashMap<String, Vec<(Expected, Instant)>>>,
+pub struct Expectations {
+    writes: Mutex<HashMap<String, Vec<(Expectation, Instant)>>>,
 }
 
-impl Barrier {
+impl Expectations {
     /// Remembers a write.
-    pub fn wrote(&self, service: &str, expected: Expected) {
+    pub fn expect(&self, service: &str, expected: Expectation) {
         let mut writes = self.lock();
         let writes = writes.entry(service.to_owned()).or_default();
         writes.retain(|(other, _)| !same_object(other, &expected));
@@ -46,7 +46,7 @@ impl Barrier {
     }
 
     /// Whether every write for the service shows, or has been waited for long enough.
-    pub fn is_open(&self, service: &str, seen: &dyn Seen) -> bool {
+    pub fn satisfied(&self, service: &str, seen: &dyn Seen) -> bool {
         let mut writes = self.lock();
         let Some(pending) = writes.get_mut(service) else {
             return true;
@@ -60,16 +60,16 @@ impl Barrier {
     }
 
     /// The watch showed a child of the service at this resource version, be it for the last time.
-    pub fn saw(&self, service: &str, kind: Kind, name: &str, version: &str) {
+    pub fn observe(&self, service: &str, kind: ChildKind, name: &str, version: &str) {
         let mut writes = self.lock();
         let Some(pending) = writes.get_mut(service) else {
             return;
         };
         pending.retain(|(expected, _)| match expected {
-            Expected::Child(of, called, wanted) => {
+            Expectation::Child(of, called, wanted) => {
                 (*of, called.as_str()) != (kind, name) || !at_least(version, wanted)
             }
-            Expected::Gone(..) | Expected::Service(_) => true,
+            Expectation::Gone(..) | Expectation::Service(_) => true,
         });
     }
 
@@ -78,30 +78,30 @@ impl Barrier {
         self.lock().remove(service);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<(Expected, Instant)>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Vec<(Expectation, Instant)>>> {
         self.writes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn same_object(a: &Expected, b: &Expected) -> bool {
-    let object = |expected: &Expected| match expected {
-        Expected::Child(kind, name, _) | Expected::Gone(kind, name, _) => {
+fn same_object(a: &Expectation, b: &Expectation) -> bool {
+    let object = |expected: &Expectation| match expected {
+        Expectation::Child(kind, name, _) | Expectation::Gone(kind, name, _) => {
             Some((*kind, name.clone()))
         }
-        Expected::Service(_) => None,
+        Expectation::Service(_) => None,
     };
     object(a) == object(b)
 }
 
-fn shows(expected: &Expected, seen: &dyn Seen) -> bool {
+fn shows(expected: &Expectation, seen: &dyn Seen) -> bool {
     match expected {
-        Expected::Child(kind, name, version) => seen
+        Expectation::Child(kind, name, version) => seen
             .child(*kind, name)
             .is_some_and(|(_, live)| at_least(&live, version)),
-        Expected::Gone(kind, name, uid) => {
+        Expectation::Gone(kind, name, uid) => {
             seen.child(*kind, name).is_none_or(|(live, _)| live != *uid)
         }
-        Expected::Service(version) => seen.service().is_none_or(|live| at_least(&live, version)),
+        Expectation::Service(version) => seen.service().is_none_or(|live| at_least(&live, version)),
     }
 }
 
@@ -121,7 +121,7 @@ mod tests {
     struct Store(Option<(&'static str, &'static str)>, &'static str);
 
     impl Seen for Store {
-        fn child(&self, _: Kind, _: &str) -> Option<(String, String)> {
+        fn child(&self, _: ChildKind, _: &str) -> Option<(String, String)> {
             self.0
                 .map(|(uid, version)| (uid.to_owned(), version.to_owned()))
         }
@@ -132,49 +132,49 @@ mod tests {
 
     #[test]
     fn a_pass_waits_until_the_store_shows_the_last_write() {
-        let barrier = Barrier::default();
-        barrier.wrote(
+        let expectations = Expectations::default();
+        expectations.expect(
             "s",
-            Expected::Child(Kind::Service, "iris".into(), "10".into()),
+            Expectation::Child(ChildKind::Service, "iris".into(), "10".into()),
         );
-        assert!(!barrier.is_open("s", &Store(Some(("u", "9")), "1")));
-        assert!(barrier.is_open("other", &Store(None, "1")));
-        assert!(barrier.is_open("s", &Store(Some(("u", "10")), "1")));
+        assert!(!expectations.satisfied("s", &Store(Some(("u", "9")), "1")));
+        assert!(expectations.satisfied("other", &Store(None, "1")));
+        assert!(expectations.satisfied("s", &Store(Some(("u", "10")), "1")));
         assert!(
-            barrier.is_open("s", &Store(Some(("u", "9")), "1")),
+            expectations.satisfied("s", &Store(Some(("u", "9")), "1")),
             "what was seen is not waited for again"
         );
     }
 
     #[test]
     fn a_write_that_was_seen_and_then_deleted_by_somebody_is_not_waited_for() {
-        let barrier = Barrier::default();
-        barrier.wrote(
+        let expectations = Expectations::default();
+        expectations.expect(
             "s",
-            Expected::Child(Kind::Service, "iris".into(), "10".into()),
+            Expectation::Child(ChildKind::Service, "iris".into(), "10".into()),
         );
-        barrier.saw("s", Kind::Service, "iris", "9");
-        assert!(!barrier.is_open("s", &Store(None, "1")));
-        barrier.saw("s", Kind::Service, "iris", "12");
-        assert!(barrier.is_open("s", &Store(None, "1")));
+        expectations.observe("s", ChildKind::Service, "iris", "9");
+        assert!(!expectations.satisfied("s", &Store(None, "1")));
+        expectations.observe("s", ChildKind::Service, "iris", "12");
+        assert!(expectations.satisfied("s", &Store(None, "1")));
     }
 
     #[test]
     fn a_deletion_shows_when_the_object_is_gone_or_another_one() {
-        let barrier = Barrier::default();
-        let gone = || Expected::Gone(Kind::Deployment, "iris-1".into(), "old".into());
-        barrier.wrote("s", gone());
-        assert!(!barrier.is_open("s", &Store(Some(("old", "11")), "1")));
-        assert!(barrier.is_open("s", &Store(None, "1")));
-        barrier.wrote("s", gone());
-        assert!(barrier.is_open("s", &Store(Some(("new", "3")), "1")));
+        let expectations = Expectations::default();
+        let gone = || Expectation::Gone(ChildKind::Deployment, "iris-1".into(), "old".into());
+        expectations.expect("s", gone());
+        assert!(!expectations.satisfied("s", &Store(Some(("old", "11")), "1")));
+        assert!(expectations.satisfied("s", &Store(None, "1")));
+        expectations.expect("s", gone());
+        assert!(expectations.satisfied("s", &Store(Some(("new", "3")), "1")));
     }
 
     #[test]
     fn the_services_own_status_is_waited_for() {
-        let barrier = Barrier::default();
-        barrier.wrote("s", Expected::Service("7".into()));
-        assert!(!barrier.is_open("s", &Store(None, "6")));
-        assert!(barrier.is_open("s", &Store(None, "8")));
+        let expectations = Expectations::default();
+        expectations.expect("s", Expectation::Service("7".into()));
+        assert!(!expectations.satisfied("s", &Store(None, "6")));
+        assert!(expectations.satisfied("s", &Store(None, "8")));
     }
 }

@@ -1,4 +1,4 @@
-//! Everything that a revision's objects are made from, and its snapshot in the cluster.
+//! Everything that a revision's objects are made from, and its form in the cluster.
 //!
 //! The snapshot lets the operator rebuild a revision whose spec the user has already replaced,
 //! and keeps what the operator's flags said when the revision was made: a new data-plane image
@@ -7,17 +7,27 @@
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serin_crds::contract::policy::{ApiConfig, Policy, TelemetryConfig};
 use serin_crds::inference_service::pod_template::{PodMetadata, PodPlacement};
-use serin_crds::revision::{HASH_DIGITS, RevisionSpec};
+use serin_crds::inference_service::{Api, Telemetry};
+use serin_crds::revision::{HASH_DIGITS, RevisionSpec, hash_of_stored};
 
+use crate::desired::template::TEMPLATE_KEY;
 use crate::validated::{Source, ValidatedService};
 
 /// Key of the snapshot in a revision's ConfigMap.
 pub const SNAPSHOT_KEY: &str = "revision.json";
 
+/// The flag by which a pod is told where the policy is.
+pub const POLICY_FLAG: &str = "--policy";
+
+/// The same as it stands among the arguments of a stored template.
+const STORED_POLICY_FLAG: &str = "\"--policy\"";
+
 /// All that a revision's objects are made from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Blueprint {
+pub struct RevisionSnapshot {
     /// `<service>-<hash>`.
     pub name: String,
     /// What callers see as the model's version.
@@ -27,13 +37,24 @@ pub struct Blueprint {
     /// `spec.model.source.uri`, read.
     pub source: Source,
     /// What the operator's flags said when the revision was made.
-    pub pinned: Pinned,
+    pub defaults: OperatorDefaults,
+    /// How its pods know what may change while they run.
+    pub policy: PolicyOfPods,
+}
+
+/// How the pods of a revision know what `spec.api` and `spec.telemetry` say.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PolicyOfPods {
+    /// They reload the service's policy.
+    Reloaded,
+    /// They were made before policies: this is what their configuration says, which they read once.
+    Fixed(Policy),
 }
 
 /// The operator's flags that make pods.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Pinned {
+pub struct OperatorDefaults {
     /// Image of the data plane.
     pub image: String,
     /// When nodes pull it; the cluster's default where absent.
@@ -47,14 +68,21 @@ pub struct Pinned {
     pub allowed_networks: Vec<String>,
 }
 
-/// A [`Blueprint`] as it is stored.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Snapshot {
-    /// The part of a spec that makes pods.
-    pub spec: RevisionSpec,
-    /// The operator's flags of that time.
-    pub pinned: Pinned,
+/// What is stored of a [`RevisionSnapshot`].
+#[derive(Serialize, Clone, Debug, PartialEq)]
+pub struct Stored<'a> {
+    spec: &'a RevisionSpec,
+    #[serde(rename = "pinned")]
+    defaults: &'a OperatorDefaults,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Read {
+    /// As text would be: its hash is the revision's, whatever this version knows of it.
+    spec: Value,
+    #[serde(rename = "pinned")]
+    defaults: OperatorDefaults,
 }
 
 /// Why a snapshot cannot be used.
@@ -66,7 +94,8 @@ pub enum Unreadable {
     /// The text is no snapshot that this version of the operator knows.
     #[error("ConfigMap {0}, key {SNAPSHOT_KEY}: {1}")]
     Malformed(String, serde_json::Error),
-    /// The snapshot describes another revision than its name says.
+    /// The snapshot describes another revision than its name says, or has members that this
+    /// version of the operator does not know.
     #[error("ConfigMap {0}, key {SNAPSHOT_KEY}: its content does not hash to its name")]
     Altered(String),
     /// The source's URI means nothing to this version of the operator.
@@ -74,15 +103,16 @@ pub enum Unreadable {
     Source(String, crate::validated::Invalid),
 }
 
-impl Blueprint {
+impl RevisionSnapshot {
     /// The revision that the spec of `service` describes, made now.
-    pub fn new(service: &ValidatedService, pinned: &Pinned) -> Self {
+    pub fn new(service: &ValidatedService, defaults: &OperatorDefaults) -> Self {
         Self {
             name: service.revision.name.clone(),
             version: service.revision.version.clone(),
             spec: service.spec.clone(),
             source: service.source.clone(),
-            pinned: pinned.clone(),
+            defaults: defaults.clone(),
+            policy: PolicyOfPods::Reloaded,
         }
     }
 
@@ -92,33 +122,48 @@ impl Blueprint {
     /// [`Unreadable`], where the ConfigMap holds no snapshot of the revision it is named after.
     pub fn read(stored: &ConfigMap) -> Result<Self, Unreadable> {
         let name = stored.metadata.name.clone().unwrap_or_default();
-        let text = stored
-            .data
-            .as_ref()
-            .and_then(|data| data.get(SNAPSHOT_KEY))
-            .ok_or_else(|| Unreadable::Missing(name.clone()))?;
-        let snapshot: Snapshot = serde_json::from_str(text)
-            .map_err(|error| Unreadable::Malformed(name.clone(), error))?;
-        let hash = snapshot.spec.hash();
-        if !name.ends_with(&format!("-{hash}")) {
+        let malformed = |error| Unreadable::Malformed(name.clone(), error);
+        let text = |key| stored.data.as_ref()?.get(key);
+        let snapshot = text(SNAPSHOT_KEY).ok_or_else(|| Unreadable::Missing(name.clone()))?;
+        let read: Read = serde_json::from_str(snapshot).map_err(malformed)?;
+        let mut written = read.spec;
+        let hash = hash_of_stored(&written);
+        // What was part of a spec before policies.
+        let mut take = |member: &str| written.as_object_mut()?.remove(member);
+        let (api, telemetry) = (take("api"), take("telemetry"));
+        let spec: RevisionSpec = serde_json::from_value(written.clone()).map_err(malformed)?;
+        if !name.ends_with(&format!("-{hash}")) || spec.hash() != hash_of_stored(&written) {
             return Err(Unreadable::Altered(name));
         }
-        let source = Source::parse(&snapshot.spec.model.source.uri)
+        let reloads =
+            text(TEMPLATE_KEY).is_some_and(|template| template.contains(STORED_POLICY_FLAG));
+        let policy = if reloads {
+            PolicyOfPods::Reloaded
+        } else {
+            let api: Option<Api> = section(api).map_err(malformed)?;
+            let telemetry: Option<Telemetry> = section(telemetry).map_err(malformed)?;
+            PolicyOfPods::Fixed(Policy {
+                api: ApiConfig::from(api.as_ref()),
+                telemetry: TelemetryConfig::from(telemetry.as_ref()),
+            })
+        };
+        let source = Source::parse(&spec.model.source.uri)
             .map_err(|error| Unreadable::Source(name.clone(), error))?;
         Ok(Self {
-            version: snapshot.spec.model.version.clone().unwrap_or(hash),
+            version: spec.model.version.clone().unwrap_or(hash),
             name,
-            spec: snapshot.spec,
+            spec,
             source,
-            pinned: snapshot.pinned,
+            defaults: read.defaults,
+            policy,
         })
     }
 
     /// What is stored of it.
-    pub fn snapshot(&self) -> Snapshot {
-        Snapshot {
-            spec: self.spec.clone(),
-            pinned: self.pinned.clone(),
+    pub fn stored(&self) -> Stored<'_> {
+        Stored {
+            spec: &self.spec,
+            defaults: &self.defaults,
         }
     }
 
@@ -131,6 +176,10 @@ impl Blueprint {
     pub fn pod_placement(&self) -> Option<&PodPlacement> {
         self.spec.pod_template.as_ref()?.spec.as_ref()
     }
+}
+
+fn section<T: serde::de::DeserializeOwned>(value: Option<Value>) -> serde_json::Result<Option<T>> {
+    value.map(serde_json::from_value).transpose()
 }
 
 /// The version that a revision of this name has when the user gave none: the hash at its end.

@@ -5,7 +5,7 @@
 const MAX_QUOTE: usize = 500;
 
 /// The last line of a termination message, or the text of its JSON.
-pub fn last_words(message: &str) -> String {
+pub fn last_line(message: &str) -> String {
     let line = message
         .lines()
         .rev()

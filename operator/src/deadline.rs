@@ -1,4 +1,4 @@
-//! One question to the API server, with a deadline: the client has none of its own, and one
+//! One call to the API server, with a deadline: the client has none of its own, and one
 //! lost answer would hold a service's pass for ever.
 
 use std::future::Future;
@@ -12,7 +12,7 @@ pub const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What is asked, for error messages.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct Call<'a> {
     /// `get`, `apply`, `scale`, `delete`, `report`.
     pub verb: &'static str,
     /// Of what kind of object.
@@ -21,15 +21,15 @@ pub struct Question<'a> {
     pub name: &'a str,
 }
 
-/// Waits for the answer to `question`.
+/// Waits for the answer to `call`.
 ///
 /// # Errors
 /// [`Error::Api`] and [`Error::NoAnswer`].
-pub async fn ask<T>(
-    question: Question<'_>,
+pub async fn with_deadline<T>(
+    call: Call<'_>,
     answer: impl Future<Output = kube::Result<T>>,
 ) -> Result<T, Error> {
-    let Question { verb, kind, name } = question;
+    let Call { verb, kind, name } = call;
     match tokio::time::timeout(DEADLINE, answer).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(source)) => Err(Error::Api {

@@ -6,12 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serin_crds::status::Reason;
 
-use super::{after_grace, container};
-use crate::observe::Trouble;
-use crate::observe::words::quote;
+use crate::observe::Issue;
+use crate::observe::pods::container::container;
+use crate::observe::text::quote;
 
 /// Whether no container of the pod will ever run again.
-pub fn is_over(pod: &Pod) -> bool {
+pub fn is_terminated(pod: &Pod) -> bool {
     let phase = pod
         .status
         .as_ref()
@@ -27,7 +27,7 @@ pub fn last<'a>(pods: &[&'a Pod]) -> Option<&'a Pod> {
 }
 
 /// Why the cluster ended a pod, where it says so.
-pub fn words(pod: &Pod) -> Option<String> {
+pub fn cause(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let reason = status
         .reason
@@ -44,14 +44,14 @@ pub fn words(pod: &Pod) -> Option<String> {
 
 /// What keeps a revision from answering of which only this pod is left. At first it may pass:
 /// another pod is on its way.
-pub fn trouble(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+pub fn issue(pod: &Pod, now: Timestamp) -> Option<Issue> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let message = format!(
         "the cluster ended pod {name} ({}) and no other one has taken its place. `kubectl describe \
          pod {name}` shows more",
-        words(pod)?
+        cause(pod)?
     );
-    Some(after_grace(
+    Some(Issue::after_grace(
         Reason::CrashLooping,
         message,
         since(pod).as_ref(),
