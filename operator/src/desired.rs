@@ -2,6 +2,7 @@
 
 pub mod autoscaler;
 pub mod config;
+pub mod config_keys;
 pub mod deployment;
 pub mod labels;
 pub mod metadata;

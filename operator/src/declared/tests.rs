@@ -7,8 +7,7 @@ use serin_crds::revision::hash_of_stored;
 
 use super::*;
 use crate::child_kind::ChildObject;
-use crate::desired::revision_snapshot::SNAPSHOT_KEY;
-use crate::desired::template::TEMPLATE_KEY;
+use crate::desired::config_keys::{SNAPSHOT_KEY, TEMPLATE_KEY};
 use crate::testing::builders::validated;
 
 /// `spec` as an operator stored it, before policies or since.

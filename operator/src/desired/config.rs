@@ -9,13 +9,11 @@ use serin_crds::contract::pod_config::{ModelConfig, PodConfig, SOURCE_MOUNT_PATH
 
 use crate::child::Child;
 use crate::child_kind::ChildKind;
+use crate::desired::config_keys::{CONFIG_KEY, SNAPSHOT_KEY, TEMPLATE_KEY};
 use crate::desired::metadata::metadata;
-use crate::desired::revision_snapshot::{RevisionSnapshot, SNAPSHOT_KEY};
-use crate::desired::template::{TEMPLATE_KEY, Template};
+use crate::desired::revision_snapshot::RevisionSnapshot;
+use crate::desired::template::Template;
 use crate::validated::{Source, ValidatedService};
-
-/// Key of the file that a pod reads.
-pub const CONFIG_KEY: &str = "config.json";
 
 /// The ConfigMap of a revision that is new.
 pub fn fresh(

@@ -14,7 +14,7 @@ use serin_crds::contract::policy::{POLICY_KEY, POLICY_MOUNT_PATH, Policy};
 use serin_crds::inference_service::Gpu;
 use serin_crds::ports;
 
-use crate::desired::config::CONFIG_KEY;
+use crate::desired::config_keys::CONFIG_KEY;
 use crate::desired::resources::requirements;
 use crate::desired::revision_snapshot::{POLICY_FLAG, PolicyOfPods, RevisionSnapshot};
 use crate::desired::{labels, probes};

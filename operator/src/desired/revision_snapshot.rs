@@ -13,11 +13,8 @@ use serin_crds::inference_service::pod_template::{PodMetadata, PodPlacement};
 use serin_crds::inference_service::{Api, Telemetry};
 use serin_crds::revision::{HASH_DIGITS, RevisionSpec, hash_of_stored};
 
-use crate::desired::template::TEMPLATE_KEY;
+use crate::desired::config_keys::{SNAPSHOT_KEY, TEMPLATE_KEY};
 use crate::validated::{Source, ValidatedService};
-
-/// Key of the snapshot in a revision's ConfigMap.
-pub const SNAPSHOT_KEY: &str = "revision.json";
 
 /// The flag by which a pod is told where the policy is.
 pub const POLICY_FLAG: &str = "--policy";

@@ -12,12 +12,10 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use serde_json::Value;
 use serin_crds::revision::sha256_of;
 
+use crate::desired::config_keys::TEMPLATE_KEY;
 use crate::desired::pod;
 use crate::desired::revision_snapshot::RevisionSnapshot;
 use crate::validated::ValidatedService;
-
-/// Key of the template in a revision's ConfigMap.
-pub const TEMPLATE_KEY: &str = "pod-template.json";
 
 /// Annotation of a Deployment: the hash of the template it was made from.
 pub const TEMPLATE_HASH: &str = "serin.dev/template-hash";

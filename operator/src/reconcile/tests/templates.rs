@@ -3,7 +3,8 @@
 use serin_crds::revision::sha256_of;
 
 use super::*;
-use crate::desired::template::{TEMPLATE_HASH, TEMPLATE_KEY};
+use crate::desired::config_keys::TEMPLATE_KEY;
+use crate::desired::template::TEMPLATE_HASH;
 
 /// The paths of the declared revision's Deployment and ConfigMap.
 fn of_declared(world: &World) -> (String, String) {
