@@ -84,6 +84,7 @@ pub enum Deleted {
 pub trait ChildType:
     k8s_openapi::Resource<Scope = NamespaceResourceScope>
     + k8s_openapi::Metadata<Ty = ObjectMeta>
+    + k8s_openapi::DeepMerge
     + Clone
     + Debug
     + Serialize

@@ -112,11 +112,6 @@ impl Observed {
         self.get(kind, name).map(ChildObject::metadata)
     }
 
-    /// A child as JSON, to compare with what it should be.
-    pub fn json(&self, kind: ChildKind, name: &str) -> Option<Value> {
-        self.get(kind, name).map(ChildObject::json)
-    }
-
     /// Every child, in the order of deleting.
     pub fn in_order_of_deleting(&self) -> impl Iterator<Item = &ChildObject> {
         self.children.values().rev()
@@ -163,7 +158,8 @@ impl Observed {
         selector.get(REVISION).map(String::as_str)
     }
 
-    fn get(&self, kind: ChildKind, name: &str) -> Option<&ChildObject> {
+    /// A child, whatever its type.
+    pub fn get(&self, kind: ChildKind, name: &str) -> Option<&ChildObject> {
         self.children.get(&(kind, name.to_owned()))
     }
 }

@@ -137,8 +137,8 @@ async fn write(
         wrote = true;
     }
     let holds = observed
-        .json(child.kind, &child.name)
-        .is_some_and(|json| up_to_date(child, &json));
+        .get(child.kind, &child.name)
+        .is_some_and(|live| up_to_date(child, live));
     if !holds {
         let answer = writer.update(namespace, child, &uid).await?;
         note(service, child, answer, observed, context)?;
