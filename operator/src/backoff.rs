@@ -1,4 +1,5 @@
-//! When to look again: later after each failure, and never all at once.
+//! The wait before the next pass: exponential backoff with jitter after failures, a jittered resync
+//! else.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +9,7 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(500);
 /// Longest wait after a failure.
 const LONGEST: Duration = Duration::from_secs(120);
-/// How often a settled object is looked at, at least: a watch event can be lost.
+/// Shortest time between two passes over a settled object: a watch event can be lost.
 const RESYNC: Duration = Duration::from_secs(300);
 
 /// Failures in a row, by object.
@@ -47,7 +48,7 @@ fn wait(count: u32, fraction: f64) -> Duration {
     doubled.min(LONGEST).mul_f64(1.0 - fraction / 2.0)
 }
 
-/// When to look at a settled object again: 5 to 10 minutes.
+/// Time to the next pass over a settled object: 5 to 10 minutes.
 pub fn resync() -> Duration {
     RESYNC.mul_f64(1.0 + fastrand::f64())
 }

@@ -1,4 +1,4 @@
-//! One object that belongs to an `InferenceService`, as it should be.
+//! The desired state of one object that an `InferenceService` owns.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -6,25 +6,25 @@ use serin_crds::revision::sha256_of;
 
 use crate::child_kind::ChildKind;
 
-/// Annotation with the hash of what the operator last applied. A child that still carries the
+/// Annotation with the hash of the last applied body. A child that still carries the
 /// hash, and still holds every applied field, is not written again.
 pub const APPLIED_HASH: &str = "serin.dev/applied-hash";
 
-/// An object as it should be: only the fields that Serin decides.
+/// The desired state of an object: only the fields that Serin decides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Child {
-    /// What it is.
+    /// Its kind.
     pub kind: ChildKind,
     /// Its name, in the namespace of the service.
     pub name: String,
-    /// The whole of what is applied, the hash annotation included.
+    /// The body to apply, the hash annotation included.
     pub body: Value,
     /// Hash of `body` without its annotation.
     pub hash: String,
 }
 
 impl Child {
-    /// Wraps a built object and writes the hash of what it says into its annotations.
+    /// Wraps a built object and adds the annotation with its hash.
     #[expect(
         clippy::expect_used,
         reason = "Kubernetes types have string keys and no fallible serializer"

@@ -17,8 +17,8 @@ use serde_json::Value;
 /// Declares [`ChildKind`] from rows of a Kubernetes type and when objects of it are deleted.
 macro_rules! child_kinds {
     ($($(#[$doc:meta])* $kind:ident: $deleted:ident,)+) => {
-        /// The kinds of children, in the order in which they are applied: what pods mount, the
-        /// pods, what points at them, what scales them. They are deleted in the opposite order.
+        /// The kinds of children, in the order of applying: what pods mount, the
+        /// pods, what points at them, what scales them. The order of deleting is the reverse.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum ChildKind {
             $($(#[$doc])* $kind,)+
@@ -63,16 +63,16 @@ child_kinds! {
     Deployment: WithRevision,
     /// The address callers use.
     Service: WithService,
-    /// Scales the revision that answers callers. It goes first, or it would go on writing the size
-    /// of what is being deleted.
+    /// Scales the stable revision. Deleted first: it would go on writing the size
+    /// of a Deployment that is being deleted.
     HorizontalPodAutoscaler: WhenNotPlanned,
 }
 
-/// When an object of a kind is deleted. Everything goes with its service: the garbage collector
-/// does that.
+/// When the operator deletes an object of a kind. The garbage collector deletes every child of a
+/// deleted service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deleted {
-    /// Never before the service.
+    /// Only by the garbage collector.
     WithService,
     /// With its revision.
     WithRevision,
@@ -97,15 +97,15 @@ pub trait ChildType:
     const CHILD_KIND: ChildKind;
 }
 
-/// What is done alike for every kind, but with its type at hand.
+/// A generic operation over the Kubernetes types of the kinds.
 pub trait KindVisitor {
-    /// What comes of it.
+    /// The result.
     type Output;
-    /// Does it for the kind of type `K`.
+    /// Runs for the kind of type `K`.
     fn visit<K: ChildType>(self) -> Self::Output;
 }
 
-/// An object of any of the kinds, as it was read from the API server.
+/// An object of any kind of child, as read from the API server.
 #[derive(Clone, Debug)]
 pub struct ChildObject {
     kind: ChildKind,
@@ -144,7 +144,7 @@ impl ChildObject {
     /// Reads an object of this kind.
     ///
     /// # Errors
-    /// Where `json` is none.
+    /// `json` is no object of the kind.
     pub fn read(kind: ChildKind, json: Value) -> Result<Self, serde_json::Error> {
         struct Read(Value);
         impl KindVisitor for Read {
@@ -156,7 +156,7 @@ impl ChildObject {
         kind.visit(Read(json))
     }
 
-    /// Which kind it is of.
+    /// Its kind.
     pub fn kind(&self) -> ChildKind {
         self.kind
     }
@@ -166,7 +166,7 @@ impl ChildObject {
         self.object.metadata()
     }
 
-    /// The whole of it.
+    /// The whole object.
     pub fn json(&self) -> Value {
         self.object.json()
     }

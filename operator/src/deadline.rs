@@ -1,23 +1,23 @@
-//! One call to the API server, with a deadline: the client has none of its own, and one
-//! lost answer would hold a service's pass for ever.
+//! A deadline for every call to the API server: the client has none of its own, and one lost answer
+//! would hold a service's pass for ever.
 
 use std::future::Future;
 use std::time::Duration;
 
 use crate::error::Error;
 
-/// How long one answer is waited for. Together with [`crate::leader::FENCE`] it stays within
-/// the lease: a write that a deposed leader has begun ends before its successor acts.
+/// Longest wait for one answer. The sum with [`crate::leader::FENCE`] stays below the lease's
+/// duration: a write that a former leader has begun ends before its successor acts.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 
-/// What is asked, for error messages.
+/// A call, as error messages name it.
 #[derive(Clone, Copy, Debug)]
 pub struct Call<'a> {
     /// `get`, `apply`, `scale`, `delete`, `report`.
     pub verb: &'static str,
-    /// Of what kind of object.
+    /// Kind of the object.
     pub kind: &'static str,
-    /// Its name.
+    /// Name of the object.
     pub name: &'a str,
 }
 

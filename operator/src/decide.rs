@@ -1,4 +1,4 @@
-//! From a checked spec and what there is to what is to be written. Pure.
+//! The plan of one pass: from the validated spec and the observed objects to the writes. Pure.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,10 @@ use crate::desired::{of_new_revision, of_service, of_stored_revision};
 use crate::observed::{Observed, ObservedRevision};
 use crate::validated::ValidatedService;
 
-/// What one pass writes.
+/// The writes of one pass.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What becomes of each revision.
+    /// The rollout's decision.
     pub actions: Actions,
     /// Objects that should exist, in the order of applying.
     pub children: Vec<Child>,
@@ -31,10 +31,10 @@ pub struct Plan {
     pub versions: BTreeMap<String, String>,
 }
 
-/// An object to delete, exactly as it was seen: a newer one of the same name is spared.
+/// An object to delete, identified by uid and resource version: a newer one of the same name stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deletion {
-    /// What it is.
+    /// Its kind.
     pub kind: ChildKind,
     /// Its name.
     pub name: String,
@@ -44,7 +44,7 @@ pub struct Deletion {
     pub resource_version: String,
 }
 
-/// Decides what one pass writes.
+/// Plans the writes of one pass.
 pub fn decide(
     service: &ValidatedService,
     recorded: &InferenceServiceStatus,
@@ -67,13 +67,13 @@ pub fn decide(
         let Some((snapshot, its_children)) =
             revision_children(service, revision, &stored, defaults)
         else {
-            // Nothing to rebuild it from: what is left of it goes on serving.
+            // Without a snapshot the revision cannot be rebuilt. Its remaining objects stay.
             continue;
         };
         versions.insert(revision.clone(), snapshot.version);
         children.extend(its_children);
 
-        // An autoscaler that is to go must be gone before anybody else writes the size.
+        // The size is not written while an autoscaler that is to be deleted still exists.
         let held = stored.autoscaler.is_some()
             && service.autoscaling().is_none()
             && stored.deployment.is_some();
@@ -98,7 +98,7 @@ pub fn decide(
     }
 }
 
-/// The children of a revision as it is stored, or, of the declared one, as it is new.
+/// The children of a stored revision, or of the declared one where it is new.
 fn revision_children(
     service: &ValidatedService,
     revision: &str,

@@ -1,9 +1,9 @@
-//! Which revision the declared spec is. Pure.
+//! The revision of the declared spec. Pure.
 //!
-//! A revision is named by a hash of what makes its pods. Before policies, `spec.api` and
-//! `spec.telemetry` were part of that, and pods read both once, at their start. An upgrade of the
-//! operator from that time restarts no pod: a stored revision whose pods do what the spec says is
-//! the declared one, whatever it is called.
+//! A revision's name is a hash of the part of the spec that makes pods. Operators before the policy
+//! hashed `spec.api` and `spec.telemetry` too, and their pods read both once, at start. So that an
+//! operator upgrade restarts no pod, a stored revision whose pods already behave as the spec says
+//! is the declared one, whatever its name.
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use serin_crds::revision::{Revision, RevisionSpec};
@@ -12,8 +12,8 @@ use crate::desired::revision_snapshot::{PolicyOfPods, RevisionSnapshot, unnamed_
 use crate::observed::Observed;
 use crate::validated::ValidatedService;
 
-/// The same service with the revision that its spec is among those that are stored; `stable` is the
-/// one that answers callers.
+/// `service` with the name of the stored revision that serves its spec, where there is one; `stable`
+/// is the recorded stable revision.
 pub fn declared(
     mut service: ValidatedService,
     stable: Option<&str>,
@@ -46,7 +46,7 @@ pub fn declared(
         .iter()
         .any(|stored| stored.name == service.revision.name)
     {
-        // The name is taken by pods that would never learn of the policy.
+        // The revision of this name has pods that do not reload the policy: another name is needed.
         service.spec.reloads_policy = Some(true);
         service.revision = Revision::new(&service.name, &service.spec);
     }

@@ -1,4 +1,4 @@
-//! What should exist: pure functions from a checked spec to objects.
+//! The desired objects: pure functions of a validated spec.
 
 pub mod autoscaler;
 pub mod config;
@@ -20,7 +20,7 @@ use crate::desired::revision_snapshot::RevisionSnapshot;
 use crate::desired::template::Template;
 use crate::validated::ValidatedService;
 
-/// The children of a service that it has once, whatever its revisions; callers are led to `route`.
+/// The children that a service has once; callers are routed to the revision `route`.
 pub fn of_service(service: &ValidatedService, route: &str) -> Vec<Child> {
     let mut children = vec![policy::policy(service), service::service(service, route)];
     let autoscaler = service.autoscaling();
@@ -40,7 +40,7 @@ pub fn of_new_revision(
     ]
 }
 
-/// The children of a revision that has a configuration: that stays as it is.
+/// The children of a revision whose ConfigMap exists; the ConfigMap's content is kept.
 pub fn of_stored_revision(
     service: &ValidatedService,
     stored: &k8s_openapi::api::core::v1::ConfigMap,

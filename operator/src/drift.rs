@@ -1,4 +1,4 @@
-//! Whether a live object still holds what was applied to it.
+//! Drift: whether a live object differs from what was applied to it.
 
 use serde_json::{Map, Value};
 
@@ -6,18 +6,18 @@ use crate::child::{APPLIED_HASH, Child};
 use crate::child_kind::{ChildObject, ChildType, KindVisitor};
 use crate::quantity;
 
-/// Maps that say who is meant. A key that somebody adds changes the answer, up to a Service that
-/// leads to no pod, and Kubernetes merges none of them: they are compared as a whole.
+/// Maps that select objects. An added key changes the selection, and Kubernetes merges none of these
+/// maps: they are compared as a whole.
 const WHOLE_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
 
-/// Maps to which others may add keys. Here an empty value is a value: the API server keeps it.
+/// Maps to which other field managers may add keys. The API server keeps empty values in them.
 const SHARED_MAPS: [&str; 3] = ["labels", "annotations", "data"];
 
-/// Fields that hold one amount.
+/// Fields whose value is a quantity.
 const AMOUNTS: [&str; 2] = ["sizeLimit", "tolerance"];
 
-/// Whether `live` needs no write: what was last applied to it is `child`, and nobody has changed
-/// a field of it since. Fields that `child` does not speak of are others' business.
+/// Whether `live` needs no write: `child` was the last applied body, and none of its fields has
+/// changed since. Fields that `child` does not set are ignored.
 pub fn up_to_date(child: &Child, live: &ChildObject) -> bool {
     let annotations = live.metadata().annotations.as_ref();
     let applied = annotations.and_then(|annotations| annotations.get(APPLIED_HASH));
@@ -25,13 +25,13 @@ pub fn up_to_date(child: &Child, live: &ChildObject) -> bool {
         return false;
     }
     let json = live.json();
-    // Place by place first. Where somebody has added elements to a list, as a sidecar is, they are
-    // told apart by what Kubernetes merges the list by: a merge then changes nothing.
+    // By position first. Where others have added elements to a list, such as a sidecar, elements are
+    // matched by the keys that Kubernetes merges the list by: without drift a merge changes nothing.
     holds(&child.body, &json, false)
         || merged(&child.body, live).is_some_and(|merged| holds(&merged, &json, false))
 }
 
-/// `live` with everything that `desired` says; `None` where that is no object of the kind.
+/// `live` with every field of `desired`; `None` where `desired` is no object of the kind.
 fn merged(desired: &Value, live: &ChildObject) -> Option<Value> {
     struct Merge<'a>(&'a Value, &'a ChildObject);
     impl KindVisitor for Merge<'_> {
@@ -46,7 +46,7 @@ fn merged(desired: &Value, live: &ChildObject) -> Option<Value> {
     live.kind().visit(Merge(desired, live))
 }
 
-/// `quantities`: strings below are amounts, compared by value.
+/// `quantities`: strings are quantities and compared by value.
 fn holds(desired: &Value, live: &Value, quantities: bool) -> bool {
     match (desired, live) {
         (Value::Null, _) => true,

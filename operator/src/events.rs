@@ -1,4 +1,4 @@
-//! Events: one per transition, so that `kubectl describe` tells what happened.
+//! Events: one per transition, shown by `kubectl describe`.
 
 use kube::runtime::events::{Event, EventType};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serin_crds::InferenceServiceStatus;
 use serin_crds::revision::sha256_of;
 use serin_crds::status::ConditionType;
 
-/// The events that the step from one status to the next is worth.
+/// The events of a transition from one status to the next.
 pub fn between(before: &InferenceServiceStatus, after: &InferenceServiceStatus) -> Vec<Event> {
     let mut events = Vec::new();
     if let (Some(old), Some(new)) = (&before.stable_revision, &after.stable_revision)

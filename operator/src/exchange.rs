@@ -1,6 +1,5 @@
-//! The operator's conversation with pods: a task of its own asks those that run and are not ready
-//! what they do, keeps what they last reported, and wakes a pass where that changed. A pass never
-//! asks a pod itself.
+//! The exchange with pods: a task polls the status of pods that run and are not ready, keeps their
+//! last reports, and triggers a pass where a report changed. A pass itself never calls a pod.
 
 pub mod client;
 pub mod poll;

@@ -1,5 +1,5 @@
-//! Waiting for our own writes: a watch lags behind, and a decision on what was before the last
-//! write would repeat or undo it.
+//! Expectations: writes of this process that the watches have not shown yet. A decision on stale
+//! data would repeat or undo them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,22 +7,21 @@ use std::time::{Duration, Instant};
 
 use crate::child_kind::ChildKind;
 
-/// How long a write may stay unseen before it is no longer waited for: somebody may have undone
-/// it, in which case it never shows.
+/// Time after which an expectation expires: a write that somebody has undone is never shown.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What is waited for.
+/// One expected observation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Expectation {
-    /// The child at this resource version or a later one.
+    /// The child exists at this resource version or a later one.
     Child(ChildKind, String, String),
-    /// No child of this uid any more.
+    /// The child of this uid is gone.
     Gone(ChildKind, String, String),
-    /// The service itself at this resource version or a later one.
+    /// The service is at this resource version or a later one.
     Service(String),
 }
 
-/// What the stores show now.
+/// The current content of the stores.
 pub trait Seen {
     /// uid and resource version of a child.
     fn child(&self, kind: ChildKind, name: &str) -> Option<(String, String)>;
@@ -30,14 +29,14 @@ pub trait Seen {
     fn service(&self) -> Option<String>;
 }
 
-/// Writes that the stores have not shown yet, by uid of the service.
+/// Unfulfilled expectations, by uid of the service.
 #[derive(Debug, Default)]
 pub struct Expectations {
     writes: Mutex<HashMap<String, Vec<(Expectation, Instant)>>>,
 }
 
 impl Expectations {
-    /// Remembers a write.
+    /// Adds an expectation.
     pub fn expect(&self, service: &str, expected: Expectation) {
         let mut writes = self.lock();
         let writes = writes.entry(service.to_owned()).or_default();
@@ -45,7 +44,7 @@ impl Expectations {
         writes.push((expected, Instant::now()));
     }
 
-    /// Whether every write for the service shows, or has been waited for long enough.
+    /// Whether every expectation of the service is fulfilled or expired.
     pub fn satisfied(&self, service: &str, seen: &dyn Seen) -> bool {
         let mut writes = self.lock();
         let Some(pending) = writes.get_mut(service) else {
@@ -59,7 +58,8 @@ impl Expectations {
         open
     }
 
-    /// The watch showed a child of the service at this resource version, be it for the last time.
+    /// Records that the watch showed a child of the service at this resource version, deletions
+    /// included.
     pub fn observe(&self, service: &str, kind: ChildKind, name: &str, version: &str) {
         let mut writes = self.lock();
         let Some(pending) = writes.get_mut(service) else {
@@ -73,7 +73,7 @@ impl Expectations {
         });
     }
 
-    /// Forgets a service that is gone.
+    /// Drops the expectations of a deleted service.
     pub fn forget(&self, service: &str) {
         self.lock().remove(service);
     }
@@ -106,7 +106,7 @@ fn shows(expected: &Expectation, seen: &dyn Seen) -> bool {
 }
 
 /// Whether resource version `live` is `wanted` or later. Versions of one object are numbers
-/// that grow (KEP-5504); one that is no number counts as seen, rather than as never seen.
+/// that grow (KEP-5504); one that is no number counts as observed.
 fn at_least(live: &str, wanted: &str) -> bool {
     match (live.parse::<u64>(), wanted.parse::<u64>()) {
         (Ok(live), Ok(wanted)) => live >= wanted,

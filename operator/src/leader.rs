@@ -2,7 +2,7 @@
 //!
 //! A rival's lease is timed by our own monotonic clock since its record last changed, never by
 //! the timestamps in it: clocks of machines differ. A leader that cannot renew stops writing
-//! ([`Fence`]) well before a rival may begin, also after it was frozen and thawed.
+//! ([`Fence`]) well before a rival may begin, also after the process was suspended.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ pub const LEASE: &str = "serin-operator";
 pub const DURATION: Duration = Duration::from_secs(15);
 /// How often it is renewed.
 pub const RENEW: Duration = Duration::from_secs(2);
-/// How often a follower looks.
+/// How often a follower reads the lease.
 pub const LOOK: Duration = Duration::from_secs(1);
 /// How long after its last renewal a leader may begin a write. A write ends within
 /// [`crate::deadline::DEADLINE`]: both together do not exceed [`DURATION`].
@@ -107,7 +107,7 @@ impl Candidate {
                     });
                 }
                 Ok(None) => failing = false,
-                // Somebody was quicker.
+                // Another candidate was faster.
                 Err(error) if error.is_conflict() => {}
                 Err(error) => {
                     if !failing {
@@ -176,7 +176,7 @@ impl Candidate {
     }
 
     fn record(&self, transitions: i32) -> LeaseSpec {
-        // For people: nobody decides anything by these times.
+        // Informative: no decision depends on these times.
         let now = Some(MicroTime(now()));
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),

@@ -1,4 +1,4 @@
-//! What there is: one service's children, as one pass saw them.
+//! The observed state of one service: its children and pods, as one pass saw them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,14 +14,14 @@ use serin_crds::revision::is_revision_name;
 
 use crate::child_kind::{ChildKind, ChildObject, ChildType};
 
-/// Everything one pass saw of a service.
+/// The observed state of a service.
 #[derive(Clone, Debug, Default)]
 pub struct Observed {
     service: String,
     children: BTreeMap<(ChildKind, String), ChildObject>,
     /// Pods that are not being deleted, by revision; those of a revision by name.
     pub pods: BTreeMap<String, Vec<Arc<Pod>>>,
-    /// What pods that run and are not ready report, by the pod's name.
+    /// The last reports of pods that run and are not ready, by the pod's name.
     pub reports: BTreeMap<String, Arc<StatusReport>>,
     /// Whether the cluster measures pods; asked only where an autoscaler gets no metrics.
     pub metrics_api: MetricsApi,
@@ -29,7 +29,7 @@ pub struct Observed {
     pub source: SourceState,
 }
 
-/// What there is of one revision.
+/// The observed state of one revision.
 #[derive(Clone, Debug, Default)]
 pub struct ObservedRevision {
     /// Configuration and snapshot.
@@ -40,14 +40,14 @@ pub struct ObservedRevision {
     pub autoscaler: Option<Arc<HorizontalPodAutoscaler>>,
     /// Its pods that are not being deleted, by name.
     pub pods: Vec<Arc<Pod>>,
-    /// What those of its pods report that run and are not ready, by the pod's name.
+    /// The last reports of its pods that run and are not ready, by the pod's name.
     pub reports: BTreeMap<String, Arc<StatusReport>>,
 }
 
 /// Whether `metrics.k8s.io` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum MetricsApi {
-    /// Nobody needed to know.
+    /// Not needed in this pass.
     #[default]
     NotAsked,
     /// It answers.
@@ -61,7 +61,7 @@ pub enum MetricsApi {
 /// Whether the ConfigMap that holds the model is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SourceState {
-    /// Nobody needed to know.
+    /// Not needed in this pass.
     #[default]
     NotAsked,
     /// It is there and has the key.
@@ -73,7 +73,7 @@ pub enum SourceState {
 }
 
 impl Observed {
-    /// Nothing, of the service of this name.
+    /// No objects, for the service of this name.
     pub fn of(service: &str) -> Self {
         Self {
             service: service.to_owned(),
@@ -87,11 +87,11 @@ impl Observed {
         self.children.insert((child.kind(), name), child);
     }
 
-    /// Puts the API server's answer to a write, or to a question, in the place of what was
-    /// known: what is reported of a pass is what the pass left behind.
+    /// Replaces an object by the API server's answer to a call: the status reports the state after
+    /// the pass.
     ///
     /// # Errors
-    /// Where the answer is no object of its kind.
+    /// The answer is no object of the kind.
     pub fn record(&mut self, kind: ChildKind, object: Value) -> Result<(), serde_json::Error> {
         self.insert(ChildObject::read(kind, object)?);
         Ok(())
@@ -134,7 +134,7 @@ impl Observed {
         names
     }
 
-    /// The objects of `revision`; those of nothing where there are none.
+    /// The observed state of `revision`; empty where it has no objects.
     pub fn revision(&self, revision: &str) -> ObservedRevision {
         let pods = self.pods.get(revision).cloned().unwrap_or_default();
         let reports = pods

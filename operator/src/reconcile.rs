@@ -30,19 +30,19 @@ use crate::reconcile::report::Outcome;
 use crate::stores::Guarded;
 use crate::validated::{ValidatedService, validate};
 
-/// How long a pass may take: some thirty calls that all answer late.
+/// Deadline of a pass: some thirty slow calls.
 const PASS_DEADLINE: Duration = Duration::from_secs(60);
-/// From this wait on, what is usual for a moment (a leftover, an old picture of what there is) is
-/// worth a line in the log.
+/// From this wait on, an error that is usual for a moment (a pending deletion, a conflict) is logged
+/// as a warning.
 const LASTING: Duration = Duration::from_secs(4);
 
-/// Runs one pass, whatever it may do: panic, hang, or meet an object that cannot be read.
+/// Runs one pass, contained: it may panic, hang, or meet an object that cannot be decoded.
 ///
 /// # Errors
 /// Why the pass ended early; [`on_error`] says when to try again.
 pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let shared = &context.shared;
-    // Never closed; and one controller alone already keeps within the bound.
+    // The semaphore is never closed.
     let _slot = shared.slots.acquire().await;
     let uid = service.meta().uid.clone().unwrap_or_default();
     let began = Instant::now();
@@ -62,7 +62,7 @@ pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<A
     Ok(next.action())
 }
 
-/// When to try again after a failure: later each time.
+/// The wait before the next try after a failure: exponential backoff.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "kube calls it with owned arguments"
@@ -126,7 +126,7 @@ async fn steps(service: &InferenceService, context: &Context) -> Result<Next, Er
     };
     let progress = report::report(&service, &outcome, context).await?;
     match blocked {
-        // It may pass by itself: tried again as any failure is.
+        // It may resolve itself: the pass is retried with backoff.
         Some(Blocked { issue, error }) if !issue.stalled => Err(error),
         blocked => Ok(Next::after(
             &plan,
@@ -137,8 +137,8 @@ async fn steps(service: &InferenceService, context: &Context) -> Result<Next, Er
     }
 }
 
-/// Nothing is deleted before everything that takes its place is applied; but once a promotion is
-/// recorded, what it replaced goes, whatever is refused besides.
+/// Applies, then deletes. A failed apply prevents deletions, with one exception: once a promotion is
+/// recorded, the replaced revision is deleted although the API server refuses another object.
 async fn write(
     wanted: &ValidatedService,
     plan: &Plan,

@@ -1,4 +1,4 @@
-//! What the watches have seen: one store for each kind of object.
+//! The stores of the watches: one for each kind of object.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,11 +16,11 @@ use crate::child_kind::{ChildKind, ChildObject, ChildType};
 use crate::expectations::Seen;
 use crate::observed::Observed;
 
-/// A stored service, or what is left of one that cannot be decoded: one bad object must not
-/// stop the others.
+/// A service, or the metadata of one that cannot be decoded: one bad object must not stop the
+/// others.
 pub type Guarded = DeserializeGuard<InferenceService>;
 
-/// What the watches have seen.
+/// The reading ends of the stores.
 #[derive(Clone)]
 pub struct Stores {
     /// The services themselves.
@@ -56,15 +56,15 @@ pub fn stores() -> (Stores, Writers) {
 }
 
 impl Stores {
-    /// Adds the store of a kind of children; its writing end.
+    /// Adds the store of a kind of children; returns its writing end.
     pub fn add<K: ChildType>(&mut self) -> Writer<K> {
         let (reader, writer) = store::<K>();
         self.children.insert(K::CHILD_KIND, Arc::new(reader));
         writer
     }
 
-    /// Waits until every watch has listed what there is: before that, what exists would look
-    /// as if it did not.
+    /// Waits until every watch has completed its first list: before that, existing objects would seem
+    /// to be missing.
     pub async fn ready(&self) {
         // An error means that the watches have ended, and the process with them.
         let _ = tokio::join!(
@@ -74,7 +74,7 @@ impl Stores {
         );
     }
 
-    /// What the watches have seen of a service of which perhaps only the metadata can be read.
+    /// The observed state of a service, without the reports of its pods.
     pub fn observed(&self, service: &ObjectMeta) -> Observed {
         let mut observed = Observed::of(service.name.as_deref().unwrap_or_default());
         for store in self.children.values() {
@@ -96,7 +96,7 @@ impl Stores {
         observed
     }
 
-    /// What is seen of one service.
+    /// The part of the stores that concerns one service.
     pub fn view<'a>(&'a self, service: &'a ObjectMeta) -> ServiceView<'a> {
         ServiceView {
             stores: self,
@@ -123,7 +123,7 @@ fn belongs(object: &ObjectMeta, service: &ObjectMeta) -> bool {
             == service.name.as_ref()
 }
 
-/// What the stores show of one service.
+/// The part of the stores that concerns one service.
 pub struct ServiceView<'a> {
     stores: &'a Stores,
     service: &'a ObjectMeta,

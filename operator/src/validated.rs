@@ -1,4 +1,4 @@
-//! A spec, checked once: builders that take a [`ValidatedService`] cannot fail.
+//! The validated spec: builders that take a [`ValidatedService`] cannot fail.
 
 use serin_crds::InferenceService;
 use serin_crds::contract::policy::Policy;
@@ -6,7 +6,7 @@ use serin_crds::inference_service::{Autoscaling, DEFAULT_REPLICAS};
 use serin_crds::revision::{Revision, RevisionSpec, revision_of};
 use serin_crds::source_uri::{SourceUri, SourceUriError, shown};
 
-/// What the user asks for, every default applied.
+/// The declared state, every default applied.
 #[derive(Clone, Debug)]
 pub struct ValidatedService {
     /// `metadata.name`.
@@ -21,7 +21,7 @@ pub struct ValidatedService {
     pub revision: Revision,
     /// The part of the spec that makes pods.
     pub spec: RevisionSpec,
-    /// What its pods reload while they run.
+    /// The policy that its pods reload while they run.
     pub policy: Policy,
     /// Where the model comes from.
     pub source: Source,
@@ -40,7 +40,7 @@ pub enum Size {
     Autoscaled(Autoscaling),
 }
 
-/// A model's place, as far as a pod spec must know it.
+/// The source of a model, as far as a pod spec depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The pod fetches the file itself.
@@ -64,10 +64,10 @@ pub enum Source {
 /// Why a spec cannot be served on a cluster. The message says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// The object lacks what every stored object has.
+    /// A member that every stored object has is missing.
     #[error("metadata.{0} is missing")]
     Metadata(&'static str),
-    /// `file://` means something on one machine only.
+    /// A `file` source exists on one machine only.
     #[error(
         "spec.model.source.uri is {uri:?}: a file:// source works only with `serin run`. On a cluster \
          use configmap://NAME/KEY, configmap://NAME, pvc://CLAIM/PATH or https://HOST/PATH"
@@ -86,7 +86,7 @@ pub enum Invalid {
     },
 }
 
-/// Checks `service` as far as its schema cannot.
+/// Checks what the schema cannot check.
 ///
 /// # Errors
 /// [`Invalid`], with a message that says what to write instead.

@@ -31,14 +31,14 @@ use crate::stores::{Guarded, Stores, stores};
 /// Passes at a time, over all watched namespaces.
 pub const CONCURRENCY: u16 = 8;
 
-/// Changes that come within this time are answered by one pass.
+/// Changes within this time lead to one pass.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// Objects per page of a first list: bounds the memory that decoding takes.
 const PAGE_SIZE: u32 = 100;
 
-/// Services whose pods reported something new and that wait for a pass. Where more do, asking pods
-/// waits.
+/// Maximum number of services whose reports changed and that wait to be queued. Polling pods waits
+/// where there are more.
 const WAKES: usize = 64;
 
 /// Watches and reconciles until `stop` is set and every running pass has ended. Without
@@ -98,7 +98,7 @@ async fn run_scope(shared: Shared, namespace: Option<&str>, mut stop: watch::Rec
         stores,
         reports: Arc::default(),
     });
-    // Ends with the controller.
+    // Aborted when this function ends.
     let mut exchange = JoinSet::new();
     exchange.spawn(poll(
         context.stores.pods.clone(),
@@ -108,7 +108,7 @@ async fn run_scope(shared: Shared, namespace: Option<&str>, mut stop: watch::Rec
     ));
     controller
         .graceful_shutdown_on(async move {
-            // An error means that nobody is left to ask for a stop.
+            // An error means that the sender is gone, and the process with it.
             let _ = stop.wait_for(|stop| *stop).await;
         })
         .run(reconcile, on_error, context)
@@ -141,7 +141,7 @@ impl KindVisitor for WatchChildren<'_> {
     }
 }
 
-/// Where to watch, and whom to tell.
+/// What the watches of one scope share.
 struct Watched<'a> {
     client: &'a Client,
     namespace: Option<&'a str>,
@@ -149,7 +149,8 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    /// Changes of the objects that carry our label, in a store. `kind` where we write them.
+    /// The events of the objects that carry Serin's label, reflected into a store. `kind` where the
+    /// operator writes such objects.
     fn objects<K>(
         &self,
         kind: Option<ChildKind>,
@@ -180,7 +181,7 @@ impl Watched<'_> {
                 }
             })
             .touched_objects()
-            // Not by generation: that would hide deletions, and every change of a status.
+            // Not by generation: deletions and changes of a status would be hidden.
             .predicate_filter(
                 predicates::resource_version,
                 kube::runtime::PredicateConfig::default(),
@@ -189,7 +190,7 @@ impl Watched<'_> {
     }
 }
 
-/// Tells what waits for our own writes that one of them, or its end, has shown.
+/// Fulfils the expectations that an event shows.
 fn tell<K: Resource>(expectations: &Expectations, kind: ChildKind, event: &watcher::Event<K>) {
     let (watcher::Event::Apply(object)
     | watcher::Event::InitApply(object)
@@ -230,8 +231,8 @@ fn of_service<K: Resource>(object: K) -> Option<ObjectRef<Guarded>> {
     Some(ObjectRef::new(service).within(object.meta().namespace.as_deref()?))
 }
 
-/// Of the records of who owns which field, only those on `spec.replicas` are ever read; the
-/// others are most of an object's size.
+/// Drops all managed fields but those of `spec.replicas`, which alone are read: they are most of an
+/// object's size.
 fn keep_owners_of_replicas(
     entries: &mut Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry>,
 ) {

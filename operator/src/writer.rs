@@ -1,8 +1,8 @@
 //! The only place that writes to the API server, besides the lease and events.
 //!
-//! Two field managers share a Deployment: the main one applies everything but `spec.replicas`,
-//! and another one applies nothing but that, so that neither the main apply nor its absence
-//! ever changes a size that an autoscaler has chosen.
+//! Two field managers share a Deployment: the main one applies everything but `spec.replicas`, the
+//! other one applies `spec.replicas` alone, so that the main apply never changes a size that an
+//! autoscaler has chosen.
 
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::ObjectMeta;
@@ -48,7 +48,7 @@ pub fn children(client: &Client, namespace: &str, kind: ChildKind) -> Api<Dynami
 }
 
 impl Writer {
-    /// A writer that stops when `fence` falls.
+    /// A writer that refuses writes when `fence` has fallen.
     pub fn new(client: Client, fence: Fence, metrics: Metrics) -> Self {
         Self {
             client,
@@ -82,7 +82,7 @@ impl Writer {
         self.apply(namespace, child.kind, MAIN_MANAGER, &body).await
     }
 
-    /// Brings an existing child, the one of this uid, to what it should be.
+    /// Applies the desired state to the existing child of this uid.
     ///
     /// # Errors
     /// Those of [`with_deadline`], and [`Error::NotLeader`]. A conflict where the child of this uid is gone.
@@ -113,13 +113,13 @@ impl Writer {
             .await
     }
 
-    /// Counts a child that needed no write.
+    /// Counts a child that needs no write.
     pub fn skipped(&self, kind: ChildKind) {
         self.metrics.wrote(kind, "skipped");
     }
 
-    /// Deletes an object, if it still is the one that was seen. One that is gone counts as
-    /// deleted.
+    /// Deletes an object, if its uid and resource version are unchanged. One that does not exist
+    /// counts as deleted.
     ///
     /// # Errors
     /// Those of [`with_deadline`], and [`Error::NotLeader`].

@@ -1,5 +1,5 @@
-//! The immutable ConfigMap of a revision: what its pods are told, and the snapshot and the pod
-//! template it is rebuilt from.
+//! The immutable ConfigMap of a revision: the configuration of its pods, and the snapshot and the
+//! pod template that the revision is rebuilt from.
 
 use std::collections::BTreeMap;
 
@@ -27,14 +27,14 @@ pub fn fresh(
             pretty(&pod_config(service, snapshot)),
         ),
         (SNAPSHOT_KEY.to_owned(), pretty(&snapshot.stored())),
-        // On one line: for people the Deployment has the same.
+        // On one line: the Deployment holds a readable copy.
         (TEMPLATE_KEY.to_owned(), template.json().to_string()),
     ]);
     with_data(service, &snapshot.name, Some(data))
 }
 
-/// The ConfigMap of a revision that has one: its content stays, whatever this version of the
-/// operator would write there. It cannot be changed, and its pods must not be.
+/// The ConfigMap of a revision that has one. Its content is kept, whatever this version of the
+/// operator would write: it is immutable, and its pods must not restart.
 pub fn kept(service: &ValidatedService, live: &ConfigMap) -> Child {
     let name = live.metadata.name.as_deref().unwrap_or_default();
     with_data(service, name, live.data.clone())

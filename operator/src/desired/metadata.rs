@@ -1,13 +1,13 @@
-//! What all children have in common.
+//! Metadata of children.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
 use crate::desired::labels;
 use crate::validated::ValidatedService;
 
-/// Metadata of a child: its name, our labels, and the service as its controller, so that
-/// deleting the service deletes it. Nothing of the service's own labels and annotations: tools
-/// that track objects by those would take the child for theirs.
+/// Metadata of a child: its name, Serin's labels, and the service as its controller, so that
+/// deleting the service deletes it. The service's own labels and annotations are not copied: GitOps
+/// tools that track objects by them would claim the child.
 pub fn metadata(service: &ValidatedService, name: &str, revision: Option<&str>) -> ObjectMeta {
     ObjectMeta {
         name: Some(name.to_owned()),

@@ -1,5 +1,5 @@
-//! The pods of a revision: the `restricted` Pod Security level and a read-only root, whatever
-//! the user adds.
+//! The pods of a revision. They meet the `restricted` Pod Security level and have a read-only root
+//! file system, whatever the user adds.
 
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
@@ -23,14 +23,14 @@ use crate::validated::{Source, ValidatedService};
 /// Name of the data plane's container.
 pub const CONTAINER: &str = "server";
 
-/// User and group of the process: nobody's, as distroless images number it.
+/// User and group of the process: `nonroot` of distroless images.
 const USER: i64 = 65532;
 
-/// Most that a pod may keep of fetched files. The kubelet evicts a pod that exceeds it, so that
-/// a model that is too large cannot fill a node's disk.
+/// Size limit of the cache of fetched files. The kubelet evicts a pod that exceeds it, so that a
+/// model that is too large cannot fill a node's disk.
 const CACHE_SIZE_LIMIT: &str = "20Gi";
 
-/// Seconds a pod gets to finish what it has begun, where the user says nothing.
+/// Default termination grace period, in seconds.
 const GRACE_PERIOD_SECONDS: i64 = 45;
 
 /// Node label that the GPU products of a spec are matched with.
@@ -185,7 +185,7 @@ fn volumes(service: &ValidatedService, snapshot: &RevisionSnapshot) -> Vec<Volum
     let mut volumes = vec![
         Volume {
             name: "config".into(),
-            // One key of them: the others are the operator's, not the pod's.
+            // Only this key: the operator alone reads the others.
             config_map: Some(of_config_map(&snapshot.name, Some(CONFIG_KEY))),
             ..Volume::default()
         },
@@ -202,7 +202,7 @@ fn volumes(service: &ValidatedService, snapshot: &RevisionSnapshot) -> Vec<Volum
         volumes.push(Volume {
             name: "policy".into(),
             config_map: Some(ConfigMapVolumeSource {
-                // A pod must be able to start in the moment in which somebody has deleted it.
+                // A pod can start while the ConfigMap is missing.
                 optional: Some(true),
                 ..of_config_map(&Policy::config_map_name(&service.name), None)
             }),
@@ -228,7 +228,7 @@ fn volumes(service: &ValidatedService, snapshot: &RevisionSnapshot) -> Vec<Volum
     volumes
 }
 
-/// Whether the data plane of the revision's day knows policies.
+/// Whether the revision's data plane knows the policy.
 fn reloads_policy(snapshot: &RevisionSnapshot) -> bool {
     snapshot.policy == PolicyOfPods::Reloaded
 }
@@ -255,8 +255,8 @@ fn gpu_toleration(gpu: &Gpu) -> Toleration {
     }
 }
 
-/// The user's affinity, and the GPU's products in each of its required node terms: terms are
-/// alternatives, so a product in a term of its own would widen the choice instead.
+/// The user's affinity with the GPU products added to each required node selector term. Terms are
+/// ORed, so a term of its own would widen the choice.
 fn affinity(user: Option<Affinity>, gpu: Option<&Gpu>) -> Option<Affinity> {
     let Some(gpu) = gpu.filter(|gpu| !gpu.products.is_empty()) else {
         return user;

@@ -1,5 +1,5 @@
-//! The ConfigMap of a service's policy: what its pods reload while they run. It belongs to no
-//! revision, and a change of it starts no pod.
+//! The ConfigMap of a service's policy, which its pods reload while they run. It belongs to no
+//! revision, and a change of it restarts no pod.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::child_kind::ChildKind;
 use crate::desired::metadata::metadata;
 use crate::validated::ValidatedService;
 
-/// The policy of a service.
+/// The ConfigMap of the policy.
 #[expect(
     clippy::expect_used,
     reason = "only strings, integers, booleans and lists"

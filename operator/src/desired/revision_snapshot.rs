@@ -1,9 +1,9 @@
-//! Everything that a revision's objects are made from, and its form in the cluster.
+//! The snapshot of a revision: the input of its objects, as it is stored in the cluster.
 //!
-//! The snapshot lets the operator rebuild a revision whose spec the user has already replaced,
-//! and keeps what the operator's flags said when the revision was made: a new data-plane image
-//! restarts no running model. What the operator's code made of it is kept beside it, as a
-//! [`Template`](crate::desired::template::Template).
+//! The snapshot lets the operator rebuild a revision whose spec the user has already replaced. It
+//! includes the operator's flags of the time when the revision was made: a new data-plane image
+//! restarts no running model. The pod template that was built from it is stored beside it
+//! ([`Template`](crate::desired::template::Template)).
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::{Deserialize, Serialize};
@@ -16,13 +16,13 @@ use serin_crds::revision::{HASH_DIGITS, RevisionSpec, hash_of_stored};
 use crate::desired::config_keys::{SNAPSHOT_KEY, TEMPLATE_KEY};
 use crate::validated::{Source, ValidatedService};
 
-/// The flag by which a pod is told where the policy is.
+/// The data plane's flag for the path of the policy.
 pub const POLICY_FLAG: &str = "--policy";
 
-/// The same as it stands among the arguments of a stored template.
+/// The flag as the JSON of a stored template contains it.
 const STORED_POLICY_FLAG: &str = "\"--policy\"";
 
-/// All that a revision's objects are made from.
+/// The input of a revision's objects.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RevisionSnapshot {
     /// `<service>-<hash>`.
@@ -31,24 +31,25 @@ pub struct RevisionSnapshot {
     pub version: String,
     /// The part of a spec that makes pods.
     pub spec: RevisionSpec,
-    /// `spec.model.source.uri`, read.
+    /// `spec.model.source.uri`, parsed.
     pub source: Source,
-    /// What the operator's flags said when the revision was made.
+    /// The operator's flags when the revision was made.
     pub defaults: OperatorDefaults,
-    /// How its pods know what may change while they run.
+    /// How its pods read the policy.
     pub policy: PolicyOfPods,
 }
 
-/// How the pods of a revision know what `spec.api` and `spec.telemetry` say.
+/// How the pods of a revision read the policy.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PolicyOfPods {
     /// They reload the service's policy.
     Reloaded,
-    /// They were made before policies: this is what their configuration says, which they read once.
+    /// They are older than the policy's ConfigMap and read this policy once, at start, from their
+    /// configuration.
     Fixed(Policy),
 }
 
-/// The operator's flags that make pods.
+/// The operator's flags that are part of pods.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OperatorDefaults {
@@ -65,7 +66,7 @@ pub struct OperatorDefaults {
     pub allowed_networks: Vec<String>,
 }
 
-/// What is stored of a [`RevisionSnapshot`].
+/// The stored form of a [`RevisionSnapshot`].
 #[derive(Serialize, Clone, Debug, PartialEq)]
 pub struct Stored<'a> {
     spec: &'a RevisionSpec,
@@ -76,7 +77,7 @@ pub struct Stored<'a> {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Read {
-    /// As text would be: its hash is the revision's, whatever this version knows of it.
+    /// Untyped: the revision's hash covers members that this version does not know.
     spec: Value,
     #[serde(rename = "pinned")]
     defaults: OperatorDefaults,
@@ -95,7 +96,7 @@ pub enum Unreadable {
     /// version of the operator does not know.
     #[error("ConfigMap {0}, key {SNAPSHOT_KEY}: its content does not hash to its name")]
     Altered(String),
-    /// The source's URI means nothing to this version of the operator.
+    /// This version of the operator does not know the source's URI.
     #[error("ConfigMap {0}, key {SNAPSHOT_KEY}: {1}")]
     Source(String, crate::validated::Invalid),
 }
@@ -113,7 +114,7 @@ impl RevisionSnapshot {
         }
     }
 
-    /// A revision as it was when it was made.
+    /// Reads the snapshot of a stored revision.
     ///
     /// # Errors
     /// [`Unreadable`], where the ConfigMap holds no snapshot of the revision it is named after.
@@ -125,7 +126,7 @@ impl RevisionSnapshot {
         let read: Read = serde_json::from_str(snapshot).map_err(malformed)?;
         let mut written = read.spec;
         let hash = hash_of_stored(&written);
-        // What was part of a spec before policies.
+        // Operators before the policy hashed these two members as well.
         let mut take = |member: &str| written.as_object_mut()?.remove(member);
         let (api, telemetry) = (take("api"), take("telemetry"));
         let spec: RevisionSpec = serde_json::from_value(written.clone()).map_err(malformed)?;
@@ -156,7 +157,7 @@ impl RevisionSnapshot {
         })
     }
 
-    /// What is stored of it.
+    /// The form in which the snapshot is stored.
     pub fn stored(&self) -> Stored<'_> {
         Stored {
             spec: &self.spec,
@@ -179,7 +180,7 @@ fn section<T: serde::de::DeserializeOwned>(value: Option<Value>) -> serde_json::
     value.map(serde_json::from_value).transpose()
 }
 
-/// The version that a revision of this name has when the user gave none: the hash at its end.
+/// The version of a revision whose user named none: the hash at the end of its name.
 pub fn unnamed_version(revision: &str) -> &str {
     revision
         .len()

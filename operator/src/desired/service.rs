@@ -1,4 +1,4 @@
-//! The Service: one address, whatever revision answers.
+//! The Service: the stable address of all revisions.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -10,7 +10,7 @@ use crate::desired::labels;
 use crate::desired::metadata::metadata;
 use crate::validated::ValidatedService;
 
-/// The Service that leads to the pods of `revision`.
+/// The Service that selects the pods of `revision`.
 pub fn service(service: &ValidatedService, revision: &str) -> Child {
     let object = Service {
         metadata: metadata(service, &service.name, None),

@@ -1,4 +1,4 @@
-//! One question to one pod, over a pooled connection and with a deadline.
+//! The HTTP client of pods: pooled connections, a deadline for each request.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use serin_crds::contract::status_report::StatusReport;
 
-/// How long a pod has for its whole answer, its connection included.
+/// Deadline of a request, connecting included.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Longest report, in bytes.
+/// Maximum size of a report, in bytes.
 const MAX_REPORT: usize = 16 * 1024;
-/// How long an idle connection is kept. A pod that is asked at all is asked every two seconds.
+/// Lifetime of an idle connection. A pod is polled every two seconds.
 const IDLE: Duration = Duration::from_secs(10);
 
-/// Asks pods on their admin port.
+/// Calls the admin port of pods.
 #[derive(Clone, Debug)]
 pub struct PodClient {
     client: Client<HttpConnector, Empty<Bytes>>,
@@ -26,7 +26,7 @@ pub struct PodClient {
 }
 
 impl PodClient {
-    /// A client of pods whose admin port is `port`.
+    /// A client for pods whose admin port is `port`.
     pub fn new(port: u16) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -36,8 +36,8 @@ impl PodClient {
         Self { client, port }
     }
 
-    /// Asks the pod at this address what it does. `None` where it does not answer, or not in the
-    /// way that a data plane does: its probes then say enough.
+    /// The status report of the pod at this address; `None` where it does not answer in time with
+    /// a report. Its probes show that as well.
     pub async fn status(&self, pod: IpAddr) -> Option<StatusReport> {
         tokio::time::timeout(DEADLINE, self.exchange(pod))
             .await

@@ -1,4 +1,4 @@
-//! The task that asks pods.
+//! The task that polls pods.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,15 +19,15 @@ use crate::observe::pods::container::container;
 use crate::observe::pods::terminated::is_terminated;
 use crate::stores::Guarded;
 
-/// The time from one round of questions to the next.
+/// Time between two rounds.
 const INTERVAL: Duration = Duration::from_secs(2);
-/// Questions at a time.
+/// Maximum number of concurrent requests.
 const CONCURRENCY: usize = 32;
-/// Pods of one revision that are asked in a round: what keeps one from getting ready keeps the
-/// others.
+/// Maximum number of pods of one revision that are polled in a round: they usually wait for the same
+/// thing.
 const PODS_PER_REVISION: usize = 3;
 
-/// Asks pods, until nobody listens to `wake` any more.
+/// Polls pods until the receiver of `wake` is dropped. `wake` gets the services that need a pass.
 pub async fn poll(
     pods: Store<Pod>,
     client: PodClient,
@@ -45,7 +45,7 @@ pub async fn poll(
     }
 }
 
-/// Asks every pod that needs it once; the services whose status would say something else now.
+/// Polls once every pod that runs and is not ready; returns the services whose reports changed.
 pub async fn round(
     pods: &[Arc<Pod>],
     client: &PodClient,
@@ -66,7 +66,7 @@ pub async fn round(
     changed
 }
 
-/// A pod to ask.
+/// A pod to poll.
 struct Question {
     uid: String,
     address: IpAddr,

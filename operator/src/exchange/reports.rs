@@ -1,4 +1,4 @@
-//! What pods last reported of themselves.
+//! The last status reports of pods.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use k8s_openapi::api::core::v1::Pod;
 use serin_crds::contract::status_report::StatusReport;
 
-/// The last report of each pod that was asked, by the pod's uid.
+/// The last report of each polled pod, by the pod's uid.
 #[derive(Debug, Default)]
 pub struct Reports {
     reports: Mutex<HashMap<String, Arc<StatusReport>>>,
@@ -26,7 +26,7 @@ impl Reports {
         pods.into_iter().filter_map(|pod| report(pod)).collect()
     }
 
-    /// Keeps what the pod of this uid reports; whether a status would say something else now.
+    /// Keeps the report of the pod of this uid; returns whether it changes what a status may say.
     pub fn keep(&self, uid: &str, report: StatusReport) -> bool {
         let report = Arc::new(report);
         let before = self.lock().insert(uid.to_owned(), Arc::clone(&report));
@@ -43,7 +43,7 @@ impl Reports {
     }
 }
 
-/// Whether two reports differ in what a status says of them. The age of a policy always does.
+/// Whether two reports differ in a member that a status is made from. The age of a policy is none.
 fn differs(a: &StatusReport, b: &StatusReport) -> bool {
     (a.phase, &a.message, &a.models) != (b.phase, &b.message, &b.models)
 }

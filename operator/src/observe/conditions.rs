@@ -1,4 +1,4 @@
-//! The conditions, as kstatus reads them: one progress decides `Ready`, `Reconciling` and
+//! The conditions, as kstatus reads them: one [`Progress`] decides `Ready`, `Reconciling` and
 //! `Stalled` together, so that they never contradict each other.
 
 use serin_crds::status::{ConditionType, Finding, Reason};
@@ -8,7 +8,7 @@ use crate::observe::pass::Pass;
 use crate::observed::ObservedRevision;
 use crate::validated::Size;
 
-/// Where a service is on its way to its spec.
+/// Progress of a service towards its spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// The declared spec serves.
@@ -18,14 +18,14 @@ pub enum Progress {
         /// Pods are left.
         stopping: bool,
     },
-    /// On its way.
+    /// Not there yet; nobody needs to act.
     InProgress(Reason, String),
-    /// Somebody must help.
+    /// The user must act.
     Stalled(Reason, String),
 }
 
 impl Progress {
-    /// Where something leaves it that goes wrong.
+    /// The progress of a service with this issue.
     pub fn of(issue: &Issue) -> Self {
         if issue.stalled {
             Self::Stalled(issue.reason, issue.message.clone())
@@ -82,7 +82,7 @@ impl Progress {
     }
 }
 
-/// A condition that is known to be so.
+/// A condition whose status is known.
 pub fn finding(type_: ConditionType, status: bool, reason: Reason, message: &str) -> Finding {
     Finding {
         type_,
@@ -92,7 +92,7 @@ pub fn finding(type_: ConditionType, status: bool, reason: Reason, message: &str
     }
 }
 
-/// Where the service is. `issue` is what keeps the declared revision's pods from answering.
+/// The progress of the service. `issue` is why the declared revision's pods do not answer.
 pub fn progress(pass: &Pass<'_>, issue: Option<&Issue>) -> Progress {
     let service = pass.service;
     if let Some(blocked) = pass.blocked {
@@ -139,8 +139,8 @@ pub fn progress(pass: &Pass<'_>, issue: Option<&Issue>) -> Progress {
     Progress::InProgress(reason, progress)
 }
 
-/// Whether a revision serves at the size that is asked for. An autoscaled one does as long as
-/// its minimum answers: growing is its normal life.
+/// Whether a revision serves at the size that is asked for. An autoscaled one does
+/// as long as its minimum answers.
 fn serves(size: &Size, revision: &ObservedRevision) -> bool {
     match size {
         Size::Fixed(replicas) => revision.is_complete() && revision.wanted() == Some(*replicas),
@@ -157,7 +157,7 @@ fn serves(size: &Size, revision: &ObservedRevision) -> bool {
 pub fn available(pass: &Pass<'_>) -> Finding {
     use ConditionType::Available;
     let stable = pass.stable();
-    // Not always the stable one of the plan: a pass that was blocked may not have turned to it.
+    // A blocked pass may not have routed callers to the planned revision.
     let selected = pass.observed.selected();
     let answers = selected.filter(|revision| pass.observed.revision(revision).available() > 0);
     if let Some(revision) = answers {

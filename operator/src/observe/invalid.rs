@@ -1,5 +1,5 @@
-//! The status of a service whose spec cannot be served, or not even read: nothing of it is
-//! changed, what serves goes on serving, and that is reported as it is now.
+//! The status of a service whose spec is invalid or cannot be decoded. Its children stay as they
+//! are, and their present state is reported.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 use k8s_openapi::jiff::Timestamp;
@@ -12,7 +12,7 @@ use crate::observe::pass::{stored_version, version_status};
 use crate::observe::{Issue, autoscaling};
 use crate::observed::Observed;
 
-/// The status to report of a service of which only `service` can be relied on.
+/// The status of a service of which only the metadata is valid.
 pub fn status(
     previous: &InferenceServiceStatus,
     observed: &Observed,
@@ -58,8 +58,8 @@ pub fn status(
     }
 }
 
-/// The revision that answers callers, or would if its pods were up: the recorded one, or, where the status
-/// was lost, the one that the Service leads to.
+/// The stable revision: the recorded one, or, where the status was lost, the one that the Service
+/// selects.
 fn stable<'a>(previous: &'a InferenceServiceStatus, observed: &'a Observed) -> Option<&'a str> {
     let selected = || {
         observed
@@ -101,7 +101,7 @@ fn not_loaded(issue: &Issue) -> Finding {
     finding(ConditionType::ModelLoaded, false, issue.reason, message)
 }
 
-/// The stable revision, and those that were on their way when the spec went wrong.
+/// The stable revision, and those that were being rolled out when the spec became invalid.
 fn versions(
     previous: &InferenceServiceStatus,
     observed: &Observed,

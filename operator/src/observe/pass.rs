@@ -1,4 +1,4 @@
-//! What one pass knows when it ends.
+//! Input of the status: the result of one pass.
 
 use k8s_openapi::jiff::Timestamp;
 use serin_crds::InferenceServiceStatus;
@@ -10,26 +10,26 @@ use crate::observe::Issue;
 use crate::observed::Observed;
 use crate::validated::ValidatedService;
 
-/// What one pass knows when it ends.
+/// Input of the status: the result of one pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
-    /// What was asked for.
+    /// The validated spec.
     pub service: &'a ValidatedService,
-    /// What was decided.
+    /// The plan.
     pub plan: &'a Plan,
-    /// What there is, the answers to the pass's own writes included.
+    /// The observed objects, the answers to the pass's own writes included.
     pub observed: &'a Observed,
-    /// What kept the pass from writing.
+    /// Why the pass could not write everything.
     pub blocked: Option<&'a Issue>,
-    /// The status of before.
+    /// The previous status.
     pub previous: &'a InferenceServiceStatus,
     /// The time.
     pub now: Timestamp,
 }
 
 impl Pass<'_> {
-    /// The revision that answers callers when the pass ends: the planned one, unless the pass was
-    /// kept from turning the Service to it. `None` before there is one.
+    /// The stable revision when the pass ends: the planned one, unless the pass could not route
+    /// callers to it. `None` before there is one.
     pub fn answering(&self) -> Option<&str> {
         let planned = self.plan.actions.route.as_str();
         if self.blocked.is_none() || self.observed.selected() == Some(planned) {
@@ -38,7 +38,7 @@ impl Pass<'_> {
         self.previous.stable_revision.as_deref()
     }
 
-    /// The same; before there is one, the revision that is to be the first.
+    /// The stable revision; before there is one, the planned one.
     pub fn stable(&self) -> &str {
         self.answering().unwrap_or(&self.plan.actions.route)
     }

@@ -1,4 +1,4 @@
-//! Why a revision's pods do not answer.
+//! Issues of a revision's pods.
 
 pub mod container;
 pub mod terminated;
@@ -15,11 +15,10 @@ use crate::observe::text::{last_line, quote, without_preemption};
 use crate::observed::{ObservedRevision, SourceState};
 use crate::validated::Source;
 
-/// Exit codes of a process that ended by a bug or a signal rather than by its own decision:
-/// a Rust panic, and 128 + the number of a signal.
+/// Exit codes of a crash: a Rust panic, and 128 + the number of a signal.
 const CRASHES: [i32; 5] = [101, 132, 134, 136, 139];
 
-/// What keeps the pods of `revision` from answering, or `None` where nothing is known to.
+/// Why the pods of `revision` do not answer; `None` where no reason is known.
 pub fn issue(
     name: &str,
     revision: &ObservedRevision,
@@ -39,7 +38,7 @@ pub fn issue(
             terminated::issue(only, now).or_else(|| in_container(only))
         })
         .or_else(|| {
-            // Where none of the others ever gets ready, they may end for the same reason.
+            // Where no other pod gets ready, the others may terminate for the same reason.
             let before = last.filter(|_| revision.ready() == 0).and_then(before);
             in_time(name, revision, reported(revision, now), before.as_deref())
         })
@@ -143,7 +142,7 @@ fn in_container(pod: &Pod) -> Option<Issue> {
     ended(pod, state.or(last)?)
 }
 
-/// What the end of a container says.
+/// The issue of a terminated container.
 fn ended(pod: &str, end: &ContainerStateTerminated) -> Option<Issue> {
     if end.exit_code == 0 {
         return None;
@@ -220,7 +219,7 @@ fn unschedulable(pod: &Pod, source: &Source, now: Timestamp) -> Option<Issue> {
     ))
 }
 
-/// What running pods report.
+/// The issue that running pods report.
 fn reported(revision: &ObservedRevision, now: Timestamp) -> Option<Issue> {
     let said = |report: &StatusReport, otherwise: &str| {
         let message = quote(&report.message);
@@ -268,7 +267,7 @@ fn started(revision: &ObservedRevision, pod: &str) -> Option<Time> {
         .clone()
 }
 
-/// What became of the pod in whose place others are now.
+/// Why the replaced pod terminated.
 fn before(pod: &Pod) -> Option<String> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     Some(format!(
@@ -277,7 +276,8 @@ fn before(pod: &Pod) -> Option<String> {
     ))
 }
 
-/// What the pods say, until the Deployment's time is up; from then on that, and what they say.
+/// The reported issue; after the Deployment's progress deadline, that it was exceeded, and the
+/// reported issue.
 fn in_time(
     name: &str,
     revision: &ObservedRevision,

@@ -1,4 +1,4 @@
-//! The status that a pass leaves behind.
+//! The status after a pass.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
@@ -13,7 +13,7 @@ use crate::observe::conditions::{Progress, available, model_loaded, progress};
 use crate::observe::pass::{Pass, version_status};
 use crate::observe::{Issue, autoscaling, pods};
 
-/// The status to report, and whether the service has arrived at its spec.
+/// The status to report, and the progress of the service.
 pub fn status(pass: &Pass<'_>) -> (InferenceServiceStatus, Progress) {
     let service = pass.service;
     let stable = pass.stable();

@@ -1,4 +1,4 @@
-//! Writes what differs from the plan, and nothing else.
+//! Applies the children that differ from the plan, and no others.
 
 use kube::ResourceExt;
 use kube::core::{DynamicObject, ObjectMeta};
@@ -18,17 +18,17 @@ use crate::stores::is_owned;
 use crate::validated::ValidatedService;
 use crate::writer::{MAIN_MANAGER, children};
 
-/// Brings the children to the plan. `observed` becomes what the API server answered.
+/// Applies the plan's children. The API server's answers replace the objects in `observed`.
 ///
 /// # Errors
-/// What the first claim or write that fails ends with; what was written before it stands.
+/// The first failure of a claim or write; earlier writes stand.
 pub async fn apply(
     service: &ValidatedService,
     plan: &Plan,
     observed: &mut Observed,
     context: &Context,
 ) -> Result<(), Error> {
-    // All names first: where one is taken, nothing is written.
+    // Claims first: where one name is taken, nothing is written.
     for child in &plan.children {
         claim(service, child, observed, context).await?;
     }
@@ -38,8 +38,8 @@ pub async fn apply(
     Ok(())
 }
 
-/// Makes sure that a child's name is free or the child ours: a forced apply would silently take
-/// over somebody else's object.
+/// Checks that a child's name is free or that the service controls the object: a forced apply would
+/// silently take over a foreign object.
 async fn claim(
     service: &ValidatedService,
     child: &Child,
@@ -51,7 +51,7 @@ async fn claim(
         name: child.name.clone(),
     };
     if let Some(meta) = observed.metadata(child.kind, &child.name) {
-        // Only objects of ours are gathered.
+        // `observed` holds only objects that the service controls.
         return if meta.deletion_timestamp.is_some() {
             Err(pending_deletion())
         } else {
@@ -83,8 +83,8 @@ async fn claim(
     record(observed, child.kind, &child.name, found)
 }
 
-/// Whether the object belonged to a service of the same name that was deleted: the garbage
-/// collector will take it. KServe's kind has the same name as ours, and nothing of it will go.
+/// Whether the object belonged to a deleted service of the same name, so that the garbage collector
+/// deletes it. The group is compared too: KServe's kind has the same name.
 fn is_predecessors(object: &DynamicObject, service: &ValidatedService) -> bool {
     object.owner_references().iter().any(|owner| {
         let group = owner.api_version.split_once('/').map(|(group, _)| group);
@@ -150,8 +150,8 @@ async fn write(
     Ok(())
 }
 
-/// The size to apply before anything else of a Deployment is: the planned one, or the live one
-/// where nobody but the main field manager owns it, as between creating and sizing.
+/// The size to apply before the rest of a Deployment: the planned one, or the live one where only
+/// the main field manager owns it, as between creating and sizing.
 fn size_to_apply(name: &str, planned: Option<i32>, observed: &Observed) -> Option<i32> {
     let revision = observed.revision(name);
     let deployment = revision.deployment.as_deref()?;
@@ -167,7 +167,7 @@ fn uid_of(child: &Child, observed: &Observed) -> String {
         .unwrap_or_default()
 }
 
-/// Takes the API server's answer into what is known, and waits for the watch to show it.
+/// Records the API server's answer in `observed`, and expects the watch to show it.
 fn note(
     service: &ValidatedService,
     child: &Child,

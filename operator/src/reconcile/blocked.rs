@@ -1,5 +1,5 @@
-//! What kept a pass from its end, in the words of its status: an error that ended a pass in
-//! silence would leave conditions behind that are true no more. Pure.
+//! Errors that the status reports: an error that is not reported would leave outdated conditions
+//! behind. Pure.
 
 use serin_crds::status::Reason;
 
@@ -7,23 +7,23 @@ use crate::error::Error;
 use crate::observe::Issue;
 use crate::observe::text::quote;
 
-/// Conflicts in a row that are taken for an old picture of what there is. They end when the
-/// watches catch up; more of them have another cause, such as a quota or a policy.
+/// Consecutive conflicts that are attributed to stale watches. More of them have another cause, such
+/// as a quota or an admission policy.
 const USUAL_CONFLICTS: u32 = 3;
 
-/// An error that the status tells of.
+/// An error that the status reports.
 #[derive(Debug)]
 pub struct Blocked {
-    /// How it tells of it.
+    /// The issue to report.
     pub issue: Issue,
-    /// The error, for what tries again.
+    /// The error, for the retry.
     pub error: Error,
 }
 
-/// What kept a pass from its end, after `failures` failed passes in a row before it.
+/// The reported error of a pass, after `failures` consecutive failed passes.
 ///
 /// # Errors
-/// What no status tells of: it passes at the next look, or forbids every write.
+/// An error that is not reported: the next pass resolves it, or nothing may be written.
 pub fn blocked(outcome: Result<(), Error>, failures: u32) -> Result<Option<Blocked>, Error> {
     let Err(error) = outcome else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! What every pass shares.
+//! Shared state of passes.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,30 +18,30 @@ use crate::observed::MetricsApi;
 use crate::stores::Stores;
 use crate::writer::Writer;
 
-/// What the passes over one set of watched namespaces share.
+/// State that the passes over one set of watched namespaces share.
 pub struct Context {
-    /// What all passes of the process share.
+    /// State of the whole process.
     pub shared: Shared,
-    /// What the watches have seen.
+    /// The stores of the watches.
     pub stores: Stores,
-    /// What pods last reported.
+    /// The last reports of pods.
     pub reports: Arc<Reports>,
 }
 
-/// What all passes of the process share.
+/// State that all passes of the process share.
 #[derive(Clone)]
 pub struct Shared {
-    /// Asks the API server.
+    /// The client of the API server.
     pub client: Client,
-    /// Writes to it.
+    /// The writer to it.
     pub writer: Writer,
-    /// The operator's flags that make pods.
+    /// The operator's flags that are part of pods.
     pub defaults: OperatorDefaults,
-    /// When to try again.
+    /// Backoff by service.
     pub backoff: Arc<Backoff>,
-    /// Our own writes that do not show yet.
+    /// Own writes that the watches have not shown yet.
     pub expectations: Arc<Expectations>,
-    /// What is measured.
+    /// The metrics.
     pub metrics: Metrics,
     /// Publishes events.
     pub recorder: Recorder,
@@ -49,12 +49,12 @@ pub struct Shared {
     pub slots: Arc<Semaphore>,
     /// Whether `metrics.k8s.io` answered, and when it was asked.
     pub metrics_api: Arc<Mutex<Option<(MetricsApi, Instant)>>>,
-    /// The time.
+    /// Reads the clock.
     pub clock: fn() -> Timestamp,
 }
 
 impl Shared {
-    /// Forgets what is remembered of a service that is gone.
+    /// Drops the state of a deleted service.
     pub fn forget(&self, service: &ObjectMeta) {
         if let Some(uid) = &service.uid {
             self.backoff.forget(uid);

@@ -1,5 +1,5 @@
-//! Reads what there is of a service: from the watches, from what pods last reported, and, where
-//! that leaves a doubt, from the API server.
+//! Reads the observed state of a service: from the watches, from the last reports of pods, and, in
+//! doubt, from the API server.
 
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -20,13 +20,13 @@ use crate::stores::is_owned;
 use crate::validated::Source;
 use crate::writer::children;
 
-/// How long an answer about `metrics.k8s.io` is believed.
+/// Lifetime of a cached answer about `metrics.k8s.io`.
 const METRICS_API_TTL: Duration = Duration::from_secs(15);
 
-/// Everything there is of `service`.
+/// The observed state of `service`.
 ///
 /// # Errors
-/// Where the API server is asked and does not answer.
+/// A call to the API server failed.
 pub async fn gather(service: &InferenceService, context: &Context) -> Result<Observed, Error> {
     let mut observed = context.stores.observed(&service.metadata);
     recheck_stable(service, &mut observed, context).await?;
@@ -36,8 +36,8 @@ pub async fn gather(service: &InferenceService, context: &Context) -> Result<Obs
     Ok(observed)
 }
 
-/// Looks at the API server before it is believed that nothing is left of the revision that
-/// answers callers: a watch may lag, and a lost label hides an object from it.
+/// Reads missing objects of the stable revision from the API server: a watch may lag, and a lost
+/// label hides an object from it.
 async fn recheck_stable(
     service: &InferenceService,
     observed: &mut Observed,

@@ -1,4 +1,4 @@
-//! When a service is looked at again if nothing happens before.
+//! The time of the next pass where no event triggers one.
 
 use std::time::Duration;
 
@@ -9,31 +9,30 @@ use crate::decide::Plan;
 use crate::observe::conditions::Progress;
 use crate::observed::MetricsApi;
 
-/// The wait while something of our own doing is to show.
+/// The wait while own writes are to be observed.
 const AGAIN: Duration = Duration::from_millis(300);
-/// The wait for a service on its way: what is usual at first is not any more after a while, and no
-/// event says so.
+/// The wait for a service in progress: the end of a grace period comes as no event.
 const IN_PROGRESS: Duration = Duration::from_secs(5);
-/// The wait for a service that needs help.
+/// The wait for a stalled service.
 const STALLED: Duration = Duration::from_secs(15);
 
-/// When a service is looked at again if nothing happens before.
+/// The time of the next pass where no event triggers one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// It is as it should be.
+    /// The service is as declared.
     Settled,
-    /// The same, but its autoscaler has no metrics.
+    /// The service is as declared, but its autoscaler has no metrics.
     Unmeasured,
     /// Another step is due.
     Again,
-    /// Its pods are on their way.
+    /// Its pods are starting or stopping.
     InProgress,
-    /// Somebody must help.
+    /// The user must act.
     Stalled,
 }
 
 impl Next {
-    /// What a pass leads to that did what `plan` says, unless it was `blocked`.
+    /// The next pass after one that carried out `plan`, or was `blocked`.
     pub fn after(
         plan: &Plan,
         progress: &Progress,
@@ -45,7 +44,7 @@ impl Next {
             _ if unfinished && !blocked => Self::Again,
             Progress::Stalled(..) => Self::Stalled,
             Progress::InProgress(..) | Progress::Stopped { stopping: true } => Self::InProgress,
-            // That the cluster begins or ends to measure pods comes as no event.
+            // Changes of the availability of metrics come as no event.
             _ if *metrics_api != MetricsApi::NotAsked => Self::Unmeasured,
             Progress::Ready(_) | Progress::Stopped { stopping: false } => Self::Settled,
         }
@@ -61,7 +60,7 @@ impl Next {
         }
     }
 
-    /// The same for the controller.
+    /// The controller's action.
     pub fn action(self) -> Action {
         Action::requeue(match self {
             Self::Settled => resync(),

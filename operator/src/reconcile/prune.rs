@@ -1,4 +1,4 @@
-//! Deletes what has no role any more.
+//! Deletes the objects that are not needed any more.
 
 use crate::decide::Plan;
 use crate::error::Error;
@@ -6,10 +6,10 @@ use crate::expectations::Expectation;
 use crate::reconcile::context::Context;
 use crate::validated::ValidatedService;
 
-/// Deletes what the plan says, each object only if it still is the one that was seen.
+/// Deletes the plan's objects, each only if its uid and resource version are unchanged.
 ///
 /// # Errors
-/// Where a deletion fails; those before it stand.
+/// The first failed deletion; earlier ones stand.
 pub async fn prune(
     service: &ValidatedService,
     plan: &Plan,

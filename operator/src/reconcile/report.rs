@@ -1,4 +1,4 @@
-//! Writes the status, where it changed, and tells what happened.
+//! Writes the status where it changed, and publishes events.
 
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::ObjectMeta;
@@ -21,8 +21,8 @@ use crate::reconcile::context::Context;
 use crate::reconcile::next::Next;
 use crate::validated::{Invalid, ValidatedService};
 
-/// Gives a new object its first status, before anything is done about it: the service as it is
-/// stored then.
+/// Writes the first status of a new object, before any child is written. Returns the service with
+/// its status.
 ///
 /// # Errors
 /// Where the write fails.
@@ -41,20 +41,20 @@ pub async fn ensure_status(
     Ok(service)
 }
 
-/// What a pass came to.
+/// The result of a pass.
 #[derive(Clone, Copy)]
 pub struct Outcome<'a> {
-    /// What was asked for.
+    /// The validated spec.
     pub wanted: &'a ValidatedService,
-    /// What was decided.
+    /// The plan.
     pub plan: &'a Plan,
-    /// What there is now.
+    /// The observed state after the writes.
     pub observed: &'a Observed,
-    /// What kept the pass from writing.
+    /// Why the pass could not write everything.
     pub blocked: Option<&'a Issue>,
 }
 
-/// Reports what the pass left behind.
+/// Reports the result of a pass.
 ///
 /// # Errors
 /// Where the write fails.
@@ -137,7 +137,7 @@ pub async fn undecodable(meta: &ObjectMeta, why: &str, context: &Context) -> Res
     Ok(Next::Stalled)
 }
 
-/// Writes a status that differs from the stored one, and publishes what the step is worth.
+/// Writes a status that differs from the stored one, and publishes the events of the transition.
 async fn settle(
     service: &InferenceService,
     previous: &InferenceServiceStatus,
@@ -167,7 +167,7 @@ async fn settle(
         if let Err(error) =
             with_deadline(call, recorder.publish(&event, &service.object_ref(&()))).await
         {
-            // The condition says the same: nothing is lost but convenience.
+            // The condition says the same.
             tracing::debug!(%error, "an event was not published");
         }
     }

@@ -83,7 +83,7 @@ async fn only_pods_that_run_and_are_not_ready_are_asked() {
                 pod,
                 "state",
                 json!({"waiting": {"reason": "CrashLoopBackOff"}}),
-            )
+            );
         }),
         changed(&|pod| pod["status"]["phase"] = json!("Failed")),
         changed(&|pod| pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z")),

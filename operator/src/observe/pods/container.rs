@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
 
 use crate::desired::pod::CONTAINER;
 
-/// What the kubelet says of it.
+/// Its status.
 pub fn container(pod: &Pod) -> Option<&ContainerStatus> {
     pod.status
         .as_ref()?
@@ -14,7 +14,7 @@ pub fn container(pod: &Pod) -> Option<&ContainerStatus> {
         .find(|status| status.name == CONTAINER)
 }
 
-/// Why it does not run yet.
+/// The reason why it waits.
 pub fn waiting_reason(pod: &Pod) -> Option<&str> {
     container(pod)?
         .state

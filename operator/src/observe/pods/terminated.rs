@@ -1,5 +1,5 @@
-//! Pods that have ended for good: evicted, refused by their node, or stopped together with it.
-//! Another one takes their place; they themselves stay in the list, sometimes for weeks.
+//! Terminated pods: evicted, refused by their node, or stopped together with it. Other pods replace
+//! them; the API server lists them still, sometimes for weeks.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -19,14 +19,14 @@ pub fn is_terminated(pod: &Pod) -> bool {
     matches!(phase, Some("Failed" | "Succeeded"))
 }
 
-/// The one of these pods that ended last.
+/// The pod that terminated last.
 pub fn last<'a>(pods: &[&'a Pod]) -> Option<&'a Pod> {
     pods.iter()
         .max_by_key(|pod| since(pod).map(|time| time.0))
         .copied()
 }
 
-/// Why the cluster ended a pod, where it says so.
+/// Why the cluster terminated a pod, where it gives a reason.
 pub fn cause(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let reason = status
@@ -42,8 +42,8 @@ pub fn cause(pod: &Pod) -> Option<String> {
     Some(format!("{}: {message}", quote(reason)))
 }
 
-/// What keeps a revision from answering of which only this pod is left. At first it may pass:
-/// another pod is on its way.
+/// The issue of a revision of which only this terminated pod is left. Another pod may replace it
+/// within the grace period.
 pub fn issue(pod: &Pod, now: Timestamp) -> Option<Issue> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let message = format!(
