@@ -36,8 +36,11 @@ pub async fn poll(
 ) {
     let mut rounds = tokio::time::interval(INTERVAL);
     rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !wake.is_closed() {
-        rounds.tick().await;
+    loop {
+        tokio::select! {
+            _ = rounds.tick() => {}
+            () = wake.closed() => return,
+        }
         for service in round(&pods.state(), &client, &reports).await {
             // An error means that the controller has ended, and with it this task.
             let _ = wake.send(service).await;

@@ -19,6 +19,7 @@ mod children;
 mod passing;
 mod policy;
 mod refusals;
+mod reported;
 mod revisions;
 mod sizes;
 mod survival;

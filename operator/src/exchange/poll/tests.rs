@@ -50,6 +50,21 @@ async fn a_service_is_woken_when_what_its_pod_reports_has_changed() {
 }
 
 #[tokio::test]
+async fn the_task_wakes_passes_and_ends_with_the_one_who_listens() {
+    let server = FakePod::start(LOADING).await;
+    let (store, mut writer) = kube::runtime::reflector::store();
+    let pod = serde_json::from_value(pod("a", server.address.ip())).unwrap();
+    writer.apply_watcher_event(&kube::runtime::watcher::Event::Apply(pod));
+    let reports = Arc::new(Reports::default());
+    let (wake, mut woken) = mpsc::channel(1);
+    let client = PodClient::new(server.address.port());
+    let task = tokio::spawn(poll(store, client, Arc::clone(&reports), wake));
+    assert_eq!(woken.recv().await, Some(iris()));
+    drop(woken);
+    task.await.unwrap();
+}
+
+#[tokio::test]
 async fn the_last_report_is_kept_while_a_pod_says_nothing_and_dropped_when_it_is_gone() {
     let server = FakePod::start(LOADING).await;
     let client = PodClient::new(server.address.port());
