@@ -24,7 +24,7 @@ pub struct Call<'a> {
 /// Waits for the answer to `call`.
 ///
 /// # Errors
-/// [`Error::Api`] and [`Error::NoAnswer`].
+/// [`Error::Api`], [`Error::Unreadable`] and [`Error::NoAnswer`].
 pub async fn with_deadline<T>(
     call: Call<'_>,
     answer: impl Future<Output = kube::Result<T>>,
@@ -32,6 +32,11 @@ pub async fn with_deadline<T>(
     let Call { verb, kind, name } = call;
     match tokio::time::timeout(DEADLINE, answer).await {
         Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::SerdeError(source))) => Err(Error::Unreadable {
+            kind,
+            name: name.to_owned(),
+            source,
+        }),
         Ok(Err(source)) => Err(Error::Api {
             verb,
             kind,

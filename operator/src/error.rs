@@ -32,11 +32,11 @@ pub enum Error {
         after: Duration,
     },
     /// The API server's answer is no object of the kind.
-    #[error("{} {name}: the API server's answer cannot be read: {source}", .kind.as_str())]
+    #[error("{kind} {name}: the API server's answer cannot be read: {source}")]
     Unreadable {
-        /// What was expected.
-        kind: ChildKind,
-        /// Its name.
+        /// Kind of the object.
+        kind: &'static str,
+        /// Name of the object.
         name: String,
         /// Why it is none.
         source: serde_json::Error,

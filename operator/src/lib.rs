@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod observe;
 pub mod observed;
 pub mod quantity;
+pub mod reader;
 pub mod reconcile;
 pub mod run;
 pub mod settings;

@@ -7,7 +7,6 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::Value;
 use serin_crds::contract::status_report::StatusReport;
 use serin_crds::labels::REVISION;
 use serin_crds::revision::is_revision_name;
@@ -81,20 +80,10 @@ impl Observed {
         }
     }
 
-    /// Adds an object, in the place of one of the same kind and name.
+    /// Adds an object, or replaces the one of the same kind and name.
     pub fn insert(&mut self, child: ChildObject) {
         let name = child.metadata().name.clone().unwrap_or_default();
         self.children.insert((child.kind(), name), child);
-    }
-
-    /// Replaces an object by the API server's answer to a call: the status reports the state after
-    /// the pass.
-    ///
-    /// # Errors
-    /// The answer is no object of the kind.
-    pub fn record(&mut self, kind: ChildKind, object: Value) -> Result<(), serde_json::Error> {
-        self.insert(ChildObject::read(kind, object)?);
-        Ok(())
     }
 
     /// A child with its type.

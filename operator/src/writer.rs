@@ -4,6 +4,9 @@
 //! other one applies `spec.replicas` alone, so that the main apply never changes a size that an
 //! autoscaler has chosen.
 
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::ObjectMeta;
 use kube::core::params::ValidationDirective;
@@ -12,7 +15,7 @@ use serde_json::{Value, json};
 use serin_crds::{InferenceService, InferenceServiceStatus};
 
 use crate::child::Child;
-use crate::child_kind::{ChildKind, ChildType, KindVisitor};
+use crate::child_kind::{ChildKind, ChildObject, ChildType, KindVisitor};
 use crate::deadline::{Call, with_deadline};
 use crate::decide::Deletion;
 use crate::error::Error;
@@ -33,18 +36,6 @@ pub struct Writer {
     client: Client,
     fence: Fence,
     metrics: Metrics,
-}
-
-/// The objects of a kind in a namespace.
-pub fn children(client: &Client, namespace: &str, kind: ChildKind) -> Api<DynamicObject> {
-    struct Erase;
-    impl KindVisitor for Erase {
-        type Output = ApiResource;
-        fn visit<K: ChildType>(self) -> ApiResource {
-            ApiResource::erase::<K>(&())
-        }
-    }
-    Api::namespaced_with(client.clone(), namespace, &kind.visit(Erase))
 }
 
 impl Writer {
@@ -73,7 +64,7 @@ impl Writer {
         namespace: &str,
         child: &Child,
         replicas: Option<i32>,
-    ) -> Result<Value, Error> {
+    ) -> Result<ChildObject, Error> {
         let mut body = child.body.clone();
         body["metadata"]["resourceVersion"] = json!(NO_OBJECTS_VERSION);
         if let (ChildKind::Deployment, Some(replicas)) = (child.kind, replicas) {
@@ -86,7 +77,12 @@ impl Writer {
     ///
     /// # Errors
     /// Those of [`with_deadline`], and [`Error::NotLeader`]. A conflict where the child of this uid is gone.
-    pub async fn update(&self, namespace: &str, child: &Child, uid: &str) -> Result<Value, Error> {
+    pub async fn update(
+        &self,
+        namespace: &str,
+        child: &Child,
+        uid: &str,
+    ) -> Result<ChildObject, Error> {
         let mut body = child.body.clone();
         body["metadata"]["uid"] = json!(uid);
         self.apply(namespace, child.kind, MAIN_MANAGER, &body).await
@@ -102,7 +98,7 @@ impl Writer {
         deployment: &str,
         uid: &str,
         replicas: i32,
-    ) -> Result<Value, Error> {
+    ) -> Result<ChildObject, Error> {
         let body = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
@@ -129,13 +125,18 @@ impl Writer {
             uid: Some(deletion.uid.clone()),
             resource_version: Some(deletion.resource_version.clone()),
         });
-        let api = children(&self.client, namespace, deletion.kind);
+        let delete = Delete {
+            client: self.client.clone(),
+            namespace,
+            name: &deletion.name,
+            params,
+        };
         let call = Call {
             verb: "delete",
             kind: deletion.kind.as_str(),
             name: &deletion.name,
         };
-        match with_deadline(call, api.delete(&deletion.name, &params)).await {
+        match with_deadline(call, deletion.kind.visit(delete)).await {
             Ok(_) => self.metrics.wrote(deletion.kind, "deleted"),
             Err(error) if error.is_not_found() => {}
             Err(error) => {
@@ -197,7 +198,7 @@ impl Writer {
         kind: ChildKind,
         manager: &str,
         body: &Value,
-    ) -> Result<Value, Error> {
+    ) -> Result<ChildObject, Error> {
         self.check()?;
         let name = body["metadata"]["name"].as_str().unwrap_or_default();
         let call = Call {
@@ -209,16 +210,17 @@ impl Writer {
             kind: kind.as_str(),
             name,
         };
-        let api = children(&self.client, namespace, kind);
-        let answer =
-            with_deadline(call, api.patch(name, &params(manager), &Patch::Apply(body))).await;
+        let apply = Apply {
+            client: self.client.clone(),
+            namespace,
+            manager,
+            name,
+            body,
+        };
+        let answer = with_deadline(call, kind.visit(apply)).await;
         let outcome = if answer.is_ok() { "patched" } else { "failed" };
         self.metrics.wrote(kind, outcome);
-        serde_json::to_value(answer?).map_err(|source| Error::Unreadable {
-            kind,
-            name: name.to_owned(),
-            source,
-        })
+        answer
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -234,5 +236,46 @@ fn params(manager: &str) -> PatchParams {
     PatchParams {
         field_validation: Some(ValidationDirective::Strict),
         ..PatchParams::apply(manager).force()
+    }
+}
+
+/// A server-side apply of one object.
+struct Apply<'a> {
+    client: Client,
+    namespace: &'a str,
+    manager: &'a str,
+    name: &'a str,
+    body: &'a Value,
+}
+
+impl<'a> KindVisitor for Apply<'a> {
+    type Output = BoxFuture<'a, kube::Result<ChildObject>>;
+
+    fn visit<K: ChildType>(self) -> Self::Output {
+        Box::pin(async move {
+            let api = Api::<K>::namespaced(self.client, self.namespace);
+            let patch = Patch::Apply(self.body);
+            let object = api.patch(self.name, &params(self.manager), &patch).await?;
+            Ok(ChildObject::new(Arc::new(object)))
+        })
+    }
+}
+
+/// The deletion of one object.
+struct Delete<'a> {
+    client: Client,
+    namespace: &'a str,
+    name: &'a str,
+    params: DeleteParams,
+}
+
+impl<'a> KindVisitor for Delete<'a> {
+    type Output = BoxFuture<'a, kube::Result<()>>;
+
+    fn visit<K: ChildType>(self) -> Self::Output {
+        Box::pin(async move {
+            let api = Api::<K>::namespaced(self.client, self.namespace);
+            api.delete(self.name, &self.params).await.map(|_| ())
+        })
     }
 }

@@ -22,7 +22,7 @@ const PURE: [&str; 10] = [
     "validated",
 ];
 
-const NOT_IN_PURE: [&str; 16] = [
+const NOT_IN_PURE: [&str; 17] = [
     "kube::",
     "tokio",
     "async ",
@@ -34,6 +34,7 @@ const NOT_IN_PURE: [&str; 16] = [
     "crate::expectations",
     "crate::deadline",
     "crate::leader",
+    "crate::reader",
     "crate::reconcile",
     "crate::run",
     "crate::statusz",

@@ -1,22 +1,20 @@
 //! Applies the children that differ from the plan, and no others.
 
-use kube::ResourceExt;
-use kube::core::{DynamicObject, ObjectMeta};
-use serde_json::Value;
+use kube::core::ObjectMeta;
 use serin_crds::GROUP;
 
 use crate::child::Child;
-use crate::child_kind::ChildKind;
-use crate::deadline::{Call, with_deadline};
+use crate::child_kind::{ChildKind, ChildObject};
 use crate::decide::Plan;
 use crate::drift::up_to_date;
 use crate::error::Error;
 use crate::expectations::Expectation;
 use crate::observed::{Observed, replicas_are_owned};
+use crate::reader::read;
 use crate::reconcile::context::Context;
 use crate::stores::is_owned;
 use crate::validated::ValidatedService;
-use crate::writer::{MAIN_MANAGER, children};
+use crate::writer::MAIN_MANAGER;
 
 /// Applies the plan's children. The API server's answers replace the objects in `observed`.
 ///
@@ -58,35 +56,32 @@ async fn claim(
             Ok(())
         };
     }
-    let call = Call {
-        verb: "get",
-        kind: child.kind.as_str(),
-        name: &child.name,
-    };
-    let api = children(&context.shared.client, &service.namespace, child.kind);
-    let Some(found) = with_deadline(call, api.get_opt(&child.name)).await? else {
+    let client = &context.shared.client;
+    let Some(found) = read(client, &service.namespace, child.kind, &child.name).await? else {
         return Ok(());
     };
-    if found.metadata.deletion_timestamp.is_some() || is_predecessors(&found, service) {
+    let meta = found.metadata();
+    if meta.deletion_timestamp.is_some() || is_predecessors(meta, service) {
         return Err(pending_deletion());
     }
-    if !is_owned(&found.metadata, Some(&service.uid)) {
+    if !is_owned(meta, Some(&service.uid)) {
         return Err(Error::NameConflict(format!(
             "{} {} exists in namespace {} and {}. Rename it or delete it, or give this \
              InferenceService another name; nothing of it was changed",
             child.kind.as_str(),
             child.name,
             service.namespace,
-            owner_of(&found.metadata),
+            owner_of(meta),
         )));
     }
-    record(observed, child.kind, &child.name, found)
+    observed.insert(found);
+    Ok(())
 }
 
 /// Whether the object belonged to a deleted service of the same name, so that the garbage collector
 /// deletes it. The group is compared too: KServe's kind has the same name.
-fn is_predecessors(object: &DynamicObject, service: &ValidatedService) -> bool {
-    object.owner_references().iter().any(|owner| {
+fn is_predecessors(object: &ObjectMeta, service: &ValidatedService) -> bool {
+    object.owner_references.iter().flatten().any(|owner| {
         let group = owner.api_version.split_once('/').map(|(group, _)| group);
         group == Some(GROUP)
             && owner.kind == "InferenceService"
@@ -125,7 +120,7 @@ async fn write(
     let mut wrote = false;
     if observed.metadata(child.kind, &child.name).is_none() {
         let answer = writer.create(namespace, child, size).await?;
-        note(service, child, answer, observed, context)?;
+        note(service, child, answer, observed, context);
         wrote = true;
     }
     let uid = uid_of(child, observed);
@@ -133,7 +128,7 @@ async fn write(
         && let Some(replicas) = size_to_apply(&child.name, size, observed)
     {
         let answer = writer.scale(namespace, &child.name, &uid, replicas).await?;
-        note(service, child, answer, observed, context)?;
+        note(service, child, answer, observed, context);
         wrote = true;
     }
     let holds = observed
@@ -141,7 +136,7 @@ async fn write(
         .is_some_and(|live| up_to_date(child, live));
     if !holds {
         let answer = writer.update(namespace, child, &uid).await?;
-        note(service, child, answer, observed, context)?;
+        note(service, child, answer, observed, context);
         wrote = true;
     }
     if !wrote {
@@ -171,34 +166,13 @@ fn uid_of(child: &Child, observed: &Observed) -> String {
 fn note(
     service: &ValidatedService,
     child: &Child,
-    answer: Value,
+    answer: ChildObject,
     observed: &mut Observed,
     context: &Context,
-) -> Result<(), Error> {
-    if let Some(version) = answer["metadata"]["resourceVersion"].as_str() {
-        let expected = Expectation::Child(child.kind, child.name.clone(), version.to_owned());
+) {
+    if let Some(version) = answer.metadata().resource_version.clone() {
+        let expected = Expectation::Child(child.kind, child.name.clone(), version);
         context.shared.expectations.expect(&service.uid, expected);
     }
-    observed
-        .record(child.kind, answer)
-        .map_err(|source| Error::Unreadable {
-            kind: child.kind,
-            name: child.name.clone(),
-            source,
-        })
-}
-
-fn record(
-    observed: &mut Observed,
-    kind: ChildKind,
-    name: &str,
-    object: DynamicObject,
-) -> Result<(), Error> {
-    let unreadable = |source| Error::Unreadable {
-        kind,
-        name: name.to_owned(),
-        source,
-    };
-    let object = serde_json::to_value(object).map_err(unreadable)?;
-    observed.record(kind, object).map_err(unreadable)
+    observed.insert(answer);
 }

@@ -15,10 +15,10 @@ use crate::deadline::{Call, with_deadline};
 use crate::error::Error;
 use crate::observe::{autoscaling, pods};
 use crate::observed::{MetricsApi, Observed, SourceState};
+use crate::reader::read;
 use crate::reconcile::context::Context;
 use crate::stores::is_owned;
 use crate::validated::Source;
-use crate::writer::children;
 
 /// Lifetime of a cached answer about `metrics.k8s.io`.
 const METRICS_API_TTL: Duration = Duration::from_secs(15);
@@ -55,25 +55,13 @@ async fn recheck_stable(
         if observed.metadata(kind, &stable).is_some() {
             continue;
         }
-        let call = Call {
-            verb: "get",
-            kind: kind.as_str(),
-            name: &stable,
-        };
-        let api = children(&context.shared.client, namespace, kind);
-        let found = with_deadline(call, api.get_opt(&stable)).await?;
+        let found = read(&context.shared.client, namespace, kind, &stable).await?;
         let ours = found.filter(|object| {
-            is_owned(&object.metadata, service.metadata.uid.as_deref())
-                && object.metadata.deletion_timestamp.is_none()
+            is_owned(object.metadata(), service.metadata.uid.as_deref())
+                && object.metadata().deletion_timestamp.is_none()
         });
         if let Some(object) = ours {
-            let unreadable = |source| Error::Unreadable {
-                kind,
-                name: stable.clone(),
-                source,
-            };
-            let object = serde_json::to_value(object).map_err(unreadable)?;
-            observed.record(kind, object).map_err(unreadable)?;
+            observed.insert(object);
         }
     }
     Ok(())
