@@ -10,6 +10,7 @@ pub mod inference_service;
 pub mod manifest;
 pub mod revision;
 pub mod schema;
+pub mod source_uri;
 pub mod status;
 
 pub use inference_service::{InferenceService, InferenceServiceSpec};

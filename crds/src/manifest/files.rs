@@ -102,10 +102,10 @@ pub(super) fn text_of(file: &Path) -> Result<String, Problem> {
 }
 
 fn unreadable(name: &str, error: &std::io::Error) -> Problem {
-    let cure = match error.kind() {
+    let help = match error.kind() {
         std::io::ErrorKind::NotFound => "check the path",
         std::io::ErrorKind::PermissionDenied => "allow this user to read it",
         _ => "check the file and its disk",
     };
-    Problem::of_file(name, format!("cannot be read: {error}"), cure)
+    Problem::of_file(name, format!("cannot be read: {error}"), help)
 }

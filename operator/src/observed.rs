@@ -1,4 +1,4 @@
-//! What there is: one service's children, as one pass saw them.
+//! The observed state of one service: its children and pods, as one pass saw them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,27 +7,30 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentStatus};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use serde_json::Value;
+use serin_crds::contract::status_report::StatusReport;
 use serin_crds::labels::REVISION;
+use serin_crds::revision::is_revision_name;
 
-use crate::child::Kind;
+use crate::child_kind::{ChildKind, ChildObject, ChildType};
 
-/// Everything one pass saw of a service.
+/// The observed state of a service.
 #[derive(Clone, Debug, Default)]
-pub struct Live {
-    /// The Service.
-    pub service: Option<Arc<Service>>,
-    /// Objects by revision.
-    pub revisions: BTreeMap<String, LiveRevision>,
+pub struct Observed {
+    service: String,
+    children: BTreeMap<(ChildKind, String), ChildObject>,
+    /// Pods that are not being deleted, by revision; those of a revision by name.
+    pub pods: BTreeMap<String, Vec<Arc<Pod>>>,
+    /// The last reports of pods that run and are not ready, by the pod's name.
+    pub reports: BTreeMap<String, Arc<StatusReport>>,
     /// Whether the cluster measures pods; asked only where an autoscaler gets no metrics.
     pub metrics_api: MetricsApi,
     /// Whether the declared model's ConfigMap is there; asked only where a pod waits for it.
     pub source: SourceState,
 }
 
-/// What there is of one revision.
+/// The observed state of one revision.
 #[derive(Clone, Debug, Default)]
-pub struct LiveRevision {
+pub struct ObservedRevision {
     /// Configuration and snapshot.
     pub config: Option<Arc<ConfigMap>>,
     /// Its pods' Deployment.
@@ -36,35 +39,14 @@ pub struct LiveRevision {
     pub autoscaler: Option<Arc<HorizontalPodAutoscaler>>,
     /// Its pods that are not being deleted, by name.
     pub pods: Vec<Arc<Pod>>,
-    /// What pods that run and are not ready say of themselves, by pod.
-    pub answers: BTreeMap<String, Answer>,
-}
-
-/// A pod's own account (`GET /statusz` on its admin port).
-#[derive(Clone, Debug, PartialEq, Eq, serde::Deserialize)]
-pub struct Answer {
-    /// `Starting`, `Loading`, `Warming`, `Ready`, `Draining` or `Failed`.
-    pub phase: String,
-    /// What is happening, or what went wrong.
-    #[serde(default)]
-    pub message: Option<String>,
-    /// Its models.
-    #[serde(default)]
-    pub models: Vec<AnswerModel>,
-}
-
-/// What a pod says of one of its models.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Deserialize)]
-pub struct AnswerModel {
-    /// Why the last attempt to load it failed; the pod goes on trying.
-    #[serde(default)]
-    pub reason: Option<String>,
+    /// The last reports of its pods that run and are not ready, by the pod's name.
+    pub reports: BTreeMap<String, Arc<StatusReport>>,
 }
 
 /// Whether `metrics.k8s.io` answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum MetricsApi {
-    /// Nobody needed to know.
+    /// Not needed in this pass.
     #[default]
     NotAsked,
     /// It answers.
@@ -78,7 +60,7 @@ pub enum MetricsApi {
 /// Whether the ConfigMap that holds the model is there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SourceState {
-    /// Nobody needed to know.
+    /// Not needed in this pass.
     #[default]
     NotAsked,
     /// It is there and has the key.
@@ -89,79 +71,89 @@ pub enum SourceState {
     NoKey,
 }
 
-impl Live {
-    /// The objects of `revision`; those of nothing where there are none.
-    pub fn revision(&self, revision: &str) -> LiveRevision {
-        self.revisions.get(revision).cloned().unwrap_or_default()
+impl Observed {
+    /// No objects, for the service of this name.
+    pub fn of(service: &str) -> Self {
+        Self {
+            service: service.to_owned(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds an object, or replaces the one of the same kind and name.
+    pub fn insert(&mut self, child: ChildObject) {
+        let name = child.metadata().name.clone().unwrap_or_default();
+        self.children.insert((child.kind(), name), child);
+    }
+
+    /// A child with its type.
+    pub fn child<K: ChildType>(&self, name: &str) -> Option<Arc<K>> {
+        self.get(K::CHILD_KIND, name)?.shared()
+    }
+
+    /// Every child of a type.
+    pub fn all<K: ChildType>(&self) -> impl Iterator<Item = &K> {
+        self.children.values().filter_map(ChildObject::typed)
+    }
+
+    /// A child's metadata.
+    pub fn metadata(&self, kind: ChildKind, name: &str) -> Option<&ObjectMeta> {
+        self.get(kind, name).map(ChildObject::metadata)
+    }
+
+    /// Every child, in the order of deleting.
+    pub fn in_order_of_deleting(&self) -> impl Iterator<Item = &ChildObject> {
+        self.children.values().rev()
+    }
+
+    /// The revision that a child belongs to: a child of a revision has its name.
+    pub fn revision_of<'a>(&self, child: &'a ChildObject) -> Option<&'a str> {
+        let name = child.metadata().name.as_deref()?;
+        is_revision_name(&self.service, name).then_some(name)
+    }
+
+    /// The names of the revisions that have any child; pods that outlive it do not count.
+    pub fn revisions(&self) -> Vec<String> {
+        let names = self.children.values();
+        let mut names: Vec<String> = names
+            .filter_map(|child| self.revision_of(child).map(str::to_owned))
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// The observed state of `revision`; empty where it has no objects.
+    pub fn revision(&self, revision: &str) -> ObservedRevision {
+        let pods = self.pods.get(revision).cloned().unwrap_or_default();
+        let reports = pods
+            .iter()
+            .filter_map(|pod| pod.metadata.name.as_ref())
+            .filter_map(|pod| Some((pod.clone(), Arc::clone(self.reports.get(pod)?))))
+            .collect();
+        ObservedRevision {
+            config: self.child(revision),
+            deployment: self.child(revision),
+            autoscaler: self.child(revision),
+            pods,
+            reports,
+        }
     }
 
     /// The revision that the Service selects.
     pub fn selected(&self) -> Option<&str> {
-        let selector = self.service.as_ref()?.spec.as_ref()?.selector.as_ref()?;
+        let service: &Service = self.get(ChildKind::Service, &self.service)?.typed()?;
+        let selector = service.spec.as_ref()?.selector.as_ref()?;
         selector.get(REVISION).map(String::as_str)
     }
 
-    /// A child's metadata.
-    pub fn meta(&self, kind: Kind, name: &str) -> Option<&ObjectMeta> {
-        let revision = self.revisions.get(name);
-        match kind {
-            Kind::Service => {
-                let meta = &self.service.as_ref()?.metadata;
-                (meta.name.as_deref() == Some(name)).then_some(meta)
-            }
-            Kind::ConfigMap => Some(&revision?.config.as_ref()?.metadata),
-            Kind::Deployment => Some(&revision?.deployment.as_ref()?.metadata),
-            Kind::HorizontalPodAutoscaler => Some(&revision?.autoscaler.as_ref()?.metadata),
-        }
-    }
-
-    /// A child as JSON, to compare with what it should be.
-    pub fn json(&self, kind: Kind, name: &str) -> Option<Value> {
-        self.meta(kind, name)?;
-        let revision = self.revisions.get(name);
-        match kind {
-            Kind::Service => serde_json::to_value(self.service.as_deref()?).ok(),
-            Kind::ConfigMap => serde_json::to_value(revision?.config.as_deref()?).ok(),
-            Kind::Deployment => serde_json::to_value(revision?.deployment.as_deref()?).ok(),
-            Kind::HorizontalPodAutoscaler => {
-                serde_json::to_value(revision?.autoscaler.as_deref()?).ok()
-            }
-        }
-    }
-
-    /// Puts the API server's answer to a write, or to a question, in the place of what was
-    /// known: what is reported of a pass is what the pass left behind.
-    ///
-    /// # Errors
-    /// Where the answer is no object of its kind.
-    pub fn record(
-        &mut self,
-        kind: Kind,
-        name: &str,
-        object: Value,
-    ) -> Result<(), serde_json::Error> {
-        match kind {
-            Kind::Service => self.service = Some(Arc::new(serde_json::from_value(object)?)),
-            Kind::ConfigMap => {
-                self.of(name).config = Some(Arc::new(serde_json::from_value(object)?));
-            }
-            Kind::Deployment => {
-                self.of(name).deployment = Some(Arc::new(serde_json::from_value(object)?));
-            }
-            Kind::HorizontalPodAutoscaler => {
-                self.of(name).autoscaler = Some(Arc::new(serde_json::from_value(object)?));
-            }
-        }
-        Ok(())
-    }
-
-    /// The entry of a revision, made where there is none.
-    pub fn of(&mut self, revision: &str) -> &mut LiveRevision {
-        self.revisions.entry(revision.to_owned()).or_default()
+    /// A child, whatever its type.
+    pub fn get(&self, kind: ChildKind, name: &str) -> Option<&ChildObject> {
+        self.children.get(&(kind, name.to_owned()))
     }
 }
 
-impl LiveRevision {
+impl ObservedRevision {
     /// Whether the revision has any object of its own; pods that outlive it do not count.
     pub fn exists(&self) -> bool {
         self.config.is_some() || self.deployment.is_some() || self.autoscaler.is_some()

@@ -1,11 +1,11 @@
-//! Quoting what pods and the cluster say: one line, bounded, without what would change from one
-//! pass to the next.
+//! Quotations of messages of pods and of the cluster: one line, bounded, without parts that change
+//! from one pass to the next.
 
-/// Longest quotation of what a pod or the cluster said.
+/// Maximum length of a quotation, in characters.
 const MAX_QUOTE: usize = 500;
 
 /// The last line of a termination message, or the text of its JSON.
-pub fn last_words(message: &str) -> String {
+pub fn last_line(message: &str) -> String {
     let line = message
         .lines()
         .rev()
@@ -35,7 +35,7 @@ pub fn quote(text: &str) -> String {
         .to_owned()
 }
 
-/// A scheduler's words up to where it explains that evicting others would not help.
+/// A scheduler's message up to its part about preemption.
 pub fn without_preemption(said: &str) -> &str {
     let end = ["no new claims to deallocate", "preemption:"]
         .iter()

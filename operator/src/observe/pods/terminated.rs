@@ -1,17 +1,17 @@
-//! Pods that have ended for good: evicted, refused by their node, or stopped together with it.
-//! Another one takes their place; they themselves stay in the list, sometimes for weeks.
+//! Terminated pods: evicted, refused by their node, or stopped together with it. Other pods replace
+//! them; the API server lists them still, sometimes for weeks.
 
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
 use serin_crds::status::Reason;
 
-use super::{after_grace, container};
-use crate::observe::Trouble;
-use crate::observe::words::quote;
+use crate::observe::Issue;
+use crate::observe::pods::container::container;
+use crate::observe::text::quote;
 
 /// Whether no container of the pod will ever run again.
-pub fn is_over(pod: &Pod) -> bool {
+pub fn is_terminated(pod: &Pod) -> bool {
     let phase = pod
         .status
         .as_ref()
@@ -19,15 +19,15 @@ pub fn is_over(pod: &Pod) -> bool {
     matches!(phase, Some("Failed" | "Succeeded"))
 }
 
-/// The one of these pods that ended last.
+/// The pod that terminated last.
 pub fn last<'a>(pods: &[&'a Pod]) -> Option<&'a Pod> {
     pods.iter()
         .max_by_key(|pod| since(pod).map(|time| time.0))
         .copied()
 }
 
-/// Why the cluster ended a pod, where it says so.
-pub fn words(pod: &Pod) -> Option<String> {
+/// Why the cluster terminated a pod, where it gives a reason.
+pub fn cause(pod: &Pod) -> Option<String> {
     let status = pod.status.as_ref()?;
     let reason = status
         .reason
@@ -42,16 +42,16 @@ pub fn words(pod: &Pod) -> Option<String> {
     Some(format!("{}: {message}", quote(reason)))
 }
 
-/// What keeps a revision from answering of which only this pod is left. At first it may pass:
-/// another pod is on its way.
-pub fn trouble(pod: &Pod, now: Timestamp) -> Option<Trouble> {
+/// The issue of a revision of which only this terminated pod is left. Another pod may replace it
+/// within the grace period.
+pub fn issue(pod: &Pod, now: Timestamp) -> Option<Issue> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     let message = format!(
         "the cluster ended pod {name} ({}) and no other one has taken its place. `kubectl describe \
          pod {name}` shows more",
-        words(pod)?
+        cause(pod)?
     );
-    Some(after_grace(
+    Some(Issue::after_grace(
         Reason::CrashLooping,
         message,
         since(pod).as_ref(),
