@@ -43,7 +43,7 @@ use crate::pipeline::Serve;
 use crate::policy::PolicyStore;
 use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
-use crate::telemetry::{Metrics, Monitoring};
+use crate::telemetry::{Metrics, Monitoring, TracerHandle};
 use serin_core::Limits;
 
 pub use self::listener::BindError;
@@ -152,7 +152,7 @@ impl Server {
             grpc: grpc.serve(grpc_routes, connections(limits.clone(), gauge, tracer)),
             admin: admin.serve(
                 admin::router(app),
-                connections(admin_limits, Gauge::default(), None),
+                connections(admin_limits, Gauge::default(), TracerHandle::default()),
             ),
             lifecycle,
             drain_timeout: options.drain_timeout,

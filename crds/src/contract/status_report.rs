@@ -1,6 +1,8 @@
 //! What a pod says of itself on its admin port (`GET /statusz`): the operator reads it to say why a
 //! pod is not ready.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// A stage of a pod's life, in order.
@@ -31,6 +33,12 @@ impl Phase {
             Self::Draining => "Draining",
             Self::Stopped => "Stopped",
         }
+    }
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

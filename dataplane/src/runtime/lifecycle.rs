@@ -1,46 +1,10 @@
 //! Where the process stands, as one value that readiness, logs and the drain read.
 
-use std::fmt;
 use std::time::Instant;
 
 use tokio::sync::watch;
 
-/// A stage of the process's life, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// Reading the configuration, binding ports.
-    Starting,
-    /// Fetching and loading models.
-    Loading,
-    /// Running the loaded models once, on the real path.
-    Warming,
-    /// Every model answers.
-    Ready,
-    /// Told to stop: no longer ready, still serving.
-    Draining,
-    /// Nothing is served any more.
-    Stopped,
-}
-
-impl Phase {
-    /// The name in logs and `/statusz`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Starting => "Starting",
-            Self::Loading => "Loading",
-            Self::Warming => "Warming",
-            Self::Ready => "Ready",
-            Self::Draining => "Draining",
-            Self::Stopped => "Stopped",
-        }
-    }
-}
-
-impl fmt::Display for Phase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+pub use serin_crds::contract::status_report::Phase;
 
 /// The current phase; clones share it.
 #[derive(Clone, Debug)]

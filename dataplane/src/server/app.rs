@@ -18,7 +18,7 @@ use super::docs::Documents;
 use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::Lifecycle;
 use crate::runtime::memory_budget::MemoryBudget;
-use crate::telemetry::traces::Tracer;
+use crate::telemetry::traces::TracerHandle;
 use crate::telemetry::{Exposition, Metrics};
 use serin_core::Limits;
 
@@ -32,7 +32,7 @@ pub(super) struct App<S> {
     pub(super) documents: Documents,
     pub(super) lifecycle: Lifecycle,
     /// Decides what is traced, where there is a collector.
-    pub(super) tracer: Option<Tracer>,
+    pub(super) tracer: TracerHandle,
     pub(super) policy: Arc<PolicyStore>,
     pub(super) bodies: Arc<MemoryBudget>,
     /// Where large bodies are read and written.
@@ -43,9 +43,9 @@ impl<S> App<S> {
     pub(super) fn new(parts: Parts<S>, limits: Limits, heavy: CpuPool) -> Self {
         Self {
             service: parts.service,
-            exposition: Exposition::offering(
+            exposition: Exposition::following(
                 Arc::clone(&parts.metrics),
-                parts.monitoring.compat_metrics,
+                Arc::clone(&parts.policy),
             ),
             metrics: parts.metrics,
             documents: Documents::default(),

@@ -35,7 +35,7 @@ use self::state::{ConnectionState, IdleRules};
 use super::exchange;
 use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::memory_budget::MemoryBudget;
-use crate::telemetry::{Metrics, Tracer};
+use crate::telemetry::{Metrics, TracerHandle};
 use serin_core::Limits;
 
 pub(super) use self::state::InFlight;
@@ -78,7 +78,7 @@ pub(super) struct Connections {
     pub(super) metrics: Arc<Metrics>,
     /// Where large answers are compressed.
     pub(super) heavy: CpuPool,
-    pub(super) tracer: Option<Tracer>,
+    pub(super) tracer: TracerHandle,
     pub(super) bodies: Arc<MemoryBudget>,
     stage: AtomicU8,
     open: Mutex<Vec<Weak<ConnectionState>>>,
@@ -91,7 +91,7 @@ impl Connections {
         limits: Limits,
         gauge: Gauge,
         shared: Shared,
-        tracer: Option<Tracer>,
+        tracer: TracerHandle,
     ) -> Arc<Self> {
         let Shared {
             metrics,

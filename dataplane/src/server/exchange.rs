@@ -138,8 +138,8 @@ pub(super) async fn serve(
         request.extensions_mut().insert(exchange);
         trace = connections
             .tracer
-            .as_ref()
-            .map(|tracer| trace_of(tracer, &request));
+            .current()
+            .map(|tracer| trace_of(&tracer, &request));
         let answer = async {
             match router.call(request).await {
                 Ok(response) => compress(response, accepted, &connections.heavy).await,

@@ -20,7 +20,7 @@ use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::Lifecycle;
 use crate::runtime::memory_budget::MemoryBudget;
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::traces::Tracer;
+use crate::telemetry::traces::TracerHandle;
 
 /// What the gRPC services need of the rest of the process.
 pub struct Parts<S> {
@@ -37,7 +37,7 @@ pub struct Parts<S> {
     /// Where large messages are read and written.
     pub heavy: CpuPool,
     /// Decides what is traced, where there is a collector.
-    pub tracer: Option<Tracer>,
+    pub tracer: TracerHandle,
 }
 
 /// Every gRPC service: inference, health (`grpc.health.v1`) and reflection (v1 and v1alpha).

@@ -109,7 +109,11 @@ async fn trace_settings<S: Serve>(
 ) -> Response<Body> {
     let route = trace_route(request.uri().path());
     match configured(&app, request.uri().path()) {
-        Ok(()) => app.json(route, StatusCode::OK, &trace_document(app.tracer.as_ref())),
+        Ok(()) => app.json(
+            route,
+            StatusCode::OK,
+            &trace_document(app.tracer.current().as_ref()),
+        ),
         Err(fault) => refuse(&app, route, &fault, request),
     }
 }
@@ -137,8 +141,12 @@ async fn change_traces<S: Serve>(
             return Err(not_by_model());
         }
         let body = asked.read(&app, body).await?;
-        trace_change(&body.bytes, app.limits.json_depth, app.tracer.as_ref())?;
-        Ok(trace_document(app.tracer.as_ref()))
+        trace_change(
+            &body.bytes,
+            app.limits.json_depth,
+            app.tracer.current().as_ref(),
+        )?;
+        Ok(trace_document(app.tracer.current().as_ref()))
     };
     let changed = changed.await;
     asked.answer(&app, trace_route(path), &changed)

@@ -16,7 +16,7 @@ use super::stream::{Answers, StreamParts};
 use crate::pipeline::Serve;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::traces::Tracer;
+use crate::telemetry::traces::TracerHandle;
 use crate::telemetry::{RequestInfo, RequestRecord};
 use serin_core::fault::Fault;
 use serin_core::types::TensorSpec;
@@ -54,7 +54,7 @@ pub(super) struct Inference<S> {
     infer: Infer<S>,
     metrics: Arc<Metrics>,
     lifecycle: Lifecycle,
-    tracer: Option<Tracer>,
+    tracer: TracerHandle,
 }
 
 impl<S: Serve> Inference<S> {
@@ -195,7 +195,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
     ) -> Result<Response<TraceSettingResponse>, Status> {
         answer(control::trace_setting(
             &*self.serve,
-            self.tracer.as_ref(),
+            self.tracer.current().as_ref(),
             request.get_ref(),
         ))
     }

@@ -39,7 +39,7 @@ fn call_with(
         heavy: CpuPool::new(),
         bodies: Arc::clone(&bodies),
     };
-    let connections = Connections::new(Limits::default(), gauge, shared, None);
+    let connections = Connections::new(Limits::default(), gauge, shared, Default::default());
     let (sender, mut frames) = mpsc::unbounded_channel();
     let mut request = Request::post(method);
     for (name, value) in headers {
