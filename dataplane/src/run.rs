@@ -30,7 +30,7 @@ pub struct Running {
     pub grpc_addr: SocketAddr,
     /// Where probes, status and metrics are served.
     pub admin_addr: SocketAddr,
-    /// Where the process stands.
+    /// The stage of the process.
     pub phase: watch::Receiver<Phase>,
     /// Becomes true once every model either answers or never will.
     pub settled: watch::Receiver<bool>,
@@ -38,7 +38,7 @@ pub struct Running {
     pub pipeline: Arc<Pipeline>,
 }
 
-/// Why a process ends otherwise than by being asked to.
+/// Why a process ends without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// A port cannot be served.
@@ -52,8 +52,8 @@ pub enum ServeError {
     Load(#[from] LoadError),
 }
 
-/// Serves until `shutdown`, then drains. `started` is told once the ports are bound; models load
-/// after that.
+/// Serves until `shutdown`, then drains. `started` is called once the ports are bound; models
+/// load after that. The policy is reloaded from its source until the drain is over.
 ///
 /// # Errors
 /// [`ServeError`].
