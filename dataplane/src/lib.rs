@@ -10,17 +10,22 @@
 //! `tests/layout.rs` checks that the modules import only what this order allows.
 #![deny(unsafe_code)]
 
+pub mod access;
 pub mod admission;
 pub mod config;
+pub mod context;
+pub mod envelope;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod model;
 pub mod pipeline;
 pub mod policy;
+pub mod routing;
 mod run;
 pub mod runtime;
 pub mod server;
+pub mod tasks;
 pub mod telemetry;
 mod tls_roots;
 

@@ -1,78 +1,98 @@
-//! The path of a request, top to bottom.
+//! Serving, as the protocols see it, and how it is done: resolve, check, queue, run.
 
 mod check;
 mod classification;
 mod control;
 mod patience;
+mod reply;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::model::{Registry, Repository};
-use crate::runtime::cpu_pool::CpuPool;
 use serin_core::fault::{Fault, FaultKind};
-use serin_core::types::{Call, ModelRef, Reply, RequestedOutput, Tensor};
+use serin_core::types::{Call, ModelRef, Outputs, RequestedOutput, Tensor};
 use serin_engine::batch::Work;
 use serin_engine::text::Embedder;
 
-pub use self::control::Control;
+use crate::model::{Registry, Repository, ServingModel};
+use crate::runtime::cpu_pool::CpuPool;
+
+pub use self::control::{Catalog, RepositoryControl};
+pub use self::reply::{Reply, ReplyStream};
 pub use serin_core::types::{Batching, ModelDescription, ModelState};
 
-/// What the protocols need of everything below them.
-pub trait Serve: Control {
-    /// Runs one request. Dropping the future cancels it: queued rows are not run, and a run that
-    /// nobody waits for any more is stopped.
-    fn serve(&self, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send;
+/// A loaded model, as a request that is meant for it sees it.
+pub trait Served: Send + Sync + 'static {
+    /// What it takes and gives.
+    fn description(&self) -> &ModelDescription;
 
-    /// As [`serve`](Self::serve), but one that a busy model has no room for waits within its time
-    /// instead of being refused, and is counted once, however often it is tried.
-    fn infer_queued(&self, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send {
-        self.serve(call)
+    /// What makes texts its inputs, and its outputs vectors.
+    ///
+    /// # Errors
+    /// `Unsupported` for a model that is no embedder.
+    fn embedder(&self) -> Result<&Arc<Embedder>, Fault> {
+        Err(not_an_embedder(&self.description().name, "it is none"))
     }
+}
 
-    /// What a model takes and gives, to read a request by.
+/// What becomes of a request that a busy model has no room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenBusy {
+    /// It is refused at once: its caller can go elsewhere.
+    Refuse,
+    /// It waits within its time.
+    Wait,
+}
+
+/// Runs requests.
+pub trait Infer: Send + Sync + 'static {
+    /// A loaded model. Who holds it is answered by it, whatever is loaded meanwhile.
+    type Model: Served;
+
+    /// The model that a request is meant for.
     ///
     /// # Errors
     /// `NotFound` for an unknown model or version, `NotReady` while it loads or if it failed to.
-    fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault>;
+    fn model(&self, model: &ModelRef) -> Result<Arc<Self::Model>, Fault>;
 
-    /// Every configured model, loaded or not, in configuration order.
-    fn models(&self) -> Vec<ModelState>;
-
-    /// What makes texts a model's inputs, and its outputs vectors.
-    ///
-    /// # Errors
-    /// As [`describe`](Self::describe), and `Unsupported` for a model that is no embedder.
-    fn embedder(&self, model: &ModelRef) -> Result<Arc<Embedder>, Fault> {
-        let name = self.describe(model)?.name;
-        Err(not_an_embedder(&name, "it is none"))
-    }
+    /// Runs one request. Dropping the future cancels it: a queued request is not run, and a run
+    /// that nobody waits for any more is stopped.
+    fn infer(
+        &self,
+        model: &Arc<Self::Model>,
+        call: Call,
+        when_busy: WhenBusy,
+    ) -> impl Future<Output = Result<Reply, Fault>> + Send;
 }
+
+/// Everything that the ports need of what is below them.
+pub trait Serve: Infer + Catalog + RepositoryControl {}
+
+impl<S: Infer + Catalog + RepositoryControl> Serve for S {}
 
 fn not_an_embedder(model: &str, reason: &str) -> Fault {
     let message = format!("model '{model}' gives no embeddings: {reason}");
     Fault::new(FaultKind::Unsupported, "not_an_embedder", message).with_param("model")
 }
 
-/// Serves from the registry's models.
+/// Serves the registry's models.
 pub struct Pipeline {
     registry: Arc<Registry>,
-    /// Present where the service lets callers load and unload models.
     repository: Option<Repository>,
-    heavy: CpuPool,
+    cpu_pool: CpuPool,
 }
 
 impl Pipeline {
     /// Serves the models of `registry`, each from when it is loaded.
-    pub fn new(registry: Arc<Registry>) -> Self {
+    pub fn new(registry: Arc<Registry>, cpu_pool: CpuPool) -> Self {
         Self {
             registry,
             repository: None,
-            heavy: CpuPool::new(),
+            cpu_pool,
         }
     }
 
-    /// Lets callers load and unload models.
+    /// Lets models be loaded and unloaded.
     #[must_use]
     pub fn with_repository_control(mut self, repository: Repository) -> Self {
         self.repository = Some(repository);
@@ -83,56 +103,7 @@ impl Pipeline {
 /// Scores above this many are ranked off the network's threads.
 const HEAVY_SCORES: usize = 16 << 10;
 
-/// What becomes of a request that a busy model has no room for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum WhenBusy {
-    Refuse,
-    Wait,
-}
-
 impl Pipeline {
-    async fn run(&self, call: Call, when_busy: WhenBusy) -> Result<Reply, Fault> {
-        let model = self.registry.resolve(&call.model)?;
-        let counted = model.statistics.request(Instant::now());
-        let Call {
-            meta,
-            inputs,
-            outputs,
-            ..
-        } = call;
-        let description = &model.description;
-        check::inputs(&inputs, &description.signature, &description.batching)?;
-        let places = check::outputs(&outputs, &description.signature)?;
-        let work = Work {
-            inputs,
-            outputs: places,
-            deadline: meta.deadline,
-            priority: meta.priority,
-        };
-        let ran = match when_busy {
-            WhenBusy::Refuse => patience::at_once(&model.worker, work).await,
-            WhenBusy::Wait => patience::within_its_time(&model.worker, &work).await,
-        };
-        let mut answer = ran.map_err(|refused| {
-            if let Some(reason) = refused.reason {
-                model.metrics.rejected(reason);
-            }
-            refused.fault
-        })?;
-        if outputs.iter().any(|output| output.classes.is_some()) {
-            answer.outputs = self
-                .classified(answer.outputs, outputs, &model.labels)
-                .await?;
-        }
-        counted.answered();
-        Ok(Reply {
-            model_name: description.name.clone(),
-            model_version: description.version.clone(),
-            outputs: answer.outputs,
-            timing: answer.timing,
-        })
-    }
-
     /// The outputs, each as its request wants it.
     async fn classified(
         &self,
@@ -158,34 +129,71 @@ impl Pipeline {
         if scores <= HEAVY_SCORES {
             return work();
         }
-        self.heavy.run(work).await?
+        self.cpu_pool.run(work).await?
     }
 }
 
-impl Serve for Pipeline {
-    async fn serve(&self, call: Call) -> Result<Reply, Fault> {
-        self.run(call, WhenBusy::Refuse).await
+impl Served for ServingModel {
+    fn description(&self) -> &ModelDescription {
+        &self.description
     }
 
-    async fn infer_queued(&self, call: Call) -> Result<Reply, Fault> {
-        self.run(call, WhenBusy::Wait).await
+    fn embedder(&self) -> Result<&Arc<Embedder>, Fault> {
+        self.embedder
+            .as_ref()
+            .map_err(|reason| not_an_embedder(&self.description.name, reason))
+    }
+}
+
+impl Infer for Pipeline {
+    type Model = ServingModel;
+
+    fn model(&self, model: &ModelRef) -> Result<Arc<ServingModel>, Fault> {
+        self.registry.resolve(model)
     }
 
-    fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
-        let mut description = self.registry.resolve(model)?.description.clone();
-        description.versions = self.registry.versions(&description.name);
-        Ok(description)
-    }
-
-    fn models(&self) -> Vec<ModelState> {
-        self.registry.states()
-    }
-
-    fn embedder(&self, model: &ModelRef) -> Result<Arc<Embedder>, Fault> {
-        let loaded = self.registry.resolve(model)?;
-        loaded
-            .embedder
-            .clone()
-            .map_err(|reason| not_an_embedder(&loaded.description.name, &reason))
+    async fn infer(
+        &self,
+        model: &Arc<ServingModel>,
+        call: Call,
+        when_busy: WhenBusy,
+    ) -> Result<Reply, Fault> {
+        let counted = model.statistics.request(Instant::now());
+        let Call {
+            meta,
+            inputs,
+            outputs,
+        } = call;
+        let description = &model.description;
+        check::inputs(&inputs, &description.signature, &description.batching)?;
+        let indices = check::outputs(&outputs, &description.signature)?;
+        let work = Work {
+            inputs,
+            outputs: indices,
+            deadline: meta.deadline,
+            priority: meta.priority,
+        };
+        let ran = match when_busy {
+            WhenBusy::Refuse => patience::at_once(&model.worker, work).await,
+            WhenBusy::Wait => patience::within_its_time(&model.worker, &work).await,
+        };
+        let mut answer = ran.map_err(|refused| {
+            if let Some(reason) = refused.reason {
+                model.metrics.rejected(reason);
+            }
+            refused.fault
+        })?;
+        if outputs.iter().any(|output| output.classes.is_some()) {
+            answer.outputs = self
+                .classified(answer.outputs, outputs, &model.labels)
+                .await?;
+        }
+        counted.answered();
+        Ok(Reply::Whole(Outputs {
+            model_name: description.name.clone(),
+            model_version: description.version.clone(),
+            outputs: answer.outputs,
+            timing: answer.timing,
+        }))
     }
 }

@@ -7,6 +7,7 @@ use std::thread::available_parallelism;
 use serin_crds::contract::pod_config::PodConfig;
 use tokio::sync::watch;
 
+use crate::access::OpenAccess;
 use crate::config::Options;
 use crate::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, Repository, SourceOptions, load_all,
@@ -14,6 +15,9 @@ use crate::model::{
 };
 use crate::pipeline::Pipeline;
 use crate::policy::{PolicyInput, PolicyStore, Reloader};
+use crate::routing::LocalRouter;
+use crate::runtime::Resources;
+use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::server::shutdown::{Shutdown, Stop};
 use crate::server::{Parts, Server, StartError};
@@ -84,11 +88,19 @@ pub async fn serve(
     let lifecycle = Lifecycle::new();
     let registry = Arc::new(Registry::new(config.models, &metrics));
     let loader = LoaderOptions::from(&options);
+    let limits = &mut options.limits;
+    limits
+        .body_bytes_in_flight
+        .get_or_insert_with(|| memory_for_bodies(limits.body_bytes));
+    let cpu_pool = CpuPool::new();
     let repository = Repository::new(Arc::clone(&registry), loader.clone(), lifecycle.clone());
-    let pipeline = Pipeline::new(Arc::clone(&registry)).with_repository_control(repository);
-    let pipeline = Arc::new(pipeline);
+    let pipeline = Pipeline::new(Arc::clone(&registry), cpu_pool.clone());
+    let pipeline = Arc::new(pipeline.with_repository_control(repository));
     let parts = Parts {
         service: Arc::clone(&pipeline),
+        access: Arc::new(OpenAccess),
+        router: Arc::new(LocalRouter),
+        resources: Resources::new(options.limits.clone(), cpu_pool),
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
         policy: Arc::clone(&store),
@@ -96,10 +108,6 @@ pub async fn serve(
             tracer: traces.handle(),
         },
     };
-    let limits = &mut options.limits;
-    limits
-        .body_bytes_in_flight
-        .get_or_insert_with(|| memory_for_bodies(limits.body_bytes));
     let server = Server::start(&options, parts).await?;
     let (settle, settled) = watch::channel(false);
     started(Running {

@@ -1,29 +1,21 @@
 //! Sockets: the ports, what stands on them, and how they close.
 
 mod admin;
-mod app;
-mod body;
-mod compress;
 mod connection;
-mod control;
-mod docs;
-mod exchange;
+mod documents;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod grpc;
-mod grpc_body;
-mod health;
-mod in_flight_body;
-mod infer;
+mod http;
 mod listener;
-mod models;
-mod openai;
-mod ordered_stream;
-mod routes;
-mod settings;
+mod pace;
+mod path;
+mod recording;
+mod respond;
 pub mod shutdown;
 mod socket;
+mod state;
 mod stream;
 mod unary;
 
@@ -32,21 +24,19 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
-use tokio::task::JoinHandle;
 
-use self::app::App;
-use self::connection::{Connections, Stage};
+use self::connection::{Connections, Port, Stage};
+use self::http::routes;
 use self::listener::{Listener, ListenerHandle};
 use self::shutdown::{Shutdown, Stop};
+use self::state::ServerState;
 use crate::config::Options;
 use crate::pipeline::Serve;
-use crate::policy::PolicyStore;
-use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
-use crate::telemetry::{Metrics, Monitoring, TracerHandle};
-use serin_core::Limits;
+use crate::telemetry::TracerHandle;
 
 pub use self::listener::BindError;
+pub use self::state::Parts;
 
 /// Connections of the admin port: probes, the operator and a scraper need few.
 const ADMIN_CONNECTIONS: usize = 256;
@@ -83,20 +73,6 @@ pub struct Server {
     drain_timeout: Duration,
 }
 
-/// What the ports are made of.
-pub struct Parts<S> {
-    /// Answers the requests.
-    pub service: Arc<S>,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
-    /// Where the process stands.
-    pub lifecycle: Lifecycle,
-    /// What the protocols offer, and may be changed meanwhile.
-    pub policy: Arc<PolicyStore>,
-    /// What monitoring is told besides our own metrics and logs.
-    pub monitoring: Monitoring,
-}
-
 impl Server {
     /// Binds the ports and serves on them; requests are answered 503 until models are ready.
     ///
@@ -110,51 +86,31 @@ impl Server {
         let (http_addr, grpc_addr, admin_addr) = (http.address(), grpc.address(), admin.address());
         tracing::info!(http = %http_addr, grpc = %grpc_addr, admin = %admin_addr, "listening");
 
-        let limits = &options.limits;
-        let lifecycle = parts.lifecycle.clone();
-        let metrics = Arc::clone(&parts.metrics);
-        let gauge = metrics.connections.clone();
-        let heavy = CpuPool::new();
-        let tracer = parts.monitoring.tracer.clone();
-        let app = Arc::new(App::new(parts, limits.clone(), heavy.clone()));
-        let grpc_routes = grpc::routes(grpc::Parts {
-            serve: Arc::clone(&app.service),
-            metrics: Arc::clone(&metrics),
-            lifecycle: lifecycle.clone(),
-            limits: Arc::clone(&app.limits),
-            bodies: Arc::clone(&app.bodies),
-            heavy: heavy.clone(),
-            tracer: tracer.clone(),
-        })?
-        .prepare()
-        .into_axum_router();
-        let shared = connection::Shared {
-            metrics: Arc::clone(&metrics),
-            heavy,
-            bodies: Arc::clone(&app.bodies),
+        let state = Arc::new(ServerState::new(parts));
+        let port = |tracer| {
+            let (resources, metrics) = (state.resources.clone(), Arc::clone(&state.metrics));
+            Port::new(resources, metrics, tracer)
         };
-        let connections =
-            |limits: Limits, gauge, tracer| Connections::new(limits, gauge, shared.clone(), tracer);
+        let for_callers = || {
+            let gauge = state.metrics.connections.clone();
+            Connections::new(port(state.tracer.clone()), gauge)
+        };
+        let grpc_routes = grpc::routes(&state)?.prepare().into_axum_router();
         // Each has an answer of its own for unknown paths; on the common port REST's is given.
-        let all = routes::router(Arc::clone(&app)).merge(grpc_routes.clone().reset_fallback());
-        let admin_limits = Limits {
-            connections: ADMIN_CONNECTIONS,
-            ..limits.clone()
-        };
+        let all = routes::router(Arc::clone(&state)).merge(grpc_routes.clone().reset_fallback());
+        let most = state.resources.limits.connections;
         Ok(Self {
             http_addr,
             grpc_addr,
             admin_addr,
-            http: http.serve(
-                all,
-                connections(limits.clone(), gauge.clone(), tracer.clone()),
-            ),
-            grpc: grpc.serve(grpc_routes, connections(limits.clone(), gauge, tracer)),
+            http: http.serve(all, for_callers(), most),
+            grpc: grpc.serve(grpc_routes, for_callers(), most),
             admin: admin.serve(
-                admin::router(app),
-                connections(admin_limits, Gauge::default(), TracerHandle::default()),
+                admin::router(Arc::clone(&state)),
+                Connections::new(port(TracerHandle::default()), Gauge::default()),
+                ADMIN_CONNECTIONS,
             ),
-            lifecycle,
+            lifecycle: state.lifecycle.clone(),
             drain_timeout: options.drain_timeout,
         })
     }
@@ -178,12 +134,19 @@ impl Server {
         let margin = STREAM_FAREWELL.min(self.drain_timeout / 4);
         self.lifecycle
             .finish_by(Instant::now() + self.drain_timeout - margin);
+        // What is still in flight then is refused, in its caller's protocol, before it is cut off.
+        let refuse_rest = async {
+            tokio::time::sleep(self.drain_timeout - margin).await;
+            self.lifecycle.cut_off();
+            std::future::pending::<()>().await;
+        };
         let finish = async {
             tokio::join!(self.http.finish(quiet), self.grpc.finish(quiet));
             // Last: probes and the operator ask it how the rest is doing.
             self.admin.finish(Duration::ZERO).await;
         };
         tokio::select! {
+            () = refuse_rest => {}
             () = finish => tracing::info!("every request in flight has finished"),
             () = tokio::time::sleep(self.drain_timeout) => {
                 tracing::warn!(timeout_s = self.drain_timeout.as_secs(), "requests in flight were cut off");
@@ -191,14 +154,5 @@ impl Server {
             () = shutdown.reached(Stop::Now) => tracing::warn!("stopped at once, as asked"),
         }
         self.lifecycle.advance(Phase::Stopped);
-    }
-}
-
-/// A task that ends with its owner.
-struct OwnedTask(JoinHandle<()>);
-
-impl Drop for OwnedTask {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use harness::{Answer, Client, PATIENCE};
 use serin_crds::contract::pod_config::{ModelConfig, PodConfig, SourceConfig};
 use serin_dataplane::config::Options;
-use serin_dataplane::policy::PolicyInput;
+use serin_dataplane::policy::{Document, PolicyInput};
 use serin_dataplane::server::shutdown::{Stop, Trigger, channel};
 use serin_dataplane::{Running, ServeError, serve};
 use tokio::sync::oneshot;
@@ -125,8 +125,15 @@ async fn a_change_of_the_policy_holds_from_the_next_request_on_and_disturbs_none
     );
     in_flight.send(head).await;
 
-    process.set_policy(r#"{"api":{"nonFinite":"JSONNull"}}"#);
+    let changed = r#"{"api":{"nonFinite":"JSONNull"}}"#;
+    process.set_policy(changed);
     until(&mut kept, INFER, BODY, |answer| holds(answer, "[null,1")).await;
+
+    let mut admin = Client::connect(process.running.admin_addr).await;
+    let status = admin.get("/statusz").await.json();
+    let document = Document::parse(changed.as_bytes()).unwrap();
+    assert_eq!(status["policy"]["hash"], document.hash);
+    assert!(status["policy"]["ageSeconds"].as_f64().unwrap() < PATIENCE.as_secs_f64());
 
     in_flight.send(rest).await;
     assert_eq!(in_flight.answer(false).await.status, 200);
@@ -135,12 +142,14 @@ async fn a_change_of_the_policy_holds_from_the_next_request_on_and_disturbs_none
 
     // A policy that cannot be used changes nothing; the one after it is in force again.
     process.set_policy(r#"{"api":{"nonFinite":"Nul"}}"#);
-    let mut admin = Client::connect(process.running.admin_addr).await;
     let started = Instant::now();
     let errors = |page: &Answer| page.text().contains("serin_policy_reload_errors_total 1\n");
     while !errors(&admin.get("/metrics").await) {
         assert!(started.elapsed() < PATIENCE, "the error is never counted");
     }
+    let status = admin.get("/statusz").await.json();
+    let error = status["policy"]["error"].as_str().unwrap();
+    assert!(error.contains("line 1: api.nonFinite: "), "{error}");
     assert!(holds(&kept.post(INFER, BODY).await, "[null,1"));
     process.set_policy("{}");
     until(&mut kept, INFER, BODY, |answer| {

@@ -13,9 +13,10 @@ use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Availability, ModelRef, Tensor};
 use serin_crds::contract::pod_config::ModelConfig;
 use serin_dataplane::model::{Registry, Repository, load_all};
-use serin_dataplane::pipeline::{Control, ModelState, Pipeline, Serve};
+use serin_dataplane::pipeline::{Catalog, ModelState, Pipeline, RepositoryControl, WhenBusy};
+use serin_dataplane::runtime::cpu_pool::CpuPool;
 use serin_dataplane::runtime::lifecycle::{Lifecycle, Phase};
-use served::{call, config, options, registry, until, uri};
+use served::{call, config, infer, options, registry, until, uri};
 use support::{as_f32, f32s, i64s, model};
 
 struct Controlled {
@@ -33,7 +34,8 @@ async fn controlled(models: Vec<ModelConfig>) -> Controlled {
         lifecycle.advance(Phase::Ready);
     }
     let repository = Repository::new(Arc::clone(&registry), options(), lifecycle.clone());
-    let pipeline = Pipeline::new(Arc::clone(&registry)).with_repository_control(repository);
+    let pipeline =
+        Pipeline::new(Arc::clone(&registry), CpuPool::new()).with_repository_control(repository);
     Controlled {
         pipeline: Arc::new(pipeline),
         registry,
@@ -43,7 +45,7 @@ async fn controlled(models: Vec<ModelConfig>) -> Controlled {
 
 impl Controlled {
     async fn ask(&self, model: &str, input: Tensor) -> Result<Vec<f32>, Fault> {
-        let reply = self.pipeline.serve(call(model, vec![input])).await?;
+        let reply = infer(&self.pipeline, call(model, vec![input]), WhenBusy::Refuse).await?;
         Ok(as_f32(&reply.outputs[0]))
     }
 
@@ -76,7 +78,7 @@ async fn an_unloaded_model_finishes_what_it_has_and_says_how_to_load_it() {
     let slow = i64s("steps", &[1, 1], &[300]);
     let running = tokio::spawn({
         let (pipeline, slow) = (Arc::clone(&server.pipeline), slow.clone());
-        async move { pipeline.serve(call("slow", vec![slow])).await }
+        async move { infer(&pipeline, call("slow", vec![slow]), WhenBusy::Refuse).await }
     });
     let name = ModelRef {
         name: "slow".to_owned(),
@@ -113,7 +115,11 @@ async fn an_unloaded_model_finishes_what_it_has_and_says_how_to_load_it() {
     server.pipeline.load("slow").await.unwrap();
     assert_eq!(server.stands("slow").0, Availability::Ready);
     let again = call("slow", vec![i64s("steps", &[1, 1], &[1])]);
-    assert!(server.pipeline.serve(again).await.is_ok());
+    assert!(
+        infer(&server.pipeline, again, WhenBusy::Refuse)
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,15 +251,11 @@ async fn unknown_models_and_forbidden_control_are_told_apart() {
         server.pipeline.unload("nobody").unwrap_err().code,
         "model_not_found"
     );
-    let closed = Pipeline::new(Arc::clone(&server.registry));
+    let closed = Pipeline::new(Arc::clone(&server.registry), CpuPool::new());
     for name in ["linear", "nobody"] {
         for refused in [closed.load(name).await, closed.unload(name)] {
             let refused = refused.unwrap_err();
-            assert_eq!(refused.kind, FaultKind::Forbidden);
-            assert!(
-                refused.message.contains("spec.api.repositoryControl"),
-                "{refused}"
-            );
+            assert_eq!(refused.kind, FaultKind::NotImplemented);
         }
     }
     assert_eq!(server.stands("linear").0, Availability::Ready);

@@ -12,7 +12,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serin_dataplane::model::load_all;
-use serin_dataplane::pipeline::{Pipeline, Serve};
+use serin_dataplane::pipeline::{Catalog, Pipeline};
+use serin_dataplane::runtime::cpu_pool::CpuPool;
 use serin_dataplane::runtime::lifecycle::Lifecycle;
 use serin_engine::onnx::{Runtime, RuntimeError};
 use served::{config, options, registry, uri};
@@ -31,7 +32,7 @@ async fn the_cure_is_named_and_callers_learn_no_path() {
         "{error}"
     );
     assert!(error.message.contains("`serin runtime install`"), "{error}");
-    let reason = Pipeline::new(Arc::clone(&registry)).models()[0]
+    let reason = Pipeline::new(Arc::clone(&registry), CpuPool::new()).models()[0]
         .reason
         .clone()
         .unwrap();

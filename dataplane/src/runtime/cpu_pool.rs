@@ -9,14 +9,14 @@ use serin_core::fault::{Fault, FaultKind};
 
 /// Bodies above this many bytes are read and written off the network's threads: parsing one takes
 /// longer than the 500 µs that a request may hold such a thread.
-pub(crate) const INLINE_LIMIT: usize = 64 << 10;
+pub const INLINE_LIMIT: usize = 64 << 10;
 
 /// Threads that may block, as many at once as there are cores.
 #[derive(Clone)]
-pub(crate) struct CpuPool(Arc<Semaphore>);
+pub struct CpuPool(Arc<Semaphore>);
 
 impl CpuPool {
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(cores)))
     }
@@ -25,7 +25,7 @@ impl CpuPool {
     ///
     /// # Errors
     /// Those of `work`, and those of [`CpuPool::run`].
-    pub(crate) async fn run_sized<T: Send + 'static>(
+    pub async fn run_sized<T: Send + 'static>(
         &self,
         bytes: usize,
         work: impl FnOnce() -> Result<T, Fault> + Send + 'static,
@@ -40,7 +40,7 @@ impl CpuPool {
     ///
     /// # Errors
     /// `NotReady` when the process is stopping.
-    pub(crate) async fn run<T: Send + 'static>(
+    pub async fn run<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Fault> {

@@ -1,10 +1,13 @@
 //! Where the process stands, as one value that readiness, logs and the drain read.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use serin_core::fault::Fault;
+pub use serin_crds::contract::status_report::Phase;
 use tokio::sync::watch;
 
-pub use serin_crds::contract::status_report::Phase;
+use super::cut_off::CutOff;
 
 /// The current phase; clones share it.
 #[derive(Clone, Debug)]
@@ -12,6 +15,8 @@ pub struct Lifecycle {
     phase: watch::Sender<Phase>,
     /// When streams have to end, once the process has closed its ports.
     finish: watch::Sender<Option<Instant>>,
+    /// The end of the drain.
+    cut_off: Arc<CutOff>,
 }
 
 impl Lifecycle {
@@ -20,6 +25,7 @@ impl Lifecycle {
         Self {
             phase: watch::Sender::new(Phase::Starting),
             finish: watch::Sender::new(None),
+            cut_off: Arc::default(),
         }
     }
 
@@ -59,6 +65,22 @@ impl Lifecycle {
         // The sender lives in `self`, so waiting cannot fail.
         let end = finish.wait_for(Option::is_some).await;
         end.ok().and_then(|end| *end).unwrap_or_else(Instant::now)
+    }
+
+    /// The drain is at its end: what is still in flight is refused.
+    pub fn cut_off(&self) {
+        self.cut_off.reach();
+    }
+
+    /// What `work` comes to, unless the drain ends before it.
+    ///
+    /// # Errors
+    /// Those of `work`, and `NotReady`.
+    pub async fn until_cut_off<T>(
+        &self,
+        work: impl Future<Output = Result<T, Fault>>,
+    ) -> Result<T, Fault> {
+        self.cut_off.or_refuse(work).await
     }
 
     /// Returns once the process drains or has stopped.

@@ -10,13 +10,13 @@ use serin_core::fault::{Fault, FaultKind};
 
 /// Bytes of request bodies held at once.
 #[derive(Debug)]
-pub(crate) struct MemoryBudget {
+pub struct MemoryBudget {
     used: AtomicUsize,
     limit: usize,
 }
 
 impl MemoryBudget {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
+    pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
             limit,
@@ -25,7 +25,7 @@ impl MemoryBudget {
 
     /// Counts a large answer until what it goes with is dropped: [`ResponseReservation`] is taken out of the
     /// extensions where the answer is sent. It is never refused, but what comes meanwhile may be.
-    pub(crate) fn keep(self: &Arc<Self>, bytes: usize, extensions: &mut Extensions) {
+    pub fn keep(self: &Arc<Self>, bytes: usize, extensions: &mut Extensions) {
         if bytes > INLINE_LIMIT {
             let mut held = self.hold();
             let _ = held.grow(bytes);
@@ -33,7 +33,7 @@ impl MemoryBudget {
         }
     }
 
-    pub(crate) fn hold(self: &Arc<Self>) -> Reservation {
+    pub fn hold(self: &Arc<Self>) -> Reservation {
         Reservation {
             budget: Arc::clone(self),
             bytes: 0,
@@ -43,20 +43,18 @@ impl MemoryBudget {
 
 /// An answer's share of the budget, in an answer's extensions.
 #[derive(Clone, Debug)]
-pub(crate) struct ResponseReservation(
-    #[expect(dead_code, reason = "is only dropped")] Arc<Reservation>,
-);
+pub struct ResponseReservation(#[expect(dead_code, reason = "is only dropped")] Arc<Reservation>);
 
 /// Bytes taken from the budget until dropped.
 #[derive(Debug)]
-pub(crate) struct Reservation {
+pub struct Reservation {
     budget: Arc<MemoryBudget>,
     bytes: usize,
 }
 
 impl Reservation {
     /// Nothing yet, of the same budget.
-    pub(crate) fn another(&self) -> Self {
+    pub fn another(&self) -> Self {
         self.budget.hold()
     }
 
@@ -64,7 +62,7 @@ impl Reservation {
     ///
     /// # Errors
     /// `Overloaded`.
-    pub(crate) fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
         let more = bytes.saturating_sub(self.bytes);
         let before = self.budget.used.fetch_add(more, Ordering::Relaxed);
         self.bytes += more;
@@ -79,7 +77,7 @@ impl Reservation {
     }
 
     /// Holds no more than `bytes` from now on.
-    pub(crate) fn shrink(&mut self, bytes: usize) {
+    pub fn shrink(&mut self, bytes: usize) {
         let less = self.bytes.saturating_sub(bytes);
         self.budget.used.fetch_sub(less, Ordering::Relaxed);
         self.bytes -= less;

@@ -5,14 +5,17 @@
 //! request. Here a connection has one timer, moved only when a deadline comes nearer.
 
 mod h2_send;
+pub(super) mod in_flight_body;
 mod io;
+mod port;
+mod serve;
 mod sniff;
 mod state;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -30,15 +33,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::io::InstrumentedIo;
+use self::serve::serve;
 use self::sniff::{Spoken, sniff};
-use self::state::{ConnectionState, IdleRules};
-use super::exchange;
-use crate::runtime::cpu_pool::CpuPool;
-use crate::runtime::memory_budget::MemoryBudget;
-use crate::telemetry::{Metrics, TracerHandle};
-use serin_core::Limits;
+use self::state::{ConnectionState, IdleRules, InFlight};
 
-pub(super) use self::state::InFlight;
+pub(super) use self::port::{Port, Stage};
 
 /// HTTP/2 pings a silent peer after this long...
 const HTTP2_KEEP_ALIVE: Duration = Duration::from_secs(20);
@@ -47,84 +46,31 @@ const HTTP2_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes a peer may send ahead of our reading, on one stream and on a whole connection.
 const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
 const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
-/// When the port closes: for the first request of a connection that has sent none.
-const CLOSING_FIRST_REQUEST: Duration = Duration::from_secs(1);
-
-/// What connections do when a request ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(super) enum Stage {
-    /// They stay open.
-    Open = 0,
-    /// They are told to go elsewhere: `Connection: close` with the next answer, GOAWAY.
-    Draining = 1,
-    /// Idle ones close at once.
-    Closing = 2,
-}
-
-/// What the connections of all ports share.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) metrics: Arc<Metrics>,
-    /// Where large answers are compressed.
-    pub(super) heavy: CpuPool,
-    /// Memory for request bodies.
-    pub(super) bodies: Arc<MemoryBudget>,
-}
 
 /// The connections of one port.
 pub(super) struct Connections {
-    pub(super) limits: Limits,
-    pub(super) metrics: Arc<Metrics>,
-    /// Where large answers are compressed.
-    pub(super) heavy: CpuPool,
-    pub(super) tracer: TracerHandle,
-    pub(super) bodies: Arc<MemoryBudget>,
-    stage: AtomicU8,
+    pub(super) port: Arc<Port>,
     open: Mutex<Vec<Weak<ConnectionState>>>,
     tasks: TaskTracker,
     gauge: Gauge,
 }
 
 impl Connections {
-    pub(super) fn new(
-        limits: Limits,
-        gauge: Gauge,
-        shared: Shared,
-        tracer: TracerHandle,
-    ) -> Arc<Self> {
-        let Shared {
-            metrics,
-            heavy,
-            bodies,
-        } = shared;
+    pub(super) fn new(port: Port, gauge: Gauge) -> Arc<Self> {
         Arc::new(Self {
-            limits,
-            metrics,
-            heavy,
-            tracer,
-            bodies,
-            stage: AtomicU8::new(Stage::Open as u8),
+            port: Arc::new(port),
             open: Mutex::default(),
             tasks: TaskTracker::new(),
             gauge,
         })
     }
 
-    pub(super) fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
-            0 => Stage::Open,
-            1 => Stage::Draining,
-            _ => Stage::Closing,
-        }
-    }
-
     /// Moves every connection to a later stage.
     pub(super) fn enter(&self, stage: Stage) {
-        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
+        self.port.advance(stage);
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for activity in open.iter().filter_map(Weak::upgrade) {
-            activity.wake();
+        for state in open.iter().filter_map(Weak::upgrade) {
+            state.wake();
         }
     }
 
@@ -137,54 +83,59 @@ impl Connections {
     /// Serves a connection by `router`; `slot` is its place among those allowed.
     pub(super) fn spawn(
         self: &Arc<Self>,
-        stream: TcpStream,
+        (stream, peer): (TcpStream, SocketAddr),
         router: Router,
         slot: OwnedSemaphorePermit,
     ) {
         let connections = Arc::clone(self);
         self.tasks.spawn(async move {
             connections.gauge.inc();
-            Arc::clone(&connections).serve(stream, router).await;
+            Arc::clone(&connections).serve((stream, peer), router).await;
             connections.gauge.dec();
             drop(slot);
         });
     }
 
     fn register(&self) -> Arc<ConnectionState> {
-        let activity = Arc::new(ConnectionState::new());
+        let state = Arc::new(ConnectionState::new());
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // Entries of ended connections are dropped when the list would grow.
         if open.len() == open.capacity() {
             open.retain(|entry| entry.strong_count() > 0);
         }
-        open.push(Arc::downgrade(&activity));
-        activity
+        open.push(Arc::downgrade(&state));
+        state
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, router: Router) {
-        let activity = self.register();
+    async fn serve(self: Arc<Self>, (stream, peer): (TcpStream, SocketAddr), router: Router) {
+        let state = self.register();
         let silence = poll_fn(|cx| {
-            activity.register(cx.waker());
-            match self.stage() {
+            state.register(cx.waker());
+            match self.port.stage() {
                 Stage::Closing => Poll::Ready(()),
                 _ => Poll::Pending,
             }
         });
-        let Some(spoken) = sniff(&stream, self.limits.first_byte_timeout, silence).await else {
+        let Some(spoken) = sniff(
+            &stream,
+            self.port.resources.limits.first_byte_timeout,
+            silence,
+        )
+        .await
+        else {
             return;
         };
         let closed = CancellationToken::new();
-        let io = InstrumentedIo::new(stream, Arc::clone(&activity), closed.clone());
+        let io = InstrumentedIo::new(stream, Arc::clone(&state), closed.clone());
         let service = {
-            let (connections, activity) = (Arc::clone(&self), Arc::clone(&activity));
+            let (port, state) = (Arc::clone(&self.port), Arc::clone(&state));
             service_fn(move |request: hyper::Request<Incoming>| {
-                let in_flight = InFlight::new(&activity, spoken);
-                let connections = Arc::clone(&connections);
-                let exchange = exchange::serve(connections, router.clone(), request, in_flight);
-                async move { Ok::<_, Infallible>(exchange.await) }
+                let in_flight = InFlight::new(&state, spoken);
+                let answer = serve(Arc::clone(&port), router.clone(), request, peer, in_flight);
+                async move { Ok::<_, Infallible>(answer.await) }
             })
         };
-        let limits = &self.limits;
+        let limits = &self.port.resources.limits;
         let ended = match spoken {
             Spoken::Http1 => {
                 let connection = http1::Builder::new()
@@ -195,7 +146,7 @@ impl Connections {
                 let leave_at = (Stage::Closing, |connection: Pin<&mut _>| {
                     http1::UpgradeableConnection::graceful_shutdown(connection);
                 });
-                self.watch(&activity, spoken, connection, leave_at).await
+                self.watch(&state, spoken, connection, leave_at).await
             }
             Spoken::Http2 => {
                 let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
@@ -211,7 +162,7 @@ impl Connections {
                 let leave_at = (Stage::Draining, |connection: Pin<&mut _>| {
                     http2::Connection::graceful_shutdown(connection);
                 });
-                self.watch(&activity, spoken, connection, leave_at).await
+                self.watch(&state, spoken, connection, leave_at).await
             }
         };
         tracing::debug!(?spoken, ?ended, "connection ended");
@@ -224,7 +175,7 @@ impl Connections {
     /// that was accepted is served.
     async fn watch<C>(
         &self,
-        activity: &ConnectionState,
+        state: &ConnectionState,
         spoken: Spoken,
         connection: C,
         leave_at: (Stage, impl Fn(Pin<&mut C>)),
@@ -235,16 +186,16 @@ impl Connections {
         let (leave_at, shut_down) = leave_at;
         let mut connection = pin!(connection);
         let mut timer = pin!(sleep_until(
-            activity.started() + self.limits.first_byte_timeout
+            state.started() + self.port.resources.limits.first_byte_timeout
         ));
         let mut told = false;
         poll_fn(|cx| {
-            activity.register(cx.waker());
+            state.register(cx.waker());
             loop {
                 if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                     return Poll::Ready(Ended::Closed(result.err()));
                 }
-                if told || self.stage() < leave_at || !activity.has_served() {
+                if told || self.port.stage() < leave_at || !state.has_served() {
                     break;
                 }
                 told = true;
@@ -252,11 +203,11 @@ impl Connections {
             }
             let silence = IdleRules {
                 spoken,
-                closing: self.stage() == Stage::Closing,
+                closing: self.port.stage() == Stage::Closing,
             };
             // The timer moves only towards an earlier deadline, or after it has fired: mostly a
             // request costs no timer at all.
-            while let Some(deadline) = activity.deadline(silence, &self.limits) {
+            while let Some(deadline) = state.deadline(silence, &self.port.resources.limits) {
                 if deadline < timer.deadline() || timer.is_elapsed() {
                     timer.as_mut().reset(deadline);
                 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::OwnedTask;
 use super::connection::{Connections, Stage};
 use super::socket;
 
@@ -75,15 +75,21 @@ impl Listener {
         self.address
     }
 
-    /// Accepts, and answers by `router`, until the handle finishes or is dropped.
-    pub(super) fn serve(self, router: Router, connections: Arc<Connections>) -> ListenerHandle {
+    /// Accepts at most so many connections at once, and answers by `router`, until the handle
+    /// finishes or is dropped.
+    pub(super) fn serve(
+        self,
+        router: Router,
+        connections: Arc<Connections>,
+        most: usize,
+    ) -> ListenerHandle {
         let closing = CancellationToken::new();
         let (quiet, quiet_receiver) = tokio::sync::watch::channel(Duration::ZERO);
         let (accepting_sender, accepting) = tokio::sync::watch::channel(true);
         let loop_ = AcceptLoop {
             listener: self,
             router,
-            slots: Arc::new(Semaphore::new(connections.limits.connections)),
+            slots: Arc::new(Semaphore::new(most)),
             connections: Arc::clone(&connections),
         };
         let token = closing.clone();
@@ -118,6 +124,15 @@ impl ListenerHandle {
     }
 }
 
+/// A task that ends with its owner.
+struct OwnedTask(JoinHandle<()>);
+
+impl Drop for OwnedTask {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 struct AcceptLoop {
     listener: Listener,
     router: Router,
@@ -143,9 +158,10 @@ impl AcceptLoop {
             return;
         };
         match self.listener.inner.accept().await {
-            Ok((stream, _peer)) => {
+            Ok((stream, peer)) => {
                 configure(&stream);
-                self.connections.spawn(stream, self.router.clone(), slot);
+                let accepted = (stream, peer);
+                self.connections.spawn(accepted, self.router.clone(), slot);
             }
             // The peer left between the kernel's handshake and us.
             Err(error) if is_about_one_connection(&error) => {}

@@ -81,7 +81,7 @@ impl<'a> RequestRecord<'a> {
     }
 
     /// What it is about.
-    pub fn about(&self) -> &RequestInfo<'a> {
+    pub fn info(&self) -> &RequestInfo<'a> {
         &self.about
     }
 

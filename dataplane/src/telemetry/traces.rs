@@ -16,9 +16,11 @@ mod settings;
 mod span;
 mod switch;
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::sync::mpsc::{self, error::TrySendError};
 
 use self::context::Context;
@@ -31,6 +33,11 @@ use self::span::Done;
 pub use self::switch::{Environment, TraceSwitch};
 use super::metrics::{Metrics, RequestOutcome};
 use super::truncate::truncate;
+
+/// Where callers name the trace that a request is part of (W3C Trace Context), and where its answer
+/// names our span.
+pub const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Traced requests that wait to be sent; more are dropped and counted.
 const QUEUE: usize = 2048;
@@ -72,17 +79,15 @@ impl Tracer {
         }))
     }
 
-    /// An exchange has begun. `parents` and `states` are the values of its `traceparent` and
-    /// `tracestate` headers.
-    pub fn exchange<'h>(
-        &self,
-        (method, path): (&str, &str),
-        parents: impl Iterator<Item = &'h [u8]>,
-        states: impl Iterator<Item = &'h [u8]>,
-    ) -> Trace {
+    /// A request has come, which may be part of its caller's trace.
+    pub fn begin(&self, method: &str, path: &str, headers: &HeaderMap) -> Trace {
+        let values = |name| {
+            let values = headers.get_all(name).into_iter();
+            values.map(HeaderValue::as_bytes)
+        };
         Trace(Arc::new(TraceContext {
             tracer: self.clone(),
-            caller: Context::read(parents, states),
+            caller: Context::read(values(TRACE_PARENT), values(TRACE_STATE)),
             method: truncate(method).into_owned(),
             path: truncate(path).into_owned(),
             begun: OnceLock::new(),
@@ -112,6 +117,14 @@ impl Tracer {
             Err(TrySendError::Closed(_)) => "exporter_ended",
         };
         self.0.metrics.traces_dropped(reason, 1);
+    }
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trace")
+            .field("path", &self.0.path)
+            .finish_non_exhaustive()
     }
 }
 

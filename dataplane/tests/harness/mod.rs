@@ -13,16 +13,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{
-    Availability, Call, Datatype, Dimension, ModelRef, Reply, Signature, Tensor, TensorData,
-    TensorSpec, Timing,
+    Availability, Batching, Call, Datatype, Dimension, ModelDescription, ModelRef, ModelState,
+    Outputs, Signature, Tensor, TensorData, TensorSpec, Timing,
 };
 use serin_crds::contract::policy::{ApiConfig, Policy};
+use serin_dataplane::access::{Access, OpenAccess};
 use serin_dataplane::config::Options;
-use serin_dataplane::pipeline::{Batching, Control, ModelDescription, ModelState, Serve};
+use serin_dataplane::pipeline::{Catalog, Infer, Reply, RepositoryControl, Served, WhenBusy};
 use serin_dataplane::policy::PolicyStore;
+use serin_dataplane::routing::{LocalRouter, Router};
+use serin_dataplane::runtime::Resources;
+use serin_dataplane::runtime::cpu_pool::CpuPool;
 use serin_dataplane::runtime::lifecycle::{Lifecycle, Phase};
 use serin_dataplane::server::shutdown::{Shutdown, Trigger, channel};
 use serin_dataplane::server::{Parts, Server};
@@ -37,7 +42,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Models by name: `echo` gives its inputs back, `slow` waits for [`FakeModels::release`], `panic`
 /// panics, `fails` fails as a model would, `loading` is not ready, `raw` takes one FP32 `[-1,2]`,
 /// `late` gives the milliseconds left until its deadline, `busy` has room for those alone that wait
-/// for it, `team/model` has a slash in its name.
+/// for it, `team/model` has a slash in its name, `parts` answers in three parts.
 pub struct FakeModels {
     /// Lets one call of `slow` go on per permit.
     pub release: Semaphore,
@@ -45,9 +50,11 @@ pub struct FakeModels {
     pub begun: Semaphore,
     /// One permit per call of `slow` that was dropped.
     pub cancelled: Semaphore,
+    /// Lets one part of an answer of `parts` be made per permit.
+    pub release_parts: Arc<Semaphore>,
 }
 
-const MODELS: [&str; 9] = [
+const MODELS: [&str; 10] = [
     "echo",
     "slow",
     "panic",
@@ -57,6 +64,7 @@ const MODELS: [&str; 9] = [
     "loading",
     "raw",
     "team/model",
+    "parts",
 ];
 
 struct Cancelled<'a>(&'a FakeModels, bool);
@@ -69,12 +77,33 @@ impl Drop for Cancelled<'_> {
     }
 }
 
-impl Control for FakeModels {}
+impl RepositoryControl for FakeModels {}
 
-impl Serve for FakeModels {
-    async fn serve(&self, call: Call) -> Result<Reply, Fault> {
-        self.describe(&call.model)?;
-        match call.model.name.as_str() {
+/// A made-up model.
+pub struct FakeModel(ModelDescription);
+
+impl Served for FakeModel {
+    fn description(&self) -> &ModelDescription {
+        &self.0
+    }
+}
+
+impl Infer for FakeModels {
+    type Model = FakeModel;
+
+    fn model(&self, model: &ModelRef) -> Result<Arc<FakeModel>, Fault> {
+        self.describe(model)
+            .map(|description| Arc::new(FakeModel(description)))
+    }
+
+    async fn infer(
+        &self,
+        model: &Arc<FakeModel>,
+        call: Call,
+        when_busy: WhenBusy,
+    ) -> Result<Reply, Fault> {
+        let name = model.0.name.as_str();
+        match name {
             "slow" => {
                 let mut cancelled = Cancelled(self, false);
                 self.begun.add_permits(1);
@@ -82,7 +111,7 @@ impl Serve for FakeModels {
                 cancelled.1 = true;
             }
             "panic" => panic!("as asked"),
-            "busy" => {
+            "busy" if when_busy == WhenBusy::Refuse => {
                 return Err(Fault::new(
                     FaultKind::Overloaded,
                     "overloaded",
@@ -96,9 +125,10 @@ impl Serve for FakeModels {
                     "the model failed: Gather: index out of range",
                 ));
             }
+            "parts" => return Ok(self.parts(call)),
             _ => {}
         }
-        let outputs = if call.model.name == "late" {
+        let tensors = if name == "late" {
             let left = call
                 .meta
                 .deadline
@@ -127,21 +157,41 @@ impl Serve for FakeModels {
                 })
                 .collect::<Result<_, _>>()?
         };
-        Ok(Reply {
-            model_name: call.model.name,
-            model_version: "1".to_owned(),
-            outputs,
-            timing: Timing::default(),
-        })
+        Ok(Reply::Whole(outputs(name, tensors)))
     }
+}
 
-    async fn infer_queued(&self, mut call: Call) -> Result<Reply, Fault> {
-        if call.model.name == "busy" {
-            call.model.name = "echo".to_owned();
-        }
-        self.serve(call).await
+fn outputs(model: &str, outputs: Vec<Tensor>) -> Outputs {
+    Outputs {
+        model_name: model.to_owned(),
+        model_version: "1".to_owned(),
+        outputs,
+        timing: Timing::default(),
     }
+}
 
+impl FakeModels {
+    /// The inputs again, one part per permit of [`FakeModels::release`], three in all; the third fails
+    /// where there are two inputs.
+    fn parts(&self, call: Call) -> Reply {
+        let fails = call.inputs.len() > 1;
+        let release = Arc::clone(&self.release_parts);
+        let parts = futures_util::stream::iter(1..=3).then(move |number| {
+            let (inputs, release) = (call.inputs.clone(), Arc::clone(&release));
+            async move {
+                release.acquire().await.expect("never closed").forget();
+                if fails && number == 3 {
+                    let message = "the model failed in its third part";
+                    return Err(Fault::new(FaultKind::Inference, "inference_error", message));
+                }
+                Ok(outputs("parts", inputs))
+            }
+        });
+        Reply::Stream(parts.boxed())
+    }
+}
+
+impl Catalog for FakeModels {
     fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
         let known = MODELS.contains(&model.name.as_str());
         let version = model.version.as_deref().unwrap_or("1");
@@ -230,17 +280,40 @@ pub async fn limited(change: impl FnOnce(&mut Limits)) -> Running {
     start(&options).await
 }
 
+/// The two seams of a request's way.
+pub struct Gates {
+    pub access: Arc<dyn Access>,
+    pub router: Arc<dyn Router>,
+}
+
+/// Lets everybody in, and answers everything here.
+pub fn open_gates() -> Gates {
+    Gates {
+        access: Arc::new(OpenAccess),
+        router: Arc::new(LocalRouter),
+    }
+}
+
 /// Starts a server whose service chose what its protocols offer.
 pub async fn start_offering(options: &Options, api: ApiConfig) -> Running {
+    start_behind(options, api, open_gates()).await
+}
+
+/// Starts a server behind other gates.
+pub async fn start_behind(options: &Options, api: ApiConfig, gates: Gates) -> Running {
     let models = Arc::new(FakeModels {
         release: Semaphore::new(0),
         begun: Semaphore::new(0),
         cancelled: Semaphore::new(0),
+        release_parts: Arc::new(Semaphore::new(0)),
     });
     let lifecycle = Lifecycle::new();
     let names = MODELS.map(|name| (name.to_owned(), "1".to_owned()));
     let parts = Parts {
         service: Arc::clone(&models),
+        access: gates.access,
+        router: gates.router,
+        resources: Resources::new(options.limits.clone(), CpuPool::new()),
         metrics: Arc::new(Metrics::new(names)),
         lifecycle: lifecycle.clone(),
         policy: Arc::new(PolicyStore::new(

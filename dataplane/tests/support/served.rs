@@ -11,12 +11,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serin_core::fault::Fault;
-use serin_core::types::{Call, CallMeta, ModelRef, Reply, Tensor};
+use serin_core::types::{
+    Call, CallMeta, ModelDescription, ModelRef, Outputs, RequestedOutput, Tensor,
+};
 use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
 use serin_dataplane::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, SourceOptions, load_all,
 };
-use serin_dataplane::pipeline::{ModelDescription, Pipeline, Serve};
+use serin_dataplane::pipeline::{Catalog, Infer, Pipeline, WhenBusy};
+use serin_dataplane::runtime::cpu_pool::CpuPool;
 use serin_dataplane::runtime::lifecycle::Lifecycle;
 use serin_dataplane::telemetry::Metrics;
 use serin_engine::batch::Counts;
@@ -87,17 +90,41 @@ pub async fn serve(names: &[&str]) -> Arc<Served> {
     load_all(&registry, &options(), &Lifecycle::new())
         .await
         .unwrap();
-    let pipeline = Pipeline::new(Arc::clone(&registry));
+    let pipeline = Pipeline::new(Arc::clone(&registry), CpuPool::new());
     Arc::new(Served { registry, pipeline })
 }
 
+/// A request as a test puts it together.
+#[derive(Clone)]
+pub struct TestCall {
+    pub model: ModelRef,
+    pub meta: CallMeta,
+    pub inputs: Vec<Tensor>,
+    pub outputs: Vec<RequestedOutput>,
+}
+
+/// Runs a request by the model that it names.
+pub async fn infer(
+    pipeline: &Pipeline,
+    call: TestCall,
+    when_busy: WhenBusy,
+) -> Result<Outputs, Fault> {
+    let model = pipeline.model(&call.model)?;
+    let call = Call {
+        meta: call.meta,
+        inputs: call.inputs,
+        outputs: call.outputs,
+    };
+    pipeline.infer(&model, call, when_busy).await?.whole()
+}
+
 impl Served {
-    pub async fn serve(&self, call: Call) -> Result<Reply, Fault> {
-        self.pipeline.serve(call).await
+    pub async fn serve(&self, call: TestCall) -> Result<Outputs, Fault> {
+        infer(&self.pipeline, call, WhenBusy::Refuse).await
     }
 
-    pub async fn infer_queued(&self, call: Call) -> Result<Reply, Fault> {
-        self.pipeline.infer_queued(call).await
+    pub async fn infer_queued(&self, call: TestCall) -> Result<Outputs, Fault> {
+        infer(&self.pipeline, call, WhenBusy::Wait).await
     }
 
     /// Requests of the only model that were answered, and others.
@@ -120,12 +147,9 @@ impl Served {
     }
 }
 
-pub fn call(model: &str, inputs: Vec<Tensor>) -> Call {
-    Call {
+pub fn call(model: &str, inputs: Vec<Tensor>) -> TestCall {
+    TestCall {
         meta: CallMeta {
-            request_id: "r".to_owned(),
-            id: "i".to_owned(),
-            received: Instant::now(),
             deadline: Instant::now() + Duration::from_secs(60),
             priority: 0,
         },

@@ -70,7 +70,7 @@ struct OpenAiError<'a> {
 }
 
 /// Whether a path belongs to OpenAI's interface, so that all of its errors have that form.
-fn is_openai(path: &str) -> bool {
+pub fn is_openai(path: &str) -> bool {
     ["/v1", "/openai/v1"].iter().any(|prefix| {
         path.strip_prefix(prefix)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

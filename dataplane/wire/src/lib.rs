@@ -1,5 +1,5 @@
 //! Wire formats: each protocol turns bytes into a [`Call`](serin_core::types::Call), and a
-//! [`Reply`](serin_core::types::Reply) or a [`Fault`](serin_core::fault::Fault) into bytes.
+//! [`Outputs`](serin_core::types::Outputs) or a [`Fault`](serin_core::fault::Fault) into bytes.
 //!
 //! Pure: no socket, no clock, no model. The fuzz targets call these modules directly.
 #![forbid(unsafe_code)]

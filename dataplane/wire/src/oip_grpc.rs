@@ -22,6 +22,14 @@ pub mod proto {
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/open_inference.bin"));
 }
 
+/// What the content type of every gRPC call begins with.
+pub const CONTENT_TYPE: &str = "application/grpc";
+
+/// How long a caller waits for its call, if its metadata says so.
+pub fn budget(headers: &http::HeaderMap) -> Option<Duration> {
+    timeout_header(headers.get("grpc-timeout")?.to_str().ok()?)
+}
+
 /// The budget that a client sets for a call (gRPC over HTTP/2, "Timeout": at most 8 digits and a
 /// unit). One that cannot be read is as if it were absent, as the specification's reference
 /// implementations do.

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use half::{bf16, f16};
 use serin_core::Limits;
-use serin_core::types::{Datatype, Reply, Tensor, TensorData, Timing};
+use serin_core::types::{Datatype, Outputs, Tensor, TensorData, Timing};
 use serin_dataplane::fuzzing::protocol::{Json, RestRequest, json, rest_answer, rest_request};
 
 use super::checks;
@@ -103,7 +103,7 @@ fn infer(data: &[u8]) {
 /// same form.
 fn answered(tensors: &[Tensor], binary: bool) -> RestRequest {
     const PREFIX: &str = r#"{"model_name":"m","model_version":"1","id":"i","outputs":"#;
-    let reply = Reply {
+    let reply = Outputs {
         model_name: "m".into(),
         model_version: "1".into(),
         outputs: tensors.to_vec(),

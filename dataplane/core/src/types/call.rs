@@ -18,14 +18,8 @@ pub struct ModelRef {
 }
 
 /// What is known of a request besides its tensors.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct CallMeta {
-    /// Identifies the request in logs and answers.
-    pub request_id: String,
-    /// The `id` to echo; the request id where the caller gave none.
-    pub id: String,
-    /// When its first byte was read.
-    pub received: Instant,
     /// When it is no longer worth computing.
     pub deadline: Instant,
     /// Caller's wish to be served before others; 1 is highest, 0 is the default.
@@ -37,8 +31,6 @@ pub struct CallMeta {
 pub struct Call {
     /// Everything but the tensors.
     pub meta: CallMeta,
-    /// The model to run.
-    pub model: ModelRef,
     /// The inputs as sent; names not yet compared with the model's.
     pub inputs: Vec<Tensor>,
     /// Names of the outputs to return, in this order; empty for all.
@@ -65,16 +57,9 @@ impl RequestedOutput {
     }
 }
 
-/// What a request weighs for limits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cost {
-    /// Rows asked for.
-    pub rows: usize,
-}
-
-/// The answer to a [`Call`].
+/// The outputs of one run: an answer, or a part of one.
 #[derive(Clone, Debug)]
-pub struct Reply {
+pub struct Outputs {
     /// Name of the model that ran.
     pub model_name: String,
     /// Version of the model that ran.
@@ -85,7 +70,7 @@ pub struct Reply {
     pub timing: Timing,
 }
 
-impl Reply {
+impl Outputs {
     /// Bytes of all outputs' values.
     pub fn byte_size(&self) -> usize {
         self.outputs.iter().map(Tensor::byte_size).sum()

@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use super::state::CLOSING_FIRST_REQUEST;
+
 /// What every HTTP/2 connection begins with (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -41,7 +43,7 @@ pub(super) async fn sniff(
         spoken = timeout(first_byte_timeout, look) => spoken.ok().flatten(),
         () = async {
             closing.await;
-            sleep(super::CLOSING_FIRST_REQUEST).await;
+            sleep(CLOSING_FIRST_REQUEST).await;
         } => None,
     }
 }

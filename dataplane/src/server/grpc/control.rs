@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::pipeline::Serve;
-use crate::server::settings::values::{self as settings, LogValue};
-use crate::telemetry::traces::Tracer;
+use crate::server::http::settings::values::{self as settings, LogValue};
+use crate::server::state::ServerState;
 use serin_core::fault::{Fault, FaultKind};
 use serin_wire::control::{
     index, load_parameter, repository_name, settings_are_for_the_admin_port, unload_parameter,
@@ -22,11 +22,13 @@ use serin_wire::oip_grpc::{model_config, request, statistics};
 
 /// `ModelConfig`.
 pub(super) fn config<S: Serve>(
-    serve: &S,
+    state: &ServerState<S>,
     request: ModelConfigRequest,
 ) -> Result<ModelConfigResponse, Fault> {
     let ModelConfigRequest { name, version } = request;
-    let model = serve.describe(&request::model_ref(&name, &version)?)?;
+    let model = state
+        .service
+        .describe(&request::model_ref(&name, &version)?)?;
     Ok(ModelConfigResponse {
         config: Some(model_config::of(&model)),
     })
@@ -34,7 +36,7 @@ pub(super) fn config<S: Serve>(
 
 /// `ModelStatistics`: of all models where none is named.
 pub(super) fn statistics<S: Serve>(
-    serve: &S,
+    state: &ServerState<S>,
     request: ModelStatisticsRequest,
 ) -> Result<ModelStatisticsResponse, Fault> {
     let ModelStatisticsRequest { name, version } = request;
@@ -43,7 +45,7 @@ pub(super) fn statistics<S: Serve>(
     } else {
         Some(request::model_ref(&name, &version)?)
     };
-    let counted = serve.statistics(model.as_ref())?;
+    let counted = state.service.statistics(model.as_ref())?;
     Ok(ModelStatisticsResponse {
         model_stats: counted.into_iter().map(statistics::of).collect(),
     })
@@ -51,13 +53,13 @@ pub(super) fn statistics<S: Serve>(
 
 /// `RepositoryIndex`.
 pub(super) fn repository_index<S: Serve>(
-    serve: &S,
+    state: &ServerState<S>,
     request: &RepositoryIndexRequest,
 ) -> Result<RepositoryIndexResponse, Fault> {
     if !request.repository_name.is_empty() {
         return Err(repository_name(&request.repository_name));
     }
-    let models = index(serve.models(), request.ready)
+    let models = index(state.service.models(), request.ready)
         .into_iter()
         .map(|entry| repository_index_response::ModelIndex {
             name: entry.name,
@@ -71,15 +73,15 @@ pub(super) fn repository_index<S: Serve>(
 
 /// `RepositoryModelLoad`.
 pub(super) async fn load<S: Serve>(
-    serve: &S,
+    state: &ServerState<S>,
     request: RepositoryModelLoadRequest,
 ) -> Result<RepositoryModelLoadResponse, Fault> {
     let model_name = model_to_change(request.repository_name, request.model_name)?;
-    serve.may_control("loaded", &model_name)?;
+    state.may_control("loaded", &model_name)?;
     if let Some(name) = first(&request.parameters) {
         return Err(load_parameter(name));
     }
-    serve.load(&model_name).await?;
+    state.service.load(&model_name).await?;
     Ok(RepositoryModelLoadResponse {
         model_name,
         is_loaded: true,
@@ -88,16 +90,16 @@ pub(super) async fn load<S: Serve>(
 
 /// `RepositoryModelUnload`.
 pub(super) fn unload<S: Serve>(
-    serve: &S,
+    state: &ServerState<S>,
     request: RepositoryModelUnloadRequest,
 ) -> Result<RepositoryModelUnloadResponse, Fault> {
     let model_name = model_to_change(request.repository_name, request.model_name)?;
-    serve.may_control("unloaded", &model_name)?;
+    state.may_control("unloaded", &model_name)?;
     for (name, value) in &request.parameters {
         let is_bool = matches!(value.parameter_choice, Some(ParameterChoice::BoolParam(_)));
         unload_parameter(name, is_bool)?;
     }
-    serve.unload(&model_name)?;
+    state.service.unload(&model_name)?;
     Ok(RepositoryModelUnloadResponse {
         model_name,
         is_unloaded: true,
@@ -150,13 +152,12 @@ pub(super) fn log_settings(request: &LogSettingsRequest) -> Result<LogSettingsRe
 
 /// `TraceSetting`: shown here, changed on the admin port.
 pub(super) fn trace_setting<S: Serve>(
-    serve: &S,
-    tracer: Option<&Tracer>,
+    state: &ServerState<S>,
     request: &TraceSettingRequest,
 ) -> Result<TraceSettingResponse, Fault> {
     let model = Some(&request.model_name).filter(|name| !name.is_empty());
     if let Some(name) = model {
-        settings::known_model(&serve.models(), name)?;
+        settings::known_model(&state.service.models(), name)?;
     }
     if !request.settings.is_empty() {
         return Err(settings_are_for_the_admin_port(
@@ -164,12 +165,14 @@ pub(super) fn trace_setting<S: Serve>(
             "/v2/trace/setting",
         ));
     }
-    let shown = settings::trace(tracer).into_iter().map(|(name, value)| {
-        let value = trace_setting_response::SettingValue {
-            value: value.into_values(),
-        };
-        (name.to_owned(), value)
-    });
+    let shown = settings::trace(state.tracer.current().as_ref())
+        .into_iter()
+        .map(|(name, value)| {
+            let value = trace_setting_response::SettingValue {
+                value: value.into_values(),
+            };
+            (name.to_owned(), value)
+        });
     Ok(TraceSettingResponse {
         settings: shown.collect(),
     })

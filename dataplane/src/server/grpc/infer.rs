@@ -1,151 +1,175 @@
 //! One inference, from message to message, alone or on a stream.
 
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
 use bytes::Bytes;
+use futures_util::StreamExt;
 use prost::Message;
-
-use crate::pipeline::Serve;
-use crate::runtime::cpu_pool::CpuPool;
-use crate::runtime::memory_budget::{MemoryBudget, Reservation};
-use crate::telemetry::metrics::Phases;
-use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
-use serin_core::types::{Call, CallMeta};
+use serin_core::types::{ModelRef, Outputs};
 use serin_wire::oip_grpc::prescan::{Prescan, malformed, prescan};
 use serin_wire::oip_grpc::proto::{ModelInferRequest, ModelInferResponse};
-use serin_wire::oip_grpc::request::{self, Decoded};
-use serin_wire::oip_grpc::response;
+use serin_wire::oip_grpc::{request, response};
 
-/// A message that may be read: there is memory for it.
-pub(super) struct Reserved {
-    bytes: Bytes,
-    _held: Reservation,
+use crate::envelope::Envelope;
+use crate::pipeline::{Reply, Served};
+use crate::runtime::Resources;
+use crate::server::stream::parts::Answer;
+use crate::server::unary::{Decoded, Reader, Received, UnaryProtocol};
+use crate::tasks::infer::Inference;
+
+/// A message, and what it names, as far as that could be read without decoding it.
+pub(super) struct Prescanned {
+    pub(super) model: ModelRef,
+    /// The request's own id; empty if it has none.
+    pub(super) id: String,
+    /// The message and its share of the memory for requests, or why it cannot be read.
+    pub(super) received: Result<Received, Fault>,
 }
 
-impl Reserved {
+impl Prescanned {
+    /// Looks at a message, and reserves the memory that decoding it takes.
+    pub(super) fn of(bytes: Bytes, resources: &Resources) -> Self {
+        let (found, received) = match prescan(&bytes, &resources.limits) {
+            Err(fault) => (Prescan::default(), Err(fault)),
+            Ok(found) => {
+                let mut reservation = resources.memory.hold();
+                let grown = reservation.grow(found.memory);
+                (found, grown.map(|()| Received { bytes, reservation }))
+            }
+        };
+        Self {
+            model: found.model,
+            id: found.id,
+            received,
+        }
+    }
+
     /// Bytes of the message.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len()
+        let received = self.received.as_ref();
+        received.map_or(0, |received| received.bytes.len())
     }
 }
 
-/// How a message is asked.
-#[derive(Clone, Copy)]
-pub(super) struct Asked<'a> {
-    /// For logs, and for answers to requests that have no id of their own.
-    pub(super) request_id: &'a str,
-    /// When its time begins.
-    pub(super) received: Instant,
-    /// Until when its caller waits, if it said so for the whole call.
-    pub(super) until: Option<Instant>,
+/// `ModelInfer`: one message, one answer.
+pub(super) struct GrpcInfer<'a> {
+    /// The model as the message names it.
+    pub(super) model: &'a ModelRef,
 }
 
-/// Answers messages; clones share what serves.
-pub(super) struct Infer<S> {
-    pub(super) serve: Arc<S>,
-    pub(super) limits: Arc<Limits>,
-    /// Memory for messages until they are answered.
-    pub(super) bodies: Arc<MemoryBudget>,
-    /// Where large ones are read and written.
-    pub(super) heavy: CpuPool,
-}
+/// A message of `ModelStreamInfer`: an answer of one part or of many.
+pub(super) struct GrpcStreamInfer<'a>(pub(super) GrpcInfer<'a>);
 
-impl<S> Clone for Infer<S> {
-    fn clone(&self) -> Self {
-        Self {
-            serve: Arc::clone(&self.serve),
-            limits: Arc::clone(&self.limits),
-            bodies: Arc::clone(&self.bodies),
-            heavy: self.heavy.clone(),
-        }
-    }
-}
+impl UnaryProtocol for GrpcInfer<'_> {
+    type Task = Inference;
+    /// The answer goes in typed contents.
+    type Asked = bool;
+    type Answer = ModelInferResponse;
 
-impl<S: Serve> Infer<S> {
-    /// Surveys a message, and takes it its share of the memory for bodies. What it names is told in
-    /// any case, as far as it could be read.
-    pub(super) fn take(&self, bytes: Bytes) -> (Prescan, Result<Reserved, Fault>) {
-        match prescan(&bytes, &self.limits) {
-            Err(fault) => (Prescan::default(), Err(fault)),
-            Ok(prescan) => {
-                let mut held = self.bodies.hold();
-                let taken = held
-                    .grow(prescan.memory)
-                    .map(|()| Reserved { bytes, _held: held });
-                (prescan, taken)
-            }
-        }
+    fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
+        let version = self.model.version.as_deref().unwrap_or_default();
+        request::model_ref(&self.model.name, version)
     }
 
-    pub(super) async fn run(
+    async fn decode<M: Served>(
         &self,
-        taken: Reserved,
-        asked: Asked<'_>,
-        phases: &mut Phases,
-    ) -> Result<ModelInferResponse, Fault> {
-        let begun = Instant::now();
-        let Decoded {
-            model,
-            id,
-            inputs,
-            outputs,
-            parameters,
-            typed_answer,
-        } = self.decode(taken.bytes.clone()).await?;
-        let limit = self.limits.request_timeout;
-        let budget = parameters.timeout.map_or(limit, |own| own.min(limit));
-        let deadline = asked.received + budget;
-        let id = if id.is_empty() {
-            asked.request_id.to_owned()
-        } else {
-            id
-        };
-        let call = Call {
-            meta: CallMeta {
-                request_id: asked.request_id.to_owned(),
-                id: id.clone(),
-                received: asked.received,
-                deadline: asked.until.map_or(deadline, |until| until.min(deadline)),
-                priority: parameters.priority,
-            },
-            model,
-            inputs,
-            outputs,
-        };
-        phases.decode = begun.elapsed();
-        let reply = self.serve.serve(call).await?;
-        phases.timing = Some(reply.timing);
-        let begun = Instant::now();
-        let size = reply.byte_size();
-        let most = self.limits.body_bytes;
-        let encode = move || {
-            let response = response::encode(reply, id, typed_answer);
-            sendable(&response, size, most).map(|()| response)
-        };
-        let response = self.heavy.run_sized(size, encode).await?;
-        phases.encode = begun.elapsed();
-        Ok(response)
-    }
-
-    async fn decode(&self, message: Bytes) -> Result<Decoded, Fault> {
-        let limits = Arc::clone(&self.limits);
+        envelope: Envelope<'_>,
+        _: &M,
+        reader: Reader<'_>,
+    ) -> Result<Decoded<Inference, bool>, Fault> {
+        let (message, limits) = (envelope.body.clone(), reader.resources.limits.clone());
         let read = move |message: Bytes| {
             let message = ModelInferRequest::decode(message).map_err(|error| malformed(&error))?;
             request::decode(message, &limits)
         };
-        self.heavy
+        let cpu_pool = &reader.resources.cpu_pool;
+        let decoded = cpu_pool
             .run_sized(message.len(), move || read(message))
-            .await
+            .await?;
+        Ok(Decoded {
+            task: Inference {
+                inputs: decoded.inputs,
+                outputs: decoded.outputs,
+            },
+            asked: decoded.typed_answer,
+            id: Some(decoded.id).filter(|id| !id.is_empty()),
+            timeout: decoded.parameters.timeout,
+            priority: decoded.parameters.priority,
+            // The memory was reserved before.
+            overhead: 0,
+        })
     }
+
+    async fn encode(
+        &self,
+        reply: Reply,
+        typed: bool,
+        id: String,
+        resources: &Resources,
+    ) -> Result<ModelInferResponse, Fault> {
+        render(reply.whole()?, typed, id, resources).await
+    }
+}
+
+impl UnaryProtocol for GrpcStreamInfer<'_> {
+    type Task = Inference;
+    type Asked = bool;
+    type Answer = Answer<ModelInferResponse>;
+
+    fn model(&self, body: &Bytes, resources: &Resources) -> Result<ModelRef, Fault> {
+        self.0.model(body, resources)
+    }
+
+    async fn decode<M: Served>(
+        &self,
+        envelope: Envelope<'_>,
+        model: &M,
+        reader: Reader<'_>,
+    ) -> Result<Decoded<Inference, bool>, Fault> {
+        self.0.decode(envelope, model, reader).await
+    }
+
+    async fn encode(
+        &self,
+        reply: Reply,
+        typed: bool,
+        id: String,
+        resources: &Resources,
+    ) -> Result<Answer<ModelInferResponse>, Fault> {
+        match reply {
+            Reply::Whole(outputs) => render(outputs, typed, id, resources)
+                .await
+                .map(Answer::Whole),
+            Reply::Stream(parts) => {
+                let resources = resources.clone();
+                let rendered = parts.then(move |part| {
+                    let (id, resources) = (id.clone(), resources.clone());
+                    async move { render(part?, typed, id, &resources).await }
+                });
+                Ok(Answer::Parts(rendered.boxed()))
+            }
+        }
+    }
+}
+
+async fn render(
+    outputs: Outputs,
+    typed: bool,
+    id: String,
+    resources: &Resources,
+) -> Result<ModelInferResponse, Fault> {
+    let (size, most) = (outputs.byte_size(), resources.limits.body_bytes);
+    let encode = move || {
+        let response = response::encode(outputs, id, typed);
+        fits(&response, size, most).map(|()| response)
+    };
+    resources.cpu_pool.run_sized(size, encode).await
 }
 
 /// Whether a response with `size` bytes of data fits a message: the transport would lose it.
 ///
 /// # Errors
 /// `TooLarge`.
-fn sendable(response: &ModelInferResponse, size: usize, most: usize) -> Result<(), Fault> {
+fn fits(response: &ModelInferResponse, size: usize, most: usize) -> Result<(), Fault> {
     // No list takes more than ten times its data: a varint of a byte that is negative.
     if size.saturating_mul(10) < most {
         return Ok(());
@@ -162,23 +186,18 @@ fn sendable(response: &ModelInferResponse, size: usize, most: usize) -> Result<(
     }
 }
 
-/// Until when a caller waits that set this budget for its call.
-pub(super) fn until(received: Instant, budget: Option<Duration>) -> Option<Instant> {
-    budget.and_then(|budget| received.checked_add(budget))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_that_no_message_can_hold_is_told_as_such() {
+    fn an_answer_that_no_message_can_hold_is_refused_with_its_size() {
         let response = ModelInferResponse {
             raw_output_contents: vec![Bytes::from(vec![0; 1000])],
             ..Default::default()
         };
-        assert!(sendable(&response, 1000, 1003).is_ok());
-        let fault = sendable(&response, 1000, 1002).unwrap_err();
+        assert!(fits(&response, 1000, 1003).is_ok());
+        let fault = fits(&response, 1000, 1002).unwrap_err();
         assert_eq!(fault.code, "answer_too_large");
         assert!(fault.message.contains("1003 bytes"), "{fault}");
     }

@@ -1,27 +1,12 @@
 //! The inference service.
 
-use std::borrow::Cow;
+use std::future::ready;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use prost::Message;
-use tonic::metadata::MetadataMap;
-use tonic::{Extensions, Request, Response, Status, Streaming};
-
-use super::Parts;
-use super::compression;
-use super::control;
-use super::infer::{self, Asked, Infer};
-use super::stream::{Answers, StreamParts};
-use crate::pipeline::Serve;
-use crate::runtime::lifecycle::{Lifecycle, Phase};
-use crate::telemetry::metrics::Metrics;
-use crate::telemetry::traces::TracerHandle;
-use crate::telemetry::{RequestInfo, RequestRecord};
 use serin_core::fault::Fault;
 use serin_core::types::TensorSpec;
 use serin_wire::control::no_shared_memory;
-use serin_wire::deadline::Received;
 use serin_wire::oip_grpc::proto::grpc_inference_service_server::GrpcInferenceService;
 use serin_wire::oip_grpc::proto::model_metadata_response::TensorMetadata;
 use serin_wire::oip_grpc::proto::{
@@ -42,49 +27,31 @@ use serin_wire::oip_grpc::proto::{
     ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
 };
 use serin_wire::oip_grpc::raw::RawInferRequest;
-use serin_wire::oip_grpc::request;
-use serin_wire::oip_grpc::response;
-use serin_wire::oip_grpc::timeout_header;
+use serin_wire::oip_grpc::{self, request};
 use serin_wire::oip_rest::metadata;
-use serin_wire::request_id;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::infer::{GrpcInfer, Prescanned};
+use super::stream::{Answers, InferStream};
+use super::{compression, control};
+use crate::context::RequestContext;
+use crate::pipeline::{Serve, WhenBusy};
+use crate::runtime::lifecycle::Phase;
+use crate::server::recording::{Labels, Recording};
+use crate::server::respond::status;
+use crate::server::state::ServerState;
+use crate::server::unary::{Arrival, drive};
 
 /// Answers the methods of `inference.GRPCInferenceService`.
-pub(super) struct Inference<S> {
-    serve: Arc<S>,
-    infer: Infer<S>,
-    metrics: Arc<Metrics>,
-    lifecycle: Lifecycle,
-    tracer: TracerHandle,
-}
+pub(super) struct Inference<S>(Arc<ServerState<S>>);
 
 impl<S: Serve> Inference<S> {
-    pub(super) fn new(parts: Parts<S>) -> Self {
-        let Parts {
-            serve,
-            metrics,
-            lifecycle,
-            limits,
-            bodies,
-            heavy,
-            tracer,
-        } = parts;
-        let infer = Infer {
-            serve: Arc::clone(&serve),
-            limits,
-            bodies,
-            heavy,
-        };
-        Self {
-            serve,
-            infer,
-            metrics,
-            lifecycle,
-            tracer,
-        }
+    pub(super) fn new(state: Arc<ServerState<S>>) -> Self {
+        Self(state)
     }
 
     fn is_ready(&self) -> bool {
-        self.lifecycle.phase() == Phase::Ready
+        self.0.lifecycle.phase() == Phase::Ready
     }
 }
 
@@ -112,7 +79,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
     ) -> Result<Response<ModelReadyResponse>, Status> {
         let ModelReadyRequest { name, version } = request.into_inner();
         let ready = request::model_ref(&name, &version)
-            .and_then(|model| self.serve.describe(&model))
+            .and_then(|model| self.0.service.describe(&model))
             .is_ok();
         Ok(Response::new(ModelReadyResponse { ready }))
     }
@@ -121,7 +88,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         &self,
         _: Request<ServerMetadataRequest>,
     ) -> Result<Response<ServerMetadataResponse>, Status> {
-        let server = metadata::server(self.serve.allows_repository_control());
+        let server = metadata::server(self.0.allows_repository_control());
         Ok(Response::new(ServerMetadataResponse {
             name: server.name.to_owned(),
             version: server.version.to_owned(),
@@ -135,8 +102,8 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
     ) -> Result<Response<ModelMetadataResponse>, Status> {
         let ModelMetadataRequest { name, version } = request.into_inner();
         let model = request::model_ref(&name, &version)
-            .and_then(|model| self.serve.describe(&model))
-            .map_err(|fault| response::status(&fault))?;
+            .and_then(|model| self.0.service.describe(&model))
+            .map_err(|fault| oip_grpc::status(&fault))?;
         Ok(Response::new(ModelMetadataResponse {
             name: model.name,
             versions: model.versions,
@@ -151,35 +118,35 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         &self,
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
-        answer(control::config(&*self.serve, request.into_inner()))
+        answer(control::config(&self.0, request.into_inner()))
     }
 
     async fn model_statistics(
         &self,
         request: Request<ModelStatisticsRequest>,
     ) -> Result<Response<ModelStatisticsResponse>, Status> {
-        answer(control::statistics(&*self.serve, request.into_inner()))
+        answer(control::statistics(&self.0, request.into_inner()))
     }
 
     async fn repository_index(
         &self,
         request: Request<RepositoryIndexRequest>,
     ) -> Result<Response<RepositoryIndexResponse>, Status> {
-        answer(control::repository_index(&*self.serve, request.get_ref()))
+        answer(control::repository_index(&self.0, request.get_ref()))
     }
 
     async fn repository_model_load(
         &self,
         request: Request<RepositoryModelLoadRequest>,
     ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
-        answer(control::load(&*self.serve, request.into_inner()).await)
+        answer(control::load(&self.0, request.into_inner()).await)
     }
 
     async fn repository_model_unload(
         &self,
         request: Request<RepositoryModelUnloadRequest>,
     ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
-        answer(control::unload(&*self.serve, request.into_inner()))
+        answer(control::unload(&self.0, request.into_inner()))
     }
 
     async fn log_settings(
@@ -193,11 +160,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         &self,
         request: Request<TraceSettingRequest>,
     ) -> Result<Response<TraceSettingResponse>, Status> {
-        answer(control::trace_setting(
-            &*self.serve,
-            self.tracer.current().as_ref(),
-            request.get_ref(),
-        ))
+        answer(control::trace_setting(&self.0, request.get_ref()))
     }
 
     async fn system_shared_memory_status(
@@ -246,52 +209,47 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         &self,
         request: Request<RawInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
-        let received = received(request.extensions());
-        let request_id = id_of(request.metadata());
-        let until = infer::until(received, budget_of(request.metadata()));
+        let state = &self.0;
         let compressed = compression::is_on(request.metadata());
-        let RawInferRequest(message) = request.into_inner();
-        let request_bytes = message.len();
-        let (prescan, taken) = self.infer.take(message);
-        let about = RequestInfo {
+        let (metadata, extensions, RawInferRequest(message)) = request.into_parts();
+        let (context, headers) = (RequestContext::of(&extensions), metadata.into_headers());
+        let Prescanned {
+            model, received, ..
+        } = Prescanned::of(message, &state.resources);
+        let labels = Labels {
             protocol: "grpc",
             operation: "infer",
-            request_id: Cow::Borrowed(&request_id),
-            model: Cow::Owned(prescan.model),
-            received,
         };
-        let mut record = RequestRecord::begin(&self.metrics, about);
-        let asked = Asked {
-            request_id: &request_id,
-            received,
-            until,
+        let mut recording = Recording::begin(&state.metrics, labels, &context, &model);
+        let arrival = Arrival {
+            context: &context,
+            headers: &headers,
+            begun: context.received,
+            deadline: context.deadline(state.resources.limits.request_timeout),
+            when_busy: WhenBusy::Refuse,
+            read: ready(received),
         };
-        let outcome = match taken {
-            Ok(taken) => self.infer.run(taken, asked, &mut record.phases).await,
-            Err(fault) => Err(fault),
-        };
-        let mut answer = match outcome {
+        let protocol = GrpcInfer { model: &model };
+        let outcome = drive(state, &protocol, arrival, &mut recording).await;
+        let Recording {
+            record,
+            request_bytes,
+        } = recording;
+        // The record is settled before the answer leaves.
+        match outcome {
             Ok(response) => {
-                record.ran(&response.model_version);
                 let bytes = response.encoded_len();
                 record.answered(request_bytes, bytes);
                 let mut answer = compression::where_it_pays(response, bytes, compressed);
-                self.infer.bodies.keep(bytes, answer.extensions_mut());
+                let memory = &state.resources.memory;
+                memory.keep(bytes, answer.extensions_mut());
                 Ok(answer)
             }
             Err(fault) => {
                 record.failed(&fault);
-                Err(response::status(&fault))
+                Err(status(&fault, &context))
             }
-        };
-        let metadata = match &mut answer {
-            Ok(response) => response.metadata_mut(),
-            Err(status) => status.metadata_mut(),
-        };
-        if let Ok(value) = request_id.parse() {
-            metadata.insert(request_id::HEADER, value);
         }
-        answer
     }
 
     type ModelStreamInferStream = Answers;
@@ -300,56 +258,27 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         &self,
         request: Request<Streaming<RawInferRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let received = received(request.extensions());
-        let metadata = request.metadata();
-        let request_id = id_of(metadata);
-        let header = request_id.parse();
-        let parts = StreamParts {
-            infer: self.infer.clone(),
-            metrics: Arc::clone(&self.metrics),
-            lifecycle: self.lifecycle.clone(),
-            request_id,
-            received,
-            until: infer::until(received, budget_of(metadata)),
-            errors_end_it: metadata
-                .get(ERRORS_END_IT)
-                .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true")),
+        let (metadata, extensions, inbound) = request.into_parts();
+        let errors_end_it = metadata
+            .get(ERRORS_END_IT)
+            .is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"true"));
+        let stream = InferStream {
+            state: Arc::clone(&self.0),
+            context: RequestContext::of(&extensions),
+            headers: metadata.into_headers(),
+            errors_end_it,
         };
-        let mut response = Response::new(parts.start(request.into_inner()));
-        if let Ok(value) = header {
-            response.metadata_mut().insert(request_id::HEADER, value);
-        }
-        Ok(response)
+        Ok(Response::new(stream.start(inbound)))
     }
 }
 
 /// Metadata by which the first failure on a stream ends it with its status.
 const ERRORS_END_IT: &str = "triton_grpc_error";
 
-fn id_of(metadata: &MetadataMap) -> String {
-    let given = metadata.get(request_id::HEADER);
-    request_id::of(given.map(tonic::metadata::MetadataValue::as_bytes))
-}
-
-/// When the call's time began: before its message had come.
-fn received(extensions: &Extensions) -> Instant {
-    extensions
-        .get()
-        .map_or_else(Instant::now, |Received(instant)| *instant)
-}
-
-/// How long a caller waits for its call, if it says so.
-fn budget_of(metadata: &MetadataMap) -> Option<Duration> {
-    metadata
-        .get("grpc-timeout")
-        .and_then(|value| value.to_str().ok())
-        .and_then(timeout_header)
-}
-
 fn answer<T>(outcome: Result<T, Fault>) -> Result<Response<T>, Status> {
     outcome
         .map(Response::new)
-        .map_err(|fault| response::status(&fault))
+        .map_err(|fault| oip_grpc::status(&fault))
 }
 
 fn tensors(specs: &[TensorSpec]) -> Vec<TensorMetadata> {

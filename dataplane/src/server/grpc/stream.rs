@@ -9,43 +9,38 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
+use http::HeaderMap;
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::ModelRef;
+use serin_wire::oip_grpc::proto::{ModelInferResponse, ModelStreamInferResponse};
+use serin_wire::oip_grpc::raw::RawInferRequest;
 use tokio::sync::mpsc;
 use tonic::{Code, Status, Streaming};
 
-use super::infer::{Asked, Infer, Reserved};
-use crate::pipeline::Serve;
-use crate::runtime::lifecycle::Lifecycle;
-use crate::server::ordered_stream::{
+use super::infer::{GrpcInfer, GrpcStreamInfer, Prescanned};
+use super::stream_response::{self, Place};
+use crate::context::RequestContext;
+use crate::pipeline::{Serve, WhenBusy};
+use crate::server::respond::status;
+use crate::server::state::ServerState;
+use crate::server::stream::ordered::{
     Demand, Disconnected, Ended, Incoming, StreamTransport, serve,
 };
-use crate::telemetry::metrics::{Metrics, Phases};
+use crate::server::stream::parts::{Answer, StreamProgress};
+use crate::server::unary::{Arrival, drive};
 use crate::telemetry::{RequestInfo, RequestRecord, Trace};
-use serin_core::fault::{Fault, FaultKind};
-use serin_core::types::ModelRef;
-use serin_wire::oip_grpc::prescan::Prescan;
-use serin_wire::oip_grpc::proto::infer_parameter::ParameterChoice;
-use serin_wire::oip_grpc::proto::{InferParameter, ModelInferResponse, ModelStreamInferResponse};
-use serin_wire::oip_grpc::raw::RawInferRequest;
-use serin_wire::oip_grpc::response;
-
-/// Says, on every answer, whether it is its request's last. A request has one answer here.
-const FINAL_RESPONSE: &str = "triton_final_response";
 
 /// What a stream is served with.
-pub(super) struct StreamParts<S> {
-    pub(super) infer: Infer<S>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) lifecycle: Lifecycle,
-    pub(super) request_id: String,
-    pub(super) received: Instant,
-    /// Until when the caller waits for all of it.
-    pub(super) until: Option<Instant>,
+pub(super) struct InferStream<S> {
+    pub(super) state: Arc<ServerState<S>>,
+    pub(super) context: Arc<RequestContext>,
+    pub(super) headers: HeaderMap,
     /// The first failure ends the stream with its status.
     pub(super) errors_end_it: bool,
 }
 
-impl<S: Serve> StreamParts<S> {
+impl<S: Serve> InferStream<S> {
     /// Serves the stream on a task of its own, which ends when its answers are dropped.
     pub(super) fn start(self, inbound: Streaming<RawInferRequest>) -> Answers {
         let (out, answers) = mpsc::channel(1);
@@ -57,8 +52,8 @@ impl<S: Serve> StreamParts<S> {
     }
 
     async fn serve(self, inbound: Streaming<RawInferRequest>, out: mpsc::Sender<Outgoing>) {
-        let limits = Arc::clone(&self.infer.limits);
-        let parts = Arc::new(self);
+        let limits = Arc::clone(&self.state.resources.limits);
+        let stream = Arc::new(self);
         let mut caller = Caller {
             inbound,
             out,
@@ -66,88 +61,58 @@ impl<S: Serve> StreamParts<S> {
             stall: limits.stall_timeout,
             failed: None,
             broken: None,
-            parts: Arc::clone(&parts),
+            stream: Arc::clone(&stream),
         };
-        let driven = serve(
+        let served = serve(
             &mut caller,
-            &parts.lifecycle,
+            &stream.state.lifecycle,
             limits.body_bytes,
-            |request| Arc::clone(&parts).answer(request),
+            |message| Arc::clone(&stream).answer(message),
         );
-        let ended = match parts.until {
-            None => driven.await,
-            Some(until) => tokio::time::timeout_at(until.into(), driven)
+        let ended = match stream.until() {
+            None => served.await,
+            Some(until) => tokio::time::timeout_at(until.into(), served)
                 .await
                 .unwrap_or_else(|_| Ended::Failed(too_late())),
         };
         caller.end(ended).await;
     }
 
-    async fn answer(self: Arc<Self>, message: Message) -> Answer {
-        let Message { prescan, taken } = message;
-        let Prescan { model, id, .. } = prescan;
-        let metrics = self.metrics.model(&model.name, model.version.as_deref());
-        let _in_flight = metrics.enter();
-        let mut phases = Phases::default();
-        let asked = Asked {
-            request_id: &self.request_id,
-            received: Instant::now(),
-            until: self.until,
+    /// When the caller stops to wait for all of it, if it says so.
+    fn until(&self) -> Option<Instant> {
+        let budget = self.context.budget().ok().flatten()?;
+        self.context.received.checked_add(budget)
+    }
+
+    /// Answers one message: its time begins now, and ends with the stream's.
+    async fn answer(self: Arc<Self>, message: Prescanned) -> Answered {
+        let Prescanned {
+            model,
+            id,
+            received,
+        } = message;
+        let begun = Instant::now();
+        let latest = begun + self.state.resources.limits.request_timeout;
+        let arrival = Arrival {
+            context: &self.context,
+            headers: &self.headers,
+            begun,
+            deadline: Ok(self.until().map_or(latest, |until| until.min(latest))),
+            when_busy: WhenBusy::Refuse,
+            read: std::future::ready(received),
         };
-        let outcome = match taken {
-            Ok(taken) => self.infer.run(taken, asked, &mut phases).await,
-            Err(fault) => Err(fault),
-        };
-        if let Ok(response) = &outcome {
-            let ran = &response.model_version;
-            self.metrics.model(&model.name, Some(ran)).phases(&phases);
-        }
-        Answer { outcome, model, id }
+        let protocol = GrpcStreamInfer(GrpcInfer { model: &model });
+        let mut progress = StreamProgress::new(&self.state.metrics);
+        let outcome = drive(&self.state, &protocol, arrival, &mut progress).await;
+        Answered { outcome, model, id }
     }
 }
 
-/// One request as it came.
-struct Message {
-    prescan: Prescan,
-    /// What may be read of it, or why nothing.
-    taken: Result<Reserved, Fault>,
-}
-
-/// What came of one request.
-struct Answer {
-    outcome: Result<ModelInferResponse, Fault>,
+/// What came of one message.
+struct Answered {
+    outcome: Result<Answer<ModelInferResponse>, Fault>,
     model: ModelRef,
     id: String,
-}
-
-impl Answer {
-    fn message(self, request_id: &str) -> ModelStreamInferResponse {
-        let (error_message, mut response) = match self.outcome {
-            Ok(response) => (String::new(), response),
-            Err(fault) => {
-                let id = if self.id.is_empty() {
-                    request_id.to_owned()
-                } else {
-                    self.id
-                };
-                let whose = ModelInferResponse {
-                    model_name: self.model.name,
-                    model_version: self.model.version.unwrap_or_default(),
-                    id,
-                    ..Default::default()
-                };
-                (fault.message, whose)
-            }
-        };
-        let last = InferParameter {
-            parameter_choice: Some(ParameterChoice::BoolParam(true)),
-        };
-        response.parameters.insert(FINAL_RESPONSE.to_owned(), last);
-        ModelStreamInferResponse {
-            error_message,
-            infer_response: Some(response),
-        }
-    }
 }
 
 /// What goes to the transport.
@@ -161,73 +126,125 @@ enum Outgoing {
 struct Caller<S> {
     inbound: Streaming<RawInferRequest>,
     out: mpsc::Sender<Outgoing>,
-    /// From the first request on, which names the model that the stream is counted under.
+    /// From the first message on, which names the model that the stream is counted under.
     record: Option<RequestRecord<'static>>,
     stall: Duration,
     /// The failure that ended the stream, where failures do.
     failed: Option<Fault>,
     /// What cannot be read, in the transport's own words.
     broken: Option<Status>,
-    parts: Arc<StreamParts<S>>,
+    stream: Arc<InferStream<S>>,
 }
 
 impl<S: Serve> Caller<S> {
+    /// Settles the record, then ends the stream.
     async fn end(mut self, ended: Ended) {
         let fault = match ended {
             Ended::Whole => None,
             Ended::Failed(fault) => Some(fault),
             Ended::Left => match self.failed.take() {
                 Some(fault) => Some(fault),
-                // The record tells by itself that nobody waited for its end.
+                // The record notes by itself that the caller left.
                 None => return,
             },
         };
-        let status = match (&fault, self.broken.take()) {
+        let end = match (&fault, self.broken.take()) {
             (None, _) => Ok(()),
             (Some(_), Some(broken)) => Err(broken),
-            (Some(fault), None) => Err(response::status(fault)),
+            (Some(fault), None) => Err(status(fault, &self.stream.context)),
         };
-        let told = self
-            .out
-            .send_timeout(Outgoing::End(status), self.stall)
-            .await;
-        match (told, self.record, fault) {
-            (Ok(()), Some(record), None) => record.ended(),
-            (Ok(()), Some(record), Some(fault)) => record.failed(&fault),
-            _ => {}
+        match (self.record.take(), &fault) {
+            (Some(record), None) => record.ended(),
+            (Some(record), Some(fault)) => record.failed(fault),
+            (None, _) => {}
+        }
+        // A caller that has left meanwhile does not see the end.
+        let _ = self.out.send_timeout(Outgoing::End(end), self.stall).await;
+    }
+
+    fn begin_record(&mut self, model: ModelRef) {
+        let context = &self.stream.context;
+        let info = RequestInfo {
+            protocol: "grpc",
+            operation: "stream",
+            request_id: Cow::Owned(context.id().to_owned()),
+            model: Cow::Owned(model),
+            received: context.received,
+        };
+        self.record = Some(RequestRecord::begin_stream(
+            &self.stream.state.metrics,
+            info,
+        ));
+    }
+
+    async fn hand_over(&mut self, message: ModelStreamInferResponse) -> Result<(), Disconnected> {
+        // Counted before the caller can have it.
+        if let Some(record) = &self.record {
+            record.sent(1);
+        }
+        let outgoing = Outgoing::Answer(Box::new(message));
+        let sent = self.out.send_timeout(outgoing, self.stall).await;
+        sent.map_err(|_| Disconnected)
+    }
+
+    /// Sends what came of one message, part by part.
+    async fn send_answer(&mut self, answered: Answered) -> Result<(), Disconnected> {
+        let Answered { outcome, model, id } = answered;
+        let place = Place {
+            model,
+            id: if id.is_empty() {
+                self.stream.context.id().to_owned()
+            } else {
+                id
+            },
+        };
+        match outcome {
+            Ok(Answer::Whole(response)) => {
+                self.hand_over(stream_response::part(response, true)).await
+            }
+            Ok(Answer::Parts(mut parts)) => {
+                while let Some(part) = parts.next().await {
+                    match part {
+                        Ok(response) => {
+                            self.hand_over(stream_response::part(response, false))
+                                .await?;
+                        }
+                        Err(fault) => return self.send_fault(fault, place).await,
+                    }
+                }
+                self.hand_over(stream_response::end(place)).await
+            }
+            Err(fault) => self.send_fault(fault, place).await,
         }
     }
 
-    fn begin_story(&mut self, model: ModelRef) {
-        let about = RequestInfo {
-            protocol: "grpc",
-            operation: "stream",
-            request_id: Cow::Owned(self.parts.request_id.clone()),
-            model: Cow::Owned(model),
-            received: self.parts.received,
-        };
-        self.record = Some(RequestRecord::begin_stream(&self.parts.metrics, about));
+    async fn send_fault(&mut self, fault: Fault, place: Place) -> Result<(), Disconnected> {
+        if self.stream.errors_end_it {
+            self.failed = Some(fault);
+            return Err(Disconnected);
+        }
+        self.hand_over(stream_response::fault(fault, place)).await
     }
 }
 
 impl<S: Serve> StreamTransport for Caller<S> {
-    type Request = Message;
-    type Answer = Answer;
+    type Request = Prescanned;
+    type Answer = Answered;
 
-    async fn next(&mut self, wants: Demand) -> Incoming<Message> {
+    async fn next(&mut self, demand: Demand) -> Incoming<Prescanned> {
         let read = tokio::select! {
             biased;
             () = self.out.closed() => return Incoming::Left,
-            read = self.inbound.message(), if wants.requests => read,
+            read = self.inbound.message(), if demand.requests => read,
         };
         match read {
             Ok(Some(RawInferRequest(message))) => {
-                let (prescan, taken) = self.parts.infer.take(message);
+                let message = Prescanned::of(message, &self.stream.state.resources);
                 if self.record.is_none() {
-                    self.begin_story(prescan.model.clone());
+                    self.begin_record(message.model.clone());
                 }
-                let bytes = taken.as_ref().map_or(0, Reserved::len);
-                Incoming::Request(Message { prescan, taken }, bytes)
+                let bytes = message.len();
+                Incoming::Request(message, bytes)
             }
             Ok(None) => Incoming::End,
             // How the transport tells of a caller that is gone.
@@ -246,22 +263,9 @@ impl<S: Serve> StreamTransport for Caller<S> {
         }
     }
 
-    async fn send(&mut self, answers: Vec<Answer>) -> Result<(), Disconnected> {
-        for answer in answers {
-            if self.parts.errors_end_it
-                && let Err(fault) = &answer.outcome
-            {
-                self.failed = Some(fault.clone());
-                return Err(Disconnected);
-            }
-            let message = Box::new(answer.message(&self.parts.request_id));
-            self.out
-                .send_timeout(Outgoing::Answer(message), self.stall)
-                .await
-                .map_err(|_| Disconnected)?;
-            if let Some(record) = &self.record {
-                record.sent(1);
-            }
+    async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
+        for answered in answers {
+            self.send_answer(answered).await?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -14,9 +15,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
 use super::options::Framing;
-use crate::server::ordered_stream::Disconnected;
-use serin_core::fault::{Fault, FaultKind};
-use serin_wire::errors::{self, EventContext};
+use super::ordered::Disconnected;
+use crate::context::RequestContext;
+use crate::server::respond::{defect, event};
+use serin_core::fault::Fault;
 use serin_wire::sse;
 
 /// Keeps nginx and those that follow it from collecting a stream before they pass it on.
@@ -39,9 +41,9 @@ pub(super) struct Out {
 /// How what goes to a caller is written.
 #[derive(Clone, Debug)]
 pub(super) struct Style {
-    pub(super) form: Framing,
+    pub(super) framing: Framing,
     /// For errors that come after the answer has begun.
-    pub(super) request_id: String,
+    pub(super) context: Arc<RequestContext>,
     /// After how long without bytes a comment is sent, where the form has one.
     pub(super) keep_alive: Option<Duration>,
 }
@@ -51,7 +53,9 @@ pub(super) struct Style {
 pub(super) fn channel(style: Style, stall: Duration) -> (Out, Events) {
     // One: what the caller has not taken is not made.
     let (sender, receiver) = mpsc::channel(1);
-    let keep_alive = style.keep_alive.filter(|_| style.form == Framing::Events);
+    let keep_alive = style
+        .keep_alive
+        .filter(|_| style.framing == Framing::Events);
     let events = Events {
         receiver,
         first: None,
@@ -116,14 +120,7 @@ impl Events {
                 self.first = Some(first);
                 Ok(self)
             }
-            Ok(None) => Err(Fault::new(
-                FaultKind::Internal,
-                "internal",
-                format!(
-                    "the server failed; its log has more under request id {}",
-                    self.style.request_id
-                ),
-            )),
+            Ok(None) => Err(defect(&self.style.context)),
             Err(_) => {
                 self.first = Some(Outgoing::Data(Bytes::from_static(sse::KEEP_ALIVE)));
                 Ok(self)
@@ -133,7 +130,7 @@ impl Events {
 
     /// The answer: from here on its status is 200.
     pub(super) fn respond(self) -> Response<Body> {
-        let content_type = HeaderValue::from_static(self.style.form.content_type());
+        let content_type = HeaderValue::from_static(self.style.framing.content_type());
         let mut response = Response::new(Body::new(self));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, content_type);
@@ -152,15 +149,9 @@ impl Events {
     }
 
     fn last_event(&self, fault: &Fault) -> Bytes {
-        let context = EventContext {
-            request_id: &self.style.request_id,
-            id: None,
-            line: None,
-        };
+        let json = event(fault, &self.style.context, None, None);
         let mut out = Vec::new();
-        self.style
-            .form
-            .write(&mut out, &errors::event(fault, context));
+        self.style.framing.write(&mut out, &json);
         out.into()
     }
 }
@@ -216,14 +207,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_quiet_event_stream_sends_comments_unless_it_is_not_to() {
-        for (form, keep_alive, comments) in [
+        let request = http::Request::new(());
+        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let context = Arc::new(RequestContext::begin(&request, peer, None));
+        for (framing, keep_alive, comments) in [
             (Framing::Events, Some(Duration::from_secs(1)), 3),
             (Framing::Events, None, 0),
             (Framing::Lines, Some(Duration::from_secs(1)), 0),
         ] {
             let style = Style {
-                form,
-                request_id: "r-1".to_owned(),
+                framing,
+                context: Arc::clone(&context),
                 keep_alive,
             };
             let (_out, events) = channel(style, Duration::from_secs(9));
@@ -236,7 +230,7 @@ mod tests {
                 }
             };
             assert!(timeout(Duration::from_millis(3500), reading).await.is_err());
-            assert_eq!(found, comments, "{form:?} {keep_alive:?}");
+            assert_eq!(found, comments, "{framing:?} {keep_alive:?}");
         }
     }
 }

@@ -8,10 +8,11 @@ use axum::body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::body::{SLOWEST, broken};
+use super::ordered::Incoming;
 use super::request::StreamRequest;
+use crate::runtime::Resources;
 use crate::runtime::memory_budget::{MemoryBudget, Reservation};
-use crate::server::ordered_stream::Incoming;
+use crate::server::pace::{SLOWEST, broken};
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_wire::ndjson::{Line, Lost, Splitter, Text};
@@ -51,7 +52,8 @@ impl Pace {
 }
 
 impl Lines {
-    pub(super) fn new(body: Body, limits: &Arc<Limits>, budget: &Arc<MemoryBudget>) -> Self {
+    pub(super) fn new(body: Body, resources: &Resources) -> Self {
+        let (limits, budget) = (&resources.limits, &resources.memory);
         let now = Instant::now();
         Self {
             body,
@@ -148,7 +150,7 @@ impl Lines {
         let row = StreamRequest {
             number: line.number,
             text,
-            held: Some(held),
+            reservation: held,
         };
         Incoming::Request(row, bytes)
     }

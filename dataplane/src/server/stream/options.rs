@@ -5,9 +5,10 @@ use std::time::Duration;
 use http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName};
 
-use super::super::infer::JSON_LENGTH;
+use crate::context::RequestContext;
+use crate::server::http::infer::JSON_LENGTH;
 use serin_core::fault::{Fault, FaultKind};
-use serin_wire::{deadline, ndjson, sse};
+use serin_wire::{ndjson, sse};
 
 /// How answers are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub(super) enum Framing {
 pub(super) struct StreamOptions {
     /// The body is a request on each line, not one request.
     pub(super) rows: bool,
-    pub(super) form: Framing,
+    pub(super) framing: Framing,
     /// How long the caller waits for each answer, if it says so.
     pub(super) budget: Option<Duration>,
 }
@@ -55,7 +56,7 @@ impl StreamOptions {
     ///
     /// # Errors
     /// Headers that a stream cannot heed.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Fault> {
+    pub(super) fn of(headers: &HeaderMap, context: &RequestContext) -> Result<Self, Fault> {
         if headers.contains_key(JSON_LENGTH) {
             return Err(Fault::new(
                 FaultKind::Malformed,
@@ -68,7 +69,7 @@ impl StreamOptions {
         if rows {
             refuse_codings(headers)?;
         }
-        let form = if text(headers, &ACCEPT).any(sse::is_wanted) {
+        let framing = if text(headers, &ACCEPT).any(sse::is_wanted) {
             Framing::Events
         } else if rows
             || text(headers, &ACCEPT).any(|accept| accept.split(',').any(ndjson::is_ndjson))
@@ -79,8 +80,8 @@ impl StreamOptions {
         };
         Ok(Self {
             rows,
-            form,
-            budget: deadline::asked(headers)?,
+            framing,
+            budget: context.budget()?,
         })
     }
 }
@@ -112,12 +113,15 @@ fn refuse_codings(headers: &HeaderMap) -> Result<(), Fault> {
 mod tests {
     use super::*;
 
-    fn asked(headers: &[(&'static str, &str)]) -> Result<StreamOptions, Fault> {
-        let headers = headers
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), value.parse().unwrap()))
-            .collect();
-        StreamOptions::of(&headers)
+    fn options(headers: &[(&'static str, &str)]) -> Result<StreamOptions, Fault> {
+        let mut request = http::Request::builder().uri("/v2/models/m/infer_stream");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).unwrap();
+        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let context = RequestContext::begin(&request, peer, None);
+        StreamOptions::of(request.headers(), &context)
     }
 
     #[test]
@@ -126,8 +130,8 @@ mod tests {
         let events = ("accept", "text/event-stream");
         let lines = ("accept", "text/html, application/x-ndjson;q=0.9");
         let form = |headers: &[_]| {
-            asked(headers)
-                .map(|asked| (asked.rows, asked.form))
+            options(headers)
+                .map(|options| (options.rows, options.framing))
                 .unwrap()
         };
         assert_eq!(form(&[]), (false, Framing::Events));
@@ -140,12 +144,12 @@ mod tests {
 
     #[test]
     fn what_a_stream_cannot_heed_is_refused_with_the_cure() {
-        let fault = asked(&[("inference-header-content-length", "10")]).unwrap_err();
+        let fault = options(&[("inference-header-content-length", "10")]).unwrap_err();
         assert!(fault.message.contains("use /infer"), "{fault}");
         let ndjson = ("content-type", "application/x-ndjson");
-        let fault = asked(&[ndjson, ("content-encoding", "gzip")]).unwrap_err();
+        let fault = options(&[ndjson, ("content-encoding", "gzip")]).unwrap_err();
         assert_eq!(fault.kind, FaultKind::UnsupportedEncoding);
-        assert!(asked(&[ndjson, ("content-encoding", "identity")]).is_ok());
-        assert!(asked(&[("x-request-timeout", "soon")]).is_err());
+        assert!(options(&[ndjson, ("content-encoding", "identity")]).is_ok());
+        assert!(options(&[("x-request-timeout", "soon")]).is_err());
     }
 }

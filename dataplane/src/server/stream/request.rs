@@ -4,17 +4,26 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::StreamExt;
+use http::HeaderMap;
 use serde::Deserialize;
-
-use super::super::app::App;
-use crate::pipeline::Serve;
-use crate::runtime::memory_budget::Reservation;
-use crate::telemetry::metrics::Phases;
 use serin_core::fault::{Fault, FaultKind};
-use serin_core::types::{Call, CallMeta, ModelRef, Reply};
+use serin_core::types::{ModelRef, Outputs};
+use serin_crds::contract::policy::NonFinite;
 use serin_wire::deadline;
-use serin_wire::errors::{self, EventContext};
-use serin_wire::oip_rest::{self, InferRequest};
+use serin_wire::oip_rest::{self, Forms};
+
+use super::parts::{Answer, StreamProgress};
+use crate::context::RequestContext;
+use crate::envelope::Envelope;
+use crate::pipeline::{Reply, Serve, Served, WhenBusy};
+use crate::runtime::Resources;
+use crate::runtime::memory_budget::Reservation;
+use crate::server::http::infer::{decoded, render};
+use crate::server::respond::event;
+use crate::server::state::ServerState;
+use crate::server::unary::{Arrival, Decoded, Reader, Received, UnaryProtocol, drive};
+use crate::tasks::infer::Inference;
 
 /// A request as it came.
 #[derive(Debug)]
@@ -22,129 +31,117 @@ pub(super) struct StreamRequest {
     /// Its line, or its place among the messages; from 1.
     pub(super) number: u64,
     pub(super) text: Result<Bytes, Fault>,
-    /// Its share of the memory for bodies.
-    pub(super) held: Option<Reservation>,
+    /// Its share of the memory for requests.
+    pub(super) reservation: Reservation,
 }
 
-/// What came of it, as JSON on one line.
+/// What came of it, each part as JSON on one line.
 pub(super) struct Answered {
-    pub(super) json: Vec<u8>,
+    pub(super) answer: Answer<Vec<u8>>,
     /// The version that ran.
     pub(super) version: Option<String>,
+    /// Whose answer it is, where it fails after its first part.
+    pub(super) number: u64,
 }
 
 /// Answers the requests of one stream.
 pub(super) struct StreamRequests<S> {
-    pub(super) app: Arc<App<S>>,
+    pub(super) state: Arc<ServerState<S>>,
+    pub(super) context: Arc<RequestContext>,
+    pub(super) headers: HeaderMap,
     pub(super) model: ModelRef,
-    pub(super) request_id: String,
-    budget: Option<Duration>,
+    /// How long the caller waits for each answer, if it says so.
+    pub(super) budget: Option<Duration>,
 }
 
 impl<S: Serve> StreamRequests<S> {
-    pub(super) fn new(
-        app: &Arc<App<S>>,
-        model: ModelRef,
-        request_id: &str,
-        budget: Option<Duration>,
-    ) -> Self {
-        Self {
-            app: Arc::clone(app),
-            model,
-            request_id: request_id.to_owned(),
-            budget,
-        }
-    }
-
-    /// Answers one row among others; a fault is its answer. Where the model is busy the row waits
+    /// Answers one request among others; a fault is its answer. Where the model is busy it waits
     /// within its time: a single caller is sent away.
-    pub(super) async fn answer(self: Arc<Self>, row: StreamRequest) -> Answered {
-        let outcome = match &row.text {
-            Err(fault) => Err(fault.clone()),
-            Ok(text) => {
-                let serve = |call| self.app.service.infer_queued(call);
-                self.serve_by(text, Instant::now(), serve).await
-            }
-        };
-        drop(row.held);
+    pub(super) async fn answer(self: Arc<Self>, request: StreamRequest) -> Answered {
+        let StreamRequest {
+            number,
+            text,
+            reservation,
+        } = request;
+        let id = text.as_ref().ok().cloned();
+        let received = text.map(|bytes| Received { bytes, reservation });
+        let outcome = self
+            .serve(received, Instant::now(), WhenBusy::Wait, number)
+            .await;
         outcome.unwrap_or_else(|fault| {
-            let id = row.text.as_ref().ok().and_then(|text| id_in(text));
-            let context = EventContext {
-                request_id: &self.request_id,
-                id: id.as_deref(),
-                line: Some(row.number),
-            };
+            let id = id.and_then(|text| id_in(&text));
             Answered {
-                json: errors::event(&fault, context),
+                answer: Answer::Whole(self.fault(&fault, id.as_deref(), Some(number))),
                 version: None,
+                number,
             }
         })
     }
 
-    /// Answers one request whose time began at `received`.
+    /// Answers one request whose time began at `begun`.
     ///
     /// # Errors
     /// Whatever is wrong with it.
-    pub(super) async fn serve(&self, text: &Bytes, received: Instant) -> Result<Answered, Fault> {
-        let serve = |call| self.app.service.serve(call);
-        self.serve_by(text, received, serve).await
-    }
-
-    async fn serve_by<F>(
+    pub(super) async fn serve(
         &self,
-        text: &Bytes,
-        received: Instant,
-        serve: impl FnOnce(Call) -> F,
-    ) -> Result<Answered, Fault>
-    where
-        F: Future<Output = Result<Reply, Fault>>,
-    {
-        let app = &self.app;
-        let metrics = app
-            .metrics
-            .model(&self.model.name, self.model.version.as_deref());
-        let _in_flight = metrics.enter();
-        let mut phases = Phases::default();
-        let begun = Instant::now();
-        let request = self.decode(text).await?;
-        phases.decode = begun.elapsed();
-        let id = request.id.unwrap_or_else(|| self.request_id.clone());
-        let call = Call {
-            meta: CallMeta {
-                request_id: self.request_id.clone(),
-                id: id.clone(),
-                received,
-                deadline: self.deadline(received, request.timeout),
-                priority: request.priority,
-            },
-            model: self.model.clone(),
-            inputs: request.inputs,
-            outputs: request.outputs,
+        received: Result<Received, Fault>,
+        begun: Instant,
+        when_busy: WhenBusy,
+        number: u64,
+    ) -> Result<Answered, Fault> {
+        let limit = self.state.resources.limits.request_timeout;
+        let arrival = Arrival {
+            context: &self.context,
+            headers: &self.headers,
+            begun,
+            deadline: Ok(begun + deadline::least(limit, [self.budget, None])),
+            when_busy,
+            read: std::future::ready(received),
         };
-        let reply = serve(call).await?;
-        phases.timing = Some(reply.timing);
-        let version = reply.model_version.clone();
-        let begun = Instant::now();
-        let json = self.encode(reply, id, request.forms).await?;
-        phases.encode = begun.elapsed();
-        app.metrics
-            .model(&self.model.name, Some(&version))
-            .phases(&phases);
+        let protocol = StreamInfer {
+            model: &self.model,
+            non_finite: self.state.api().non_finite,
+        };
+        let mut progress = StreamProgress::new(&self.state.metrics);
+        let answer = drive(&self.state, &protocol, arrival, &mut progress).await?;
         Ok(Answered {
-            json,
-            version: Some(version),
+            answer,
+            version: progress.version,
+            number,
         })
     }
 
-    /// The least of what the server, the stream's header and the request itself allow.
-    fn deadline(&self, received: Instant, own: Option<Duration>) -> Instant {
-        received + deadline::least(self.app.limits.request_timeout, [self.budget, own])
+    /// A fault as one answer among others.
+    pub(super) fn fault(&self, fault: &Fault, id: Option<&str>, number: Option<u64>) -> Vec<u8> {
+        event(fault, &self.context, id, number)
+    }
+}
+
+/// A request of a stream: JSON without binary tensors, answered in one part or in many.
+struct StreamInfer<'a> {
+    model: &'a ModelRef,
+    non_finite: NonFinite,
+}
+
+impl UnaryProtocol for StreamInfer<'_> {
+    type Task = Inference;
+    type Asked = Forms;
+    type Answer = Answer<Vec<u8>>;
+
+    fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
+        Ok(self.model.clone())
     }
 
-    async fn decode(&self, text: &Bytes) -> Result<InferRequest, Fault> {
-        let (size, text, limits) = (text.len(), text.clone(), Arc::clone(&self.app.limits));
+    async fn decode<M: Served>(
+        &self,
+        envelope: Envelope<'_>,
+        _: &M,
+        reader: Reader<'_>,
+    ) -> Result<Decoded<Inference, Forms>, Fault> {
+        let (text, limits) = (envelope.body.clone(), Arc::clone(&reader.resources.limits));
+        let size = text.len();
         let parse = move || oip_rest::parse(&text, size, &limits);
-        let request = self.app.heavy.run_sized(size, parse).await?;
+        let request = reader.resources.cpu_pool.run_sized(size, parse).await?;
         if request.forms.any_binary() {
             return Err(Fault::new(
                 FaultKind::Unsupported,
@@ -153,22 +150,42 @@ impl<S: Serve> StreamRequests<S> {
             )
             .with_param("binary_data"));
         }
-        Ok(request)
+        Ok(decoded(request))
     }
 
     async fn encode(
         &self,
         reply: Reply,
+        forms: Forms,
         id: String,
-        forms: oip_rest::Forms,
-    ) -> Result<Vec<u8>, Fault> {
-        let (size, choice) = (reply.byte_size(), self.app.api().non_finite);
-        let render = move || {
-            let answer = oip_rest::render(&reply, &id, &forms, choice)?;
-            Ok(Vec::from(answer.body))
-        };
-        self.app.heavy.run_sized(size, render).await
+        resources: &Resources,
+    ) -> Result<Answer<Vec<u8>>, Fault> {
+        let non_finite = self.non_finite;
+        match reply {
+            Reply::Whole(outputs) => line(outputs, forms, id, non_finite, resources)
+                .await
+                .map(Answer::Whole),
+            Reply::Stream(parts) => {
+                let resources = resources.clone();
+                let rendered = parts.then(move |part| {
+                    let (forms, id, resources) = (forms.clone(), id.clone(), resources.clone());
+                    async move { line(part?, forms, id, non_finite, &resources).await }
+                });
+                Ok(Answer::Parts(rendered.boxed()))
+            }
+        }
     }
+}
+
+async fn line(
+    outputs: Outputs,
+    forms: Forms,
+    id: String,
+    non_finite: NonFinite,
+    resources: &Resources,
+) -> Result<Vec<u8>, Fault> {
+    let answer = render(outputs, forms, id, non_finite, resources).await?;
+    Ok(Vec::from(answer.body))
 }
 
 /// The id of a request that cannot be served, if that much of it can be read.

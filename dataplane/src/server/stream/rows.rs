@@ -1,81 +1,110 @@
-//! StreamRequests in, rows out, over HTTP: full duplex, no faster than the caller reads.
+//! Requests in, answers out, over HTTP: full duplex, no faster than the caller reads.
 
 use std::sync::Arc;
 
 use axum::body::Body;
+use futures_util::StreamExt;
 use http::Response;
 use tokio::time::Instant;
 
+use super::begin::spawn;
 use super::events::{Out, Style, channel};
 use super::lines::Lines;
 use super::options::Framing;
+use super::ordered::{Demand, Disconnected, Ended, Incoming, StreamTransport, serve};
+use super::parts::Answer;
 use super::request::{Answered, StreamRequest, StreamRequests};
-use super::spawn;
 use crate::pipeline::Serve;
-use crate::server::ordered_stream::{
-    Demand, Disconnected, Ended, Incoming, StreamTransport, serve,
-};
 use crate::telemetry::RequestRecord;
 
-/// The answer, which begins at once: what is wrong with a row is that row's answer.
+/// The answer, which begins at once: what is wrong with a request is that request's answer.
 pub(super) fn respond<S: Serve>(
-    rows: Arc<StreamRequests<S>>,
-    form: Framing,
+    requests: Arc<StreamRequests<S>>,
+    framing: Framing,
     record: RequestRecord<'static>,
     body: Body,
 ) -> Response<Body> {
-    let app = Arc::clone(&rows.app);
+    let state = Arc::clone(&requests.state);
+    let limits = Arc::clone(&state.resources.limits);
     let style = Style {
-        form,
-        request_id: rows.request_id.clone(),
-        keep_alive: app.keep_alive(),
+        framing,
+        context: Arc::clone(&requests.context),
+        keep_alive: state.keep_alive(),
     };
-    let (out, events) = channel(style, app.limits.stall_timeout);
+    let (out, events) = channel(style, limits.stall_timeout);
     let mut caller = Caller {
-        lines: Lines::new(body, &app.limits, &app.bodies),
+        lines: Lines::new(body, &state.resources),
         out,
-        form,
+        framing,
         record,
         ran: false,
         unwanted: None,
+        requests: Arc::clone(&requests),
     };
-    spawn(Arc::clone(&app.metrics), async move {
-        let most = app.limits.body_bytes;
-        let ended = serve(&mut caller, &app.lifecycle, most, |row| {
-            Arc::clone(&rows).answer(row)
-        })
-        .await;
-        let Caller { out, record, .. } = caller;
-        match ended {
-            Ended::Whole if out.end().await.is_ok() => record.ended(),
-            Ended::Failed(fault) if out.refuse(fault.clone()).await.is_ok() => {
-                record.failed(&fault);
-            }
-            // The record tells by itself that nobody waited for its end.
-            _ => {}
-        }
+    spawn(Arc::clone(&state.metrics), async move {
+        let answer = |request| Arc::clone(&requests).answer(request);
+        let ended = serve(&mut caller, &state.lifecycle, limits.body_bytes, answer).await;
+        caller.end(ended).await;
     });
     events.respond()
 }
 
 /// The other end of the stream.
-struct Caller {
+struct Caller<S> {
     lines: Lines,
     out: Out,
-    form: Framing,
+    framing: Framing,
     record: RequestRecord<'static>,
     /// The record knows which version ran.
     ran: bool,
-    /// Since when no row was wanted.
+    /// Since when no request was wanted.
     unwanted: Option<Instant>,
+    requests: Arc<StreamRequests<S>>,
 }
 
-impl StreamTransport for Caller {
+impl<S: Serve> Caller<S> {
+    /// Settles the record, then ends the stream.
+    async fn end(self, ended: Ended) {
+        // One that has left is noted by the record itself; one that leaves now does not see the end.
+        let _ = match ended {
+            Ended::Whole => {
+                self.record.ended();
+                self.out.end().await
+            }
+            Ended::Failed(fault) => {
+                self.record.failed(&fault);
+                self.out.refuse(fault).await
+            }
+            Ended::Left => Err(Disconnected),
+        };
+    }
+
+    fn note_version(&mut self, version: Option<&str>) {
+        if let (false, Some(version)) = (self.ran, version) {
+            self.record.ran(version);
+            self.ran = true;
+        }
+    }
+
+    /// Hands over what so many parts came to, which are counted before the caller can have them.
+    async fn hand_over(&mut self, data: &mut Vec<u8>, count: usize) -> Result<(), Disconnected> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.record.sent(count);
+        let begun = Instant::now();
+        self.out.data(std::mem::take(data)).await?;
+        self.lines.excuse(begun);
+        Ok(())
+    }
+}
+
+impl<S: Serve> StreamTransport for Caller<S> {
     type Request = StreamRequest;
     type Answer = Answered;
 
-    async fn next(&mut self, wants: Demand) -> Incoming<StreamRequest> {
-        if !wants.requests {
+    async fn next(&mut self, demand: Demand) -> Incoming<StreamRequest> {
+        if !demand.requests {
             self.unwanted.get_or_insert_with(Instant::now);
             self.out.closed().await;
             return Incoming::Left;
@@ -86,25 +115,33 @@ impl StreamTransport for Caller {
         tokio::select! {
             biased;
             () = self.out.closed() => Incoming::Left,
-            incoming = self.lines.next(wants.busy) => incoming,
+            incoming = self.lines.next(demand.busy) => incoming,
         }
     }
 
     async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
-        let count = answers.len();
-        let size: usize = answers.iter().map(|answer| answer.json.len() + 8).sum();
-        let mut data = Vec::with_capacity(size);
-        for answer in answers {
-            self.form.write(&mut data, &answer.json);
-            if let (false, Some(version)) = (self.ran, &answer.version) {
-                self.record.ran(version);
-                self.ran = true;
+        let mut data = Vec::new();
+        let mut count = 0;
+        for answered in answers {
+            self.note_version(answered.version.as_deref());
+            match answered.answer {
+                // Answers of one run go out together.
+                Answer::Whole(json) => {
+                    self.framing.write(&mut data, &json);
+                    count += 1;
+                }
+                Answer::Parts(mut parts) => {
+                    while let Some(part) = parts.next().await {
+                        let fault =
+                            |fault| self.requests.fault(&fault, None, Some(answered.number));
+                        let json = part.unwrap_or_else(fault);
+                        self.framing.write(&mut data, &json);
+                        self.hand_over(&mut data, count + 1).await?;
+                        count = 0;
+                    }
+                }
             }
         }
-        let begun = Instant::now();
-        self.out.data(data).await?;
-        self.lines.excuse(begun);
-        self.record.sent(count);
-        Ok(())
+        self.hand_over(&mut data, count).await
     }
 }

@@ -19,21 +19,22 @@ use tokio_websockets::{
     CloseCode, Config, Error, Limits as MessageLimits, Message, ServerBuilder, WebSocketStream,
 };
 
-use self::metered::Metered;
-use super::super::app::App;
-use super::super::body::SLOWEST;
-use super::super::exchange::{Exchange, refusal};
-use super::super::routes::{model_of, refuse};
-use super::request::{Answered, StreamRequest, StreamRequests};
-use super::{begin, spawn};
-use crate::pipeline::Serve;
-use crate::server::ordered_stream::{
-    Demand, Disconnected, Ended, Incoming, StreamTransport, serve,
-};
-use crate::telemetry::RequestRecord;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
-use serin_wire::deadline;
+
+use self::metered::Metered;
+use super::begin::{INFER_STREAM, begin, spawn};
+use super::ordered::{Demand, Disconnected, Ended, Incoming, StreamTransport, serve};
+use super::parts::Answer;
+use super::request::{Answered, StreamRequest, StreamRequests};
+use crate::context::RequestContext;
+use crate::pipeline::Serve;
+use crate::server::http::counted::{refuse_counted, refuse_on};
+use crate::server::pace::SLOWEST;
+use crate::server::path::model_of;
+use crate::server::respond::refuse;
+use crate::server::state::ServerState;
+use crate::telemetry::RequestRecord;
 
 /// Largest message: what is larger belongs in a body, whose memory is given back as it is read.
 const MESSAGE_BYTES: usize = 16 << 20;
@@ -46,52 +47,60 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// `GET …/infer_stream`.
 pub(super) async fn upgrade<S: Serve>(
-    State(app): State<Arc<App<S>>>,
+    State(state): State<Arc<ServerState<S>>>,
     request: Request,
 ) -> Response<Body> {
     let model = match model_of(request.uri().path()) {
         Ok(model) => model,
-        Err(fault) => return refuse(&app, "/v2/models/{name}/infer_stream", &fault, request),
+        Err(fault) => return refuse_on(&state, INFER_STREAM, &fault, request),
     };
-    if !handshake::is_asked_for(request.headers()) {
+    let (mut parts, _) = request.into_parts();
+    let context = RequestContext::of(&parts.extensions);
+    if !handshake::is_asked_for(&parts.headers) {
         let fault = handshake::needed();
-        let response = refuse(&app, "/v2/models/{name}/infer_stream", &fault, request);
+        let response = refuse_counted(&state, INFER_STREAM, &fault, &context);
         return handshake::with_alternatives(response);
     }
-    let (mut parts, _) = request.into_parts();
-    let exchange = Exchange::of(&mut parts);
-    let record = begin(&app, "websocket", &exchange, &model);
-    let asked = handshake::accept(&parts)
-        .and_then(|accepted| Ok((accepted, deadline::asked(&parts.headers)?)))
-        .and_then(|asked| app.service.describe(&model).map(|_| asked));
+    let record = begin(&state, "websocket", &context, &model);
+    let accepted = handshake::accept(&parts)
+        .and_then(|accepted| Ok((accepted, context.budget()?)))
+        .and_then(|accepted| state.service.model(&model).map(|_| accepted));
     let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let (response, budget, upgrade) = match (asked, upgrade) {
-        (Ok((accepted, budget)), Some(upgrade)) => (accepted, budget, upgrade),
-        (asked, _) => {
-            let fault = asked.err().unwrap_or_else(handshake::needed);
+    let (response, budget, upgrade) = match (accepted, upgrade) {
+        (Ok((response, budget)), Some(upgrade)) => (response, budget, upgrade),
+        (accepted, _) => {
+            let fault = accepted.err().unwrap_or_else(handshake::needed);
             record.failed(&fault);
-            return refusal(&fault, &parts, &exchange);
+            return refuse(&fault, &context);
         }
     };
-    let rows = Arc::new(StreamRequests::new(&app, model, exchange.id(), budget));
-    let metrics = Arc::clone(&app.metrics);
+    let metrics = Arc::clone(&state.metrics);
+    let requests = Arc::new(StreamRequests {
+        state,
+        context,
+        headers: parts.headers,
+        model,
+        budget,
+    });
     spawn(metrics, async move {
         // An error means that the caller left before the answer was sent.
         if let Ok(upgraded) = upgrade.await {
-            serve_socket(rows, record, upgraded).await;
+            serve_socket(requests, record, upgraded).await;
         }
     });
     response
 }
 
 async fn serve_socket<S: Serve>(
-    rows: Arc<StreamRequests<S>>,
+    requests: Arc<StreamRequests<S>>,
     record: RequestRecord<'static>,
     upgraded: Upgraded,
 ) {
-    let app = Arc::clone(&rows.app);
-    let longest = app.limits.body_bytes.min(MESSAGE_BYTES);
-    let metered = Metered::new(TokioIo::new(upgraded), app.bodies.hold(), longest);
+    let state = Arc::clone(&requests.state);
+    let limits = Arc::clone(&state.resources.limits);
+    let longest = limits.body_bytes.min(MESSAGE_BYTES);
+    let reservation = state.resources.memory.hold();
+    let metered = Metered::new(TokioIo::new(upgraded), reservation, longest);
     let socket = ServerBuilder::new()
         .limits(MessageLimits::default().max_payload_len(Some(longest)))
         // Answers of one run go out together.
@@ -100,23 +109,22 @@ async fn serve_socket<S: Serve>(
     let now = Instant::now();
     let mut caller = Caller {
         socket,
-        limits: Arc::clone(&app.limits),
         record,
         ran: false,
         number: 0,
         heard: now,
-        ping_at: now + PING.min(app.limits.idle_timeout / 2),
+        ping_at: now + PING.min(limits.idle_timeout / 2),
         code: CloseCode::NORMAL_CLOSURE,
+        limits,
+        requests: Arc::clone(&requests),
     };
-    let ended = serve(&mut caller, &app.lifecycle, longest, |row| {
-        Arc::clone(&rows).answer(row)
-    })
-    .await;
+    let answer = |request| Arc::clone(&requests).answer(request);
+    let ended = serve(&mut caller, &state.lifecycle, longest, answer).await;
     caller.end(ended).await;
 }
 
 /// The other end of the socket.
-struct Caller {
+struct Caller<S> {
     socket: WebSocketStream<Metered<TokioIo<Upgraded>>>,
     limits: Arc<Limits>,
     record: RequestRecord<'static>,
@@ -129,9 +137,10 @@ struct Caller {
     ping_at: Instant,
     /// What the socket is closed with when it fails.
     code: CloseCode,
+    requests: Arc<StreamRequests<S>>,
 }
 
-impl Caller {
+impl<S: Serve> Caller<S> {
     async fn end(mut self, ended: Ended) {
         let (code, reason) = match &ended {
             Ended::Left => return,
@@ -144,16 +153,25 @@ impl Caller {
         // A reason is at most 123 bytes, of which the code's two are counted elsewhere.
         let end = reason.floor_char_boundary(120.min(reason.len()));
         let close = Message::close(Some(code), &reason[..end]);
+        // The record is settled before the end goes out.
+        match ended {
+            Ended::Failed(fault) => self.record.failed(&fault),
+            _ => self.record.ended(),
+        }
         let farewell = async {
             // One that is closed already refuses this, and is read to its end all the same.
             let _ = self.socket.send(close).await;
             while let Some(Ok(_)) = self.socket.next().await {}
         };
         let _ = timeout(FAREWELL, farewell).await;
-        match ended {
-            Ended::Failed(fault) => self.record.failed(&fault),
-            _ => self.record.ended(),
-        }
+    }
+
+    /// Adds a part of an answer to what goes out next, counted before the caller can have it.
+    async fn feed(&mut self, json: Vec<u8>) -> Result<(), Disconnected> {
+        self.record.sent(1);
+        let fed = self.socket.feed(Message::text(json));
+        let fed = timeout(self.limits.stall_timeout, fed).await;
+        fed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
     }
 
     async fn flush(&mut self) -> Result<(), Disconnected> {
@@ -188,7 +206,7 @@ impl Caller {
             let row = StreamRequest {
                 number: self.number,
                 text: Ok(text),
-                held: Some(self.socket.get_mut().finished()),
+                reservation: self.socket.get_mut().finished(),
             };
             return Some(Incoming::Request(row, bytes));
         }
@@ -247,7 +265,7 @@ fn refused(message: &str) -> Fault {
     Fault::new(FaultKind::Malformed, "malformed_body", message)
 }
 
-impl StreamTransport for Caller {
+impl<S: Serve> StreamTransport for Caller<S> {
     type Request = StreamRequest;
     type Answer = Answered;
 
@@ -286,20 +304,27 @@ impl StreamTransport for Caller {
     }
 
     async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
-        let count = answers.len();
-        let stall = self.limits.stall_timeout;
-        for answer in answers {
-            if let (false, Some(version)) = (self.ran, &answer.version) {
+        for answered in answers {
+            if let (false, Some(version)) = (self.ran, &answered.version) {
                 self.record.ran(version);
                 self.ran = true;
             }
-            let fed = timeout(stall, self.socket.feed(Message::text(answer.json))).await;
-            fed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)?;
+            match answered.answer {
+                Answer::Whole(json) => self.feed(json).await?,
+                Answer::Parts(mut parts) => {
+                    while let Some(part) = parts.next().await {
+                        let fault =
+                            |fault| self.requests.fault(&fault, None, Some(answered.number));
+                        let json = part.unwrap_or_else(fault);
+                        self.feed(json).await?;
+                        self.flush().await?;
+                    }
+                }
+            }
         }
         self.flush().await?;
         // While its answers were written nothing could be heard.
         self.heard = Instant::now();
-        self.record.sent(count);
         Ok(())
     }
 }

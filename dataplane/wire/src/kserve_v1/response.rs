@@ -8,14 +8,14 @@ use serin_crds::contract::policy::NonFinite;
 use crate::non_finite;
 use crate::oip_rest::response::{numbers, separated, string};
 use serin_core::fault::Fault;
-use serin_core::types::{Reply, Tensor, TensorData};
+use serin_core::types::{Outputs, Tensor, TensorData};
 
 /// Writes the answer: the rows of an only output as nested lists; of several outputs an object by
 /// name for each row or, where their numbers of rows differ, one object of whole tensors.
 ///
 /// # Errors
 /// `Inference` for a float that JSON has no number for, where the service refuses those.
-pub fn render(reply: &Reply, choice: NonFinite) -> Result<Bytes, Fault> {
+pub fn render(reply: &Outputs, choice: NonFinite) -> Result<Bytes, Fault> {
     non_finite::check(&reply.outputs, choice)?;
     let data: usize = reply.outputs.iter().map(Tensor::byte_size).sum();
     let mut out = Vec::with_capacity(64 + data * 3);
@@ -138,7 +138,7 @@ mod tests {
     }
 
     fn rendered(outputs: Vec<Tensor>) -> String {
-        let reply = Reply {
+        let reply = Outputs {
             model_name: "m".into(),
             model_version: "1".into(),
             outputs,

@@ -1,4 +1,4 @@
-//! From a [`Reply`] to a `ModelInferResponse`, and from a fault to a status.
+//! From a [`Outputs`] to a `ModelInferResponse`, and from a fault to a status.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,11 @@ use super::typed;
 use crate::errors::retry_after;
 use crate::raw_tensor;
 use serin_core::fault::Fault;
-use serin_core::types::{Datatype, Reply};
+use serin_core::types::{Datatype, Outputs};
 
 /// The response in one form for all outputs: raw, or typed where that was asked for and every
 /// output has a typed form (FP16 and BF16 have none).
-pub fn encode(reply: Reply, id: String, typed: bool) -> ModelInferResponse {
+pub fn encode(reply: Outputs, id: String, typed: bool) -> ModelInferResponse {
     let typed = typed
         && reply
             .outputs

@@ -10,7 +10,7 @@ use serin_crds::contract::policy::NonFinite;
 use super::Forms;
 use crate::{non_finite, raw_tensor};
 use serin_core::fault::Fault;
-use serin_core::types::{Datatype, Reply, Tensor, TensorData};
+use serin_core::types::{Datatype, Outputs, Tensor, TensorData};
 
 /// The body of an answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,12 @@ pub struct Answer {
 ///
 /// # Errors
 /// `Inference` for a float that JSON has no number for, where the service refuses those.
-pub fn render(reply: &Reply, id: &str, forms: &Forms, choice: NonFinite) -> Result<Answer, Fault> {
+pub fn render(
+    reply: &Outputs,
+    id: &str,
+    forms: &Forms,
+    choice: NonFinite,
+) -> Result<Answer, Fault> {
     let in_json = reply.outputs.iter().enumerate();
     let in_json = in_json.filter(|(index, _)| !forms.is_binary(*index));
     non_finite::check(in_json.map(|(_, output)| output), choice)?;

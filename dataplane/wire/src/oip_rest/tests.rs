@@ -6,7 +6,7 @@ use serin_crds::contract::policy::NonFinite;
 use super::*;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
-use serin_core::types::{Datatype, Dimension, Reply, Signature, TensorData, TensorSpec, Timing};
+use serin_core::types::{Datatype, Dimension, Outputs, Signature, TensorData, TensorSpec, Timing};
 
 fn parse_text(text: &str) -> Result<InferRequest, Fault> {
     let body = Bytes::copy_from_slice(text.as_bytes());
@@ -45,7 +45,7 @@ fn the_golden_element_bytes() {
 fn non_finite_floats_come_as_the_service_chose() {
     for datatype in ["FP16", "BF16", "FP32", "FP64"] {
         let tensor = input(datatype, "[3]", r#"["NaN","-Infinity",1]"#).unwrap();
-        let reply = Reply {
+        let reply = Outputs {
             model_name: "m".into(),
             model_version: "1".into(),
             outputs: vec![tensor],
@@ -260,7 +260,7 @@ fn the_golden_mixed_response() {
         data,
     };
     let raw = |hex: &str| TensorData::Raw(Bytes::from(hex::decode(hex).unwrap()));
-    let reply = Reply {
+    let reply = Outputs {
         model_name: "m".into(),
         model_version: "1".into(),
         outputs: vec![
@@ -333,7 +333,7 @@ fn the_golden_raw_request_is_one_row() {
 
 #[test]
 fn bytes_that_are_no_text_make_the_whole_tensor_base64() {
-    let reply = Reply {
+    let reply = Outputs {
         model_name: "m".into(),
         model_version: "1".into(),
         outputs: vec![Tensor {
@@ -387,7 +387,7 @@ fn elements() -> impl Strategy<Value = (Datatype, Vec<u8>)> {
 
 /// Sends a tensor out and in again.
 fn round_trip(tensor: &Tensor, forms: &Forms) -> Tensor {
-    let reply = Reply {
+    let reply = Outputs {
         model_name: "m".into(),
         model_version: "1".into(),
         outputs: vec![tensor.clone()],

@@ -10,7 +10,7 @@ use crate::members::{self, FieldSet};
 use crate::oip_rest::response as values;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
-use serin_core::types::Datatype;
+use serin_core::types::{Datatype, ModelRef};
 
 /// Most texts of one request, as at OpenAI.
 const MAX_INPUTS: usize = 2048;
@@ -61,6 +61,17 @@ fn param(single: bool, place: usize) -> String {
     } else {
         format!("input[{place}]")
     }
+}
+
+/// The model that a request names.
+///
+/// # Errors
+/// As [`parse`].
+pub fn model(body: &Bytes, limits: &Limits) -> Result<ModelRef, Fault> {
+    parse(body, limits).map(|request| ModelRef {
+        name: request.model,
+        version: None,
+    })
 }
 
 /// Reads a request.

@@ -75,9 +75,9 @@ fn start(policy: &Policy, variables: &'static [(&str, &str)]) -> TraceSwitch {
 }
 
 fn begin(switch: &TraceSwitch) -> Span {
-    let none = std::iter::empty;
     let tracer = switch.handle().current().unwrap();
-    tracer.exchange(("POST", "/"), none(), none()).begin()
+    let trace = tracer.begin("POST", "/", &http::HeaderMap::new());
+    trace.begin()
 }
 
 fn end(span: Span, model: &str) {

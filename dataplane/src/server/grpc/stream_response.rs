@@ -1,0 +1,52 @@
+//! The messages of `ModelStreamInfer`: each says whether it is its request's last, as Triton's do.
+
+use serin_core::fault::Fault;
+use serin_core::types::ModelRef;
+use serin_wire::oip_grpc::proto::infer_parameter::ParameterChoice;
+use serin_wire::oip_grpc::proto::{InferParameter, ModelInferResponse, ModelStreamInferResponse};
+
+/// Says, on every answer, whether it is its request's last.
+const FINAL_RESPONSE: &str = "triton_final_response";
+
+/// Whose answer a message without outputs is.
+pub(super) struct Place {
+    pub(super) model: ModelRef,
+    /// The request's id, or the stream's where it has none.
+    pub(super) id: String,
+}
+
+impl Place {
+    fn response(self) -> ModelInferResponse {
+        ModelInferResponse {
+            model_name: self.model.name,
+            model_version: self.model.version.unwrap_or_default(),
+            id: self.id,
+            ..Default::default()
+        }
+    }
+}
+
+/// An answer, or a part of one.
+pub(super) fn part(mut response: ModelInferResponse, last: bool) -> ModelStreamInferResponse {
+    let last = InferParameter {
+        parameter_choice: Some(ParameterChoice::BoolParam(last)),
+    };
+    response.parameters.insert(FINAL_RESPONSE.to_owned(), last);
+    ModelStreamInferResponse {
+        error_message: String::new(),
+        infer_response: Some(response),
+    }
+}
+
+/// The end of an answer of many parts.
+pub(super) fn end(place: Place) -> ModelStreamInferResponse {
+    part(place.response(), true)
+}
+
+/// A failure, which ends its request's answer and no more.
+pub(super) fn fault(fault: Fault, place: Place) -> ModelStreamInferResponse {
+    ModelStreamInferResponse {
+        error_message: fault.message,
+        ..end(place)
+    }
+}

@@ -1,0 +1,75 @@
+//! The record of a request with one answer, kept by its steps.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serin_core::types::ModelRef;
+
+use super::unary::Progress;
+use crate::context::RequestContext;
+use crate::tasks::Usage;
+use crate::telemetry::{Metrics, RequestInfo, RequestRecord};
+
+/// How a request is called in metrics, logs and traces.
+pub(super) struct Labels {
+    pub(super) protocol: &'static str,
+    pub(super) operation: &'static str,
+}
+
+/// Notes the steps of a request in its record.
+pub(super) struct Recording<'a> {
+    pub(super) record: RequestRecord<'a>,
+    /// Bytes of the request's body.
+    pub(super) request_bytes: usize,
+}
+
+impl<'a> Recording<'a> {
+    /// A request has come for `model`, which has no name yet where the body has it.
+    pub(super) fn begin(
+        metrics: &Arc<Metrics>,
+        labels: Labels,
+        context: &'a RequestContext,
+        model: &'a ModelRef,
+    ) -> Self {
+        let info = RequestInfo {
+            protocol: labels.protocol,
+            operation: labels.operation,
+            request_id: Cow::Borrowed(context.id()),
+            model: Cow::Borrowed(model),
+            received: context.received,
+        };
+        Self {
+            record: RequestRecord::begin(metrics, info),
+            request_bytes: 0,
+        }
+    }
+}
+
+impl Progress for Recording<'_> {
+    fn received(&mut self, bytes: usize) {
+        self.request_bytes = bytes;
+    }
+
+    fn named(&mut self, model: &ModelRef) {
+        if self.record.info().model.name != model.name {
+            self.record.names(model.clone());
+        }
+    }
+
+    fn decoded(&mut self, took: Duration) {
+        self.record.phases.decode = took;
+    }
+
+    fn ran(&mut self, version: &str, usage: Usage) {
+        self.record.phases.timing = Some(usage.timing);
+        self.record.ran(version);
+        if usage.tokens > 0 {
+            self.record.read_tokens(usage.tokens);
+        }
+    }
+
+    fn encoded(&mut self, took: Duration) {
+        self.record.phases.encode = took;
+    }
+}

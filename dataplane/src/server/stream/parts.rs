@@ -1,0 +1,71 @@
+//! The answer to one request of a stream: one part, or one after another.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures_util::Stream;
+use serin_core::fault::Fault;
+use serin_core::types::ModelRef;
+
+use crate::server::unary::Progress;
+use crate::tasks::Usage;
+use crate::telemetry::Metrics;
+use crate::telemetry::metrics::{Counted, Phases};
+
+/// An answer, as far as it is made: dropping it gives the rest up.
+pub(in crate::server) enum Answer<T> {
+    /// All of it.
+    Whole(T),
+    /// Its parts, in their order.
+    Parts(Pin<Box<dyn Stream<Item = Result<T, Fault>> + Send>>),
+}
+
+/// What is noted of a request within a stream: it is in flight while it is answered, and the phases of
+/// one that was answered are counted. The stream has a record of its own.
+pub(in crate::server) struct StreamProgress<'a> {
+    metrics: &'a Metrics,
+    model: Option<ModelRef>,
+    in_flight: Option<Counted>,
+    phases: Phases,
+    /// The version that ran.
+    pub(in crate::server) version: Option<String>,
+}
+
+impl<'a> StreamProgress<'a> {
+    pub(in crate::server) fn new(metrics: &'a Metrics) -> Self {
+        Self {
+            metrics,
+            model: None,
+            in_flight: None,
+            phases: Phases::default(),
+            version: None,
+        }
+    }
+}
+
+impl Progress for StreamProgress<'_> {
+    fn received(&mut self, _: usize) {}
+
+    fn named(&mut self, model: &ModelRef) {
+        let metrics = self.metrics.model(&model.name, model.version.as_deref());
+        self.in_flight = Some(metrics.enter());
+        self.model = Some(model.clone());
+    }
+
+    fn decoded(&mut self, took: Duration) {
+        self.phases.decode = took;
+    }
+
+    fn ran(&mut self, version: &str, usage: Usage) {
+        self.phases.timing = Some(usage.timing);
+        self.version = Some(version.to_owned());
+    }
+
+    fn encoded(&mut self, took: Duration) {
+        self.phases.encode = took;
+        if let Some(model) = &self.model {
+            let metrics = self.metrics.model(&model.name, self.version.as_deref());
+            metrics.phases(&self.phases);
+        }
+    }
+}
