@@ -7,9 +7,11 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod frames;
+pub mod grpc;
 pub mod stream;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -31,7 +33,7 @@ use serin_dataplane::runtime::cpu_pool::CpuPool;
 use serin_dataplane::runtime::lifecycle::{Lifecycle, Phase};
 use serin_dataplane::server::shutdown::{Shutdown, Trigger, channel};
 use serin_dataplane::server::{Parts, Server};
-use serin_dataplane::telemetry::{Metrics, Monitoring};
+use serin_dataplane::telemetry::{Exposition, Metrics, Monitoring};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
@@ -50,6 +52,8 @@ pub struct FakeModels {
     pub begun: Semaphore,
     /// One permit per call of `slow` that was dropped.
     pub cancelled: Semaphore,
+    /// Models that requests were resolved to.
+    pub looked_up: AtomicUsize,
     /// Lets one part of an answer of `parts` be made per permit.
     pub release_parts: Arc<Semaphore>,
 }
@@ -92,6 +96,7 @@ impl Infer for FakeModels {
     type Model = FakeModel;
 
     fn model(&self, model: &ModelRef) -> Result<Arc<FakeModel>, Fault> {
+        self.looked_up.fetch_add(1, Ordering::SeqCst);
         self.describe(model)
             .map(|description| Arc::new(FakeModel(description)))
     }
@@ -255,6 +260,19 @@ pub struct Running {
     pub lifecycle: Lifecycle,
     pub trigger: Trigger,
     pub shutdown: Shutdown,
+    pub metrics: Page,
+}
+
+/// The metrics of a server.
+pub struct Page(Exposition);
+
+impl Page {
+    /// Whether the page has this line.
+    pub fn contains(&self, line: &str) -> bool {
+        let (_, text) = self.0.render(None);
+        let text = std::str::from_utf8(&text).expect("text");
+        text.lines().any(|found| found == line)
+    }
 }
 
 /// Options for loopback and free ports.
@@ -305,16 +323,18 @@ pub async fn start_behind(options: &Options, api: ApiConfig, gates: Gates) -> Ru
         release: Semaphore::new(0),
         begun: Semaphore::new(0),
         cancelled: Semaphore::new(0),
+        looked_up: AtomicUsize::new(0),
         release_parts: Arc::new(Semaphore::new(0)),
     });
     let lifecycle = Lifecycle::new();
     let names = MODELS.map(|name| (name.to_owned(), "1".to_owned()));
+    let metrics = Arc::new(Metrics::new(names));
     let parts = Parts {
         service: Arc::clone(&models),
         access: gates.access,
         router: gates.router,
         resources: Resources::new(options.limits.clone(), CpuPool::new()),
-        metrics: Arc::new(Metrics::new(names)),
+        metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
         policy: Arc::new(PolicyStore::new(
             Policy {
@@ -334,6 +354,7 @@ pub async fn start_behind(options: &Options, api: ApiConfig, gates: Gates) -> Ru
         lifecycle,
         trigger,
         shutdown,
+        metrics: Page(Exposition::new(metrics)),
     }
 }
 
@@ -462,6 +483,10 @@ impl Client {
         let length = match answer.header("content-length") {
             _ if head_only || status == 204 => 0,
             Some(length) => length.parse().expect("a number"),
+            None if answer.header("transfer-encoding") == Some("chunked") => {
+                answer.body = self.chunks().await?.into();
+                return Some(answer);
+            }
             None => panic!("no length: {answer:?}"),
         };
         while self.buffer.len() < length {
@@ -469,6 +494,34 @@ impl Client {
         }
         answer.body = self.buffer.drain(..length).collect::<Vec<u8>>().into();
         Some(answer)
+    }
+
+    /// The chunks of a body, without the trailers after them.
+    async fn chunks(&mut self) -> Option<Vec<u8>> {
+        let mut body = Vec::new();
+        loop {
+            let size = self.line().await?;
+            let size = usize::from_str_radix(&size, 16).expect("a chunk's size");
+            if size == 0 {
+                while !self.line().await?.is_empty() {}
+                return Some(body);
+            }
+            while self.buffer.len() < size + 2 {
+                self.more().await?;
+            }
+            body.extend(self.buffer.drain(..size));
+            self.buffer.drain(..2);
+        }
+    }
+
+    async fn line(&mut self) -> Option<String> {
+        loop {
+            if let Some(end) = find(&self.buffer, b"\r\n") {
+                let line: Vec<u8> = self.buffer.drain(..end + 2).take(end).collect();
+                return Some(String::from_utf8(line).expect("text"));
+            }
+            self.more().await?;
+        }
     }
 
     async fn more(&mut self) -> Option<()> {
