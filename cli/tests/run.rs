@@ -227,7 +227,11 @@ fn a_changed_policy_is_reloaded_and_what_needs_a_restart_is_named() {
     write(&format!("{changed}  api: {{nonFinite: Nul}}\n"));
     running.wait_for("note: the last good policy stays in force");
     assert!(running.said.contains("spec.api.nonFinite: "));
-    assert!(running.said.contains(&format!("error: {}:", manifest.display())));
+    assert!(
+        running
+            .said
+            .contains(&format!("error: {}:", manifest.display()))
+    );
 
     let other = first.replace("version: \"1\"", "version: \"2\"");
     write(&format!("{other}  api: {{nonFinite: Error}}\n"));
