@@ -15,7 +15,7 @@ use std::time::Duration;
 use serin_core::types::ModelRef;
 use serin_crds::manifest::load;
 use serin_dataplane::config::Options;
-use serin_dataplane::pipeline::Serve;
+use serin_dataplane::pipeline::Catalog;
 use serin_dataplane::policy::{PolicyInput, PolicySource};
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::telemetry::logging::{self, InitError, LogFormat};
