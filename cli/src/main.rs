@@ -17,7 +17,7 @@ use serin_engine::onnx::silence_runtime;
 
 use args::{Cli, Command, RuntimeCommand};
 use failure::Failure;
-use terminal::{Tone, on_stderr, write_out};
+use terminal::write_out;
 
 fn main() -> ExitCode {
     if let Err(error) = silence_runtime() {
@@ -31,25 +31,9 @@ fn main() -> ExitCode {
     match perform(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            report(&failure);
+            failure.report();
             ExitCode::FAILURE
         }
-    }
-}
-
-/// One `error:` for each fault; of very many, the first ones.
-fn report(failure: &Failure) {
-    const SHOWN: usize = 50;
-    let error = on_stderr(Tone::Error, "error:");
-    let Failure::Manifest(problems) = failure else {
-        eprintln!("{error} {failure}");
-        return;
-    };
-    for problem in problems.0.iter().take(SHOWN) {
-        eprintln!("{error} {problem}");
-    }
-    if problems.0.len() > SHOWN {
-        eprintln!("{error} and {} more", problems.0.len() - SHOWN);
     }
 }
 

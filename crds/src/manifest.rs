@@ -29,7 +29,7 @@ use node::Node;
 use object::Object;
 use problem::Source;
 
-pub use files::{MAX_FILE_BYTES, MAX_FILES, STANDARD_INPUT};
+pub use files::{MAX_FILE_BYTES, MAX_FILES, STANDARD_INPUT, manifests_at};
 pub use object::API_VERSION;
 pub use problem::{Place, Problem, Problems};
 

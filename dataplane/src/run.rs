@@ -3,10 +3,8 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Duration;
 
 use serin_crds::contract::pod_config::PodConfig;
-use serin_crds::contract::policy::Policy;
 use tokio::sync::watch;
 
 use crate::access::OpenAccess;
@@ -16,19 +14,16 @@ use crate::model::{
     memory_for_bodies,
 };
 use crate::pipeline::Pipeline;
-use crate::policy::PolicyStore;
+use crate::policy::{PolicyInput, PolicyStore, Reloader};
 use crate::routing::LocalRouter;
 use crate::runtime::Resources;
 use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::server::shutdown::{Shutdown, Stop};
 use crate::server::{Parts, Server, StartError};
-use crate::telemetry::traces::{Exporter, Process, Settings, SettingsError};
+use crate::telemetry::traces::{Process, SettingsError, TraceSwitch};
 use crate::telemetry::{Metrics, Monitoring};
 use serin_core::types::ModelState;
-
-/// How long the last traces may take to be sent once everything else has ended.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A process that serves, as an embedding program sees it.
 #[derive(Clone)]
@@ -39,7 +34,7 @@ pub struct Running {
     pub grpc_addr: SocketAddr,
     /// Where probes, status and metrics are served.
     pub admin_addr: SocketAddr,
-    /// Where the process stands.
+    /// The stage of the process.
     pub phase: watch::Receiver<Phase>,
     /// Becomes true once every model either answers or never will.
     pub settled: watch::Receiver<bool>,
@@ -47,7 +42,7 @@ pub struct Running {
     pub pipeline: Arc<Pipeline>,
 }
 
-/// Why a process ends otherwise than by being asked to.
+/// Why a process ends without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// A port cannot be served.
@@ -61,15 +56,15 @@ pub enum ServeError {
     Load(#[from] LoadError),
 }
 
-/// Serves until `shutdown`, then drains. `started` is told once the ports are bound; models load
-/// after that.
+/// Serves until `shutdown`, then drains. `started` is called once the ports are bound; models
+/// load after that. The policy is reloaded from its source until the drain is over.
 ///
 /// # Errors
 /// [`ServeError`].
 pub async fn serve(
     mut options: Options,
     config: PodConfig,
-    policy: Policy,
+    policy: PolicyInput,
     mut shutdown: Shutdown,
     started: impl FnOnce(Running),
 ) -> Result<(), ServeError> {
@@ -77,28 +72,19 @@ pub async fn serve(
         .models
         .iter()
         .map(|model| (model.name.clone(), model.version.clone()));
-    let metrics = Arc::new(Metrics::new(named));
+    let store = Arc::new(PolicyStore::from(policy.initial));
+    let metrics = Arc::new(Metrics::new(named).with_policy(Arc::clone(&store)));
     let process = Process {
-        service: &config.service,
-        revision: &config.revision,
+        service: config.service,
+        revision: config.revision,
         local_mode: options.local_mode,
     };
-    let env = |name: &str| std::env::var(name).ok();
-    let settings = match Settings::find(policy.telemetry.traces.as_ref(), process, env) {
-        // Variables come from whoever set up the machine or the cluster: they stop no model.
-        Err(error) if policy.telemetry.traces.is_none() => {
-            tracing::warn!(%error, "no traces are sent");
-            None
-        }
-        found => found?,
-    };
-    let (tracer, exporter) = match settings {
-        Some(settings) => {
-            let (tracer, exporter) = Exporter::start(settings, &metrics)?;
-            (Some(tracer), Some(exporter))
-        }
-        None => (None, None),
-    };
+    let traces = Arc::new(TraceSwitch::start(
+        store.current().policy.telemetry.traces.as_ref(),
+        process,
+        Box::new(|name| std::env::var(name).ok()),
+        Arc::clone(&metrics),
+    )?);
     let lifecycle = Lifecycle::new();
     let registry = Arc::new(Registry::new(config.models, &metrics));
     let loader = LoaderOptions::from(&options);
@@ -117,10 +103,9 @@ pub async fn serve(
         resources: Resources::new(options.limits.clone(), cpu_pool),
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
-        policy: Arc::new(PolicyStore::new(policy.clone(), String::new())),
+        policy: Arc::clone(&store),
         monitoring: Monitoring {
-            compat_metrics: policy.telemetry.compat_metrics.clone(),
-            tracer,
+            tracer: traces.handle(),
         },
     };
     let server = Server::start(&options, parts).await?;
@@ -133,6 +118,10 @@ pub async fn serve(
         settled,
         pipeline,
     });
+    let follower = Arc::clone(&traces);
+    let reloading = policy
+        .source
+        .map(|source| Reloader::new(store, source, follower).spawn());
     lifecycle.advance(Phase::Loading);
     let mut asked = shutdown.clone();
     let stop = tokio::select! {
@@ -150,9 +139,8 @@ pub async fn serve(
         () = shutdown.reached(Stop::Gently) => shutdown.current(),
     };
     server.drain(stop, options.lame_duck, shutdown).await;
-    if let Some(exporter) = exporter {
-        exporter.flush(FLUSH_TIMEOUT).await;
-    }
+    drop(reloading);
+    traces.finish().await;
     Ok(())
 }
 

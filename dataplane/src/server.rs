@@ -33,6 +33,7 @@ use self::state::ServerState;
 use crate::config::Options;
 use crate::pipeline::Serve;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
+use crate::telemetry::TracerHandle;
 
 pub use self::listener::BindError;
 pub use self::state::Parts;
@@ -106,7 +107,7 @@ impl Server {
             grpc: grpc.serve(grpc_routes, for_callers(), most),
             admin: admin.serve(
                 admin::router(Arc::clone(&state)),
-                Connections::new(port(None), Gauge::default()),
+                Connections::new(port(TracerHandle::default()), Gauge::default()),
                 ADMIN_CONNECTIONS,
             ),
             lifecycle: state.lifecycle.clone(),

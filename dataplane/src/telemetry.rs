@@ -6,6 +6,7 @@ pub mod exposition;
 pub mod logging;
 pub mod metrics;
 mod model_observer;
+mod policy_metrics;
 mod process;
 pub mod record;
 pub mod statistics;
@@ -17,15 +18,11 @@ pub use metrics::{Metrics, ModelMetrics};
 pub use model_observer::ModelObserver;
 pub use record::{RequestInfo, RequestRecord};
 pub use statistics::InferenceCounters;
-pub use traces::{Trace, Tracer};
-
-use serin_crds::contract::policy::CompatMetrics;
+pub use traces::{Trace, Tracer, TracerHandle};
 
 /// What monitoring is told besides our own metrics and logs; nothing by default.
 #[derive(Clone, Default)]
 pub struct Monitoring {
-    /// Servers whose metric names `/metrics` offers too.
-    pub compat_metrics: Vec<CompatMetrics>,
-    /// Traces requests.
-    pub tracer: Option<Tracer>,
+    /// Traces requests, as the policy in force says.
+    pub tracer: TracerHandle,
 }

@@ -37,7 +37,7 @@ pub struct Origin {
 }
 
 /// Fields that only act on a cluster, and how this machine does without each.
-const CLUSTER_FIELDS: [(&str, &str); 5] = [
+pub const CLUSTER_FIELDS: [(&str, &str); 5] = [
     ("spec.replicas", "one process serves"),
     ("spec.autoscaling", "one process serves"),
     ("spec.resources", "the process takes what it needs"),
@@ -95,13 +95,10 @@ pub fn plan(manifest: &Manifest, scratch: &Path) -> Result<Plan, Problems> {
     }
     let served = |service: &&Service| !service.service.is_suspended();
     let served: Vec<&Service> = manifest.services.iter().filter(served).collect();
-    let api = agreed(&served, "spec.api", |spec| spec.api.as_ref());
-    let telemetry = agreed(&served, "spec.telemetry", |spec| spec.telemetry.as_ref());
-    let (api, telemetry) = match (api, telemetry) {
-        (Ok(api), Ok(telemetry)) if problems.is_empty() => (api, telemetry),
-        (api, telemetry) => {
-            problems.extend(api.err());
-            problems.extend(telemetry.err());
+    let policy = match policy(&served) {
+        Ok(policy) if problems.is_empty() => policy,
+        agreed => {
+            problems.extend(agreed.err().into_iter().flat_map(|found| found.0));
             return Err(Problems(problems));
         }
     };
@@ -119,13 +116,28 @@ pub fn plan(manifest: &Manifest, scratch: &Path) -> Result<Plan, Problems> {
             revision: names(&|origin| origin.revision.name.clone()),
             models,
         },
-        policy: Policy {
-            api: ApiConfig::from(api),
-            telemetry: TelemetryConfig::from(telemetry),
-        },
+        policy,
         models: origins,
         notes,
     })
+}
+
+/// The policy of a process that serves `services`.
+///
+/// # Errors
+/// Services that ask for different ones.
+pub fn policy(services: &[&Service]) -> Result<Policy, Problems> {
+    let api = agreed(services, "spec.api", |spec| spec.api.as_ref());
+    let telemetry = agreed(services, "spec.telemetry", |spec| spec.telemetry.as_ref());
+    match (api, telemetry) {
+        (Ok(api), Ok(telemetry)) => Ok(Policy {
+            api: ApiConfig::from(api),
+            telemetry: TelemetryConfig::from(telemetry),
+        }),
+        (api, telemetry) => Err(Problems(
+            api.err().into_iter().chain(telemetry.err()).collect(),
+        )),
+    }
 }
 
 /// What `services` say in a field that acts on the whole process: those that say anything must say

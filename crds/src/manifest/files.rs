@@ -19,7 +19,10 @@ const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
 /// The manifests at `path`: the file itself, or those of the folder in order of name. Folders
 /// below it are not entered; kubectl does not either.
-pub(super) fn manifests_at(path: &Path) -> Result<Vec<PathBuf>, Problem> {
+///
+/// # Errors
+/// The folder cannot be read, holds no manifest, or too many.
+pub fn manifests_at(path: &Path) -> Result<Vec<PathBuf>, Problem> {
     let name = path.display().to_string();
     if path == Path::new(STANDARD_INPUT) {
         return Ok(vec![path.to_owned()]);

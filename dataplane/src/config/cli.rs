@@ -20,6 +20,11 @@ pub struct Cli {
     #[arg(long, value_name = "FILE", default_value = MOUNT_PATH)]
     pub config: PathBuf,
 
+    /// File with what may change while models are served; read again when it changes. When not
+    /// given, or while the file is not there, everything has its default
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+
     /// Address that every port is bound to; `::` stands for all, of IPv4 and, where the machine has
     /// it, IPv6
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V6(Ipv6Addr::UNSPECIFIED))]

@@ -45,7 +45,7 @@ async fn status<S: Serve>(State(state): State<Arc<ServerState<S>>>) -> Response<
                 reason: model.reason,
             })
             .collect(),
-        policy: None,
+        policy: Some(state.policy.report()),
     };
     document_on(&state, "/statusz", StatusCode::OK, &report)
 }

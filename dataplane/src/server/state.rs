@@ -12,8 +12,7 @@ use crate::policy::PolicyStore;
 use crate::routing::Router;
 use crate::runtime::Resources;
 use crate::runtime::lifecycle::Lifecycle;
-use crate::telemetry::traces::Tracer;
-use crate::telemetry::{Exposition, Metrics, Monitoring};
+use crate::telemetry::{Exposition, Metrics, Monitoring, TracerHandle};
 
 /// What the ports are made of.
 pub struct Parts<S> {
@@ -45,7 +44,7 @@ pub(super) struct ServerState<S> {
     pub(super) metrics: Arc<Metrics>,
     pub(super) exposition: Exposition,
     /// Decides what is traced, where there is a collector.
-    pub(super) tracer: Option<Tracer>,
+    pub(super) tracer: TracerHandle,
     pub(super) documents: Documents,
     /// When the process began to serve, in Unix seconds.
     pub(super) started: u64,
@@ -58,12 +57,12 @@ impl<S> ServerState<S> {
             access: parts.access,
             router: parts.router,
             resources: parts.resources,
-            policy: parts.policy,
             lifecycle: parts.lifecycle,
-            exposition: Exposition::offering(
+            exposition: Exposition::following(
                 Arc::clone(&parts.metrics),
-                parts.monitoring.compat_metrics,
+                Arc::clone(&parts.policy),
             ),
+            policy: parts.policy,
             metrics: parts.metrics,
             tracer: parts.monitoring.tracer,
             documents: Documents::default(),

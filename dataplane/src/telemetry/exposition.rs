@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prometheus_client::encoding::text::encode;
-use serin_crds::contract::policy::CompatMetrics;
+use serin_crds::contract::policy::{CompatMetrics, Policy};
 
 use super::compat;
 use super::metrics::Metrics;
+use crate::policy::PolicyStore;
 
 /// How long a rendered page is served again: inference gateways scrape each pod every 50 ms.
 const CACHED_FOR: Duration = Duration::from_millis(20);
@@ -29,7 +30,8 @@ const END: &str = "# EOF\n";
 /// Renders the metrics, at most once per 20 ms and format.
 pub struct Exposition {
     metrics: Arc<Metrics>,
-    compat: Vec<CompatMetrics>,
+    /// Says which other servers' names are offered.
+    policy: Arc<PolicyStore>,
     cache: Mutex<[Option<(Instant, Bytes)>; 2]>,
 }
 
@@ -41,9 +43,16 @@ impl Exposition {
 
     /// Renders these metrics by our own names and those of other servers.
     pub fn offering(metrics: Arc<Metrics>, compat: Vec<CompatMetrics>) -> Self {
+        let mut policy = Policy::default();
+        policy.telemetry.compat_metrics = compat;
+        Self::following(metrics, Arc::new(PolicyStore::new(policy, String::new())))
+    }
+
+    /// Renders these metrics by our own names and those that the policy in force asks for.
+    pub fn following(metrics: Arc<Metrics>, policy: Arc<PolicyStore>) -> Self {
         Self {
             metrics,
-            compat,
+            policy,
             cache: Mutex::default(),
         }
     }
@@ -67,7 +76,9 @@ impl Exposition {
             Some(own) if open => own.to_owned(),
             _ => classic(&own),
         };
-        compat::append(&mut text, &own, &self.compat, open);
+        let in_force = self.policy.current();
+        let compat = &in_force.policy.telemetry.compat_metrics;
+        compat::append(&mut text, &own, compat, open);
         if open {
             text.push_str(END);
         }
@@ -203,7 +214,8 @@ mod tests {
 
     #[test]
     fn every_name_is_documented_and_every_documented_name_is_there() {
-        let metrics = Metrics::new([("iris".to_owned(), "1".to_owned())]);
+        let store = Arc::new(PolicyStore::new(Policy::default(), "0".to_owned()));
+        let metrics = Metrics::new([("iris".to_owned(), "1".to_owned())]).with_policy(store);
         let iris = metrics.model("iris", None);
         iris.rejected("full");
         iris.loaded(Duration::from_secs(1), "onnx_onnxruntime", "sha256:0");

@@ -141,7 +141,8 @@ impl Metrics {
             .unwrap_or(&self.unknown)
     }
 
-    /// Counts traced requests whose spans were lost: `queue_full`, `export_failed`, `rejected`.
+    /// Counts traced requests whose spans were lost: `queue_full`, `exporter_ended`,
+    /// `export_failed`, `rejected`.
     pub fn traces_dropped(&self, reason: &'static str, how_many: u64) {
         let labels = DroppedLabels { reason };
         self.traces_dropped.get_or_create(&labels).inc_by(how_many);

@@ -9,24 +9,28 @@ mod export;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod handle;
 mod otlp;
 mod sampling;
 mod settings;
 mod span;
+mod switch;
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use self::context::Context;
 pub use self::export::Exporter;
+pub use self::handle::TracerHandle;
 pub use self::sampling::Sampled;
 use self::sampling::Sampling;
 pub use self::settings::{Process, Settings, SettingsError};
 use self::span::Done;
+pub use self::switch::{Environment, TraceSwitch};
 use super::metrics::{Metrics, RequestOutcome};
 use super::truncate::truncate;
 
@@ -106,9 +110,13 @@ impl Tracer {
     }
 
     fn hand_over(&self, done: Done) {
-        if self.0.queue.try_send(done).is_err() {
-            self.0.metrics.traces_dropped("queue_full", 1);
-        }
+        let reason = match self.0.queue.try_send(done) {
+            Ok(()) => return,
+            Err(TrySendError::Full(_)) => "queue_full",
+            // The request took longer than an exporter that was replaced waits.
+            Err(TrySendError::Closed(_)) => "exporter_ended",
+        };
+        self.0.metrics.traces_dropped(reason, 1);
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::runtime::Resources;
-use crate::telemetry::{Metrics, Tracer};
+use crate::telemetry::{Metrics, TracerHandle};
 
 /// What connections do when a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,7 +23,7 @@ pub(in crate::server) struct Port {
     pub(in crate::server) resources: Resources,
     pub(in crate::server) metrics: Arc<Metrics>,
     /// Decides what is traced, where there is a collector and the port is for callers.
-    pub(in crate::server) tracer: Option<Tracer>,
+    pub(in crate::server) tracer: TracerHandle,
     stage: AtomicU8,
 }
 
@@ -31,7 +31,7 @@ impl Port {
     pub(in crate::server) fn new(
         resources: Resources,
         metrics: Arc<Metrics>,
-        tracer: Option<Tracer>,
+        tracer: TracerHandle,
     ) -> Self {
         Self {
             resources,

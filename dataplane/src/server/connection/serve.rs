@@ -35,7 +35,7 @@ pub(super) async fn serve(
     peer: SocketAddr,
     in_flight: InFlight,
 ) -> Response<InFlightBody> {
-    let context = RequestContext::begin(&request, peer, port.tracer.as_ref());
+    let context = RequestContext::begin(&request, peer, port.tracer.current().as_ref());
     let context = Arc::new(context);
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let accepted = match is_head {

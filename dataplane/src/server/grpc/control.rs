@@ -165,7 +165,7 @@ pub(super) fn trace_setting<S: Serve>(
             "/v2/trace/setting",
         ));
     }
-    let shown = settings::trace(state.tracer.as_ref())
+    let shown = settings::trace(state.tracer.current().as_ref())
         .into_iter()
         .map(|(name, value)| {
             let value = trace_setting_response::SettingValue {

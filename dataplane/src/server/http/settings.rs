@@ -119,7 +119,7 @@ async fn trace_settings<S: Serve>(
             &state,
             route,
             StatusCode::OK,
-            &trace_document(state.tracer.as_ref()),
+            &trace_document(state.tracer.current().as_ref()),
         ),
         Err(fault) => refuse_on(&state, route, &fault, request),
     }
@@ -151,9 +151,9 @@ async fn change_traces<S: Serve>(
         trace_change(
             &body.bytes,
             state.resources.limits.json_depth,
-            state.tracer.as_ref(),
+            state.tracer.current().as_ref(),
         )?;
-        Ok(trace_document(state.tracer.as_ref()))
+        Ok(trace_document(state.tracer.current().as_ref()))
     };
     let changed = changed.await;
     asked.answer(&state, trace_route(path), &changed)

@@ -53,7 +53,7 @@ impl Exporter {
         let (queue, inbox) = mpsc::channel(QUEUE);
         let tracer = Tracer::new(&settings, queue, Arc::clone(metrics));
         let (stop, stopped) = oneshot::channel();
-        for reason in ["queue_full", "export_failed", "rejected"] {
+        for reason in ["queue_full", "exporter_ended", "export_failed", "rejected"] {
             metrics.traces_dropped(reason, 0);
         }
         tracing::info!(
@@ -69,6 +69,16 @@ impl Exporter {
         };
         let task = tokio::spawn(sender.run(inbox, stopped));
         Ok((tracer, Self { task, stop }))
+    }
+
+    /// Sends what has been handed over, and what the requests that are traced now hand over when they
+    /// end, and ends. No request may begin any more. Gives up after `deadline`.
+    pub async fn retire(mut self, deadline: Duration) {
+        let for_requests = deadline * 2 / 3;
+        // The task ends by itself once the last of those requests has.
+        if timeout(for_requests, &mut self.task).await.is_err() {
+            self.flush(deadline - for_requests).await;
+        }
     }
 
     /// Sends what has been handed over and ends; gives up after `deadline`.
