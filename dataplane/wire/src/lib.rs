@@ -22,7 +22,7 @@ pub mod control;
 pub mod deadline;
 pub mod docs_page;
 pub mod errors;
-mod example;
+pub mod example;
 mod field_path;
 pub mod json;
 pub mod kserve_v1;
