@@ -68,8 +68,8 @@ impl Exchange {
         self.id.to_str().unwrap_or_default()
     }
 
-    /// What is told of an inference that this exchange is.
-    pub(super) fn about<'a>(
+    /// What the record of an inference says of this exchange.
+    pub(super) fn info<'a>(
         &'a self,
         protocol: &'static str,
         operation: &'static str,
@@ -91,7 +91,7 @@ fn trace_of(tracer: &Tracer, request: &Request<Body>) -> Trace {
         let values = request.headers().get_all(name).into_iter();
         values.map(HeaderValue::as_bytes)
     };
-    tracer.exchange(
+    tracer.trace(
         (request.method().as_str(), request.uri().path()),
         values(TRACE_PARENT),
         values(TRACE_STATE),

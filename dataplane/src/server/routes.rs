@@ -151,7 +151,7 @@ pub(super) async fn metrics<S: Serve>(
         .headers()
         .get(ACCEPT)
         .and_then(|accept| accept.to_str().ok());
-    let (content_type, text) = app.exposition.render(accept);
+    let (content_type, text) = app.exposition.render(accept).await;
     let mut response = Response::new(Body::from(text));
     let content_type = HeaderValue::from_static(content_type);
     response.headers_mut().insert(CONTENT_TYPE, content_type);

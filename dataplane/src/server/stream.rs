@@ -53,7 +53,7 @@ async fn stream<S: Serve>(State(app): State<Arc<App<S>>>, request: Request) -> R
     let asked = match asked {
         Ok(asked) => asked,
         Err(fault) => {
-            record.failed(&fault);
+            let _settled = record.failed(&fault);
             return refusal(&fault, &parts, &exchange);
         }
     };
@@ -79,14 +79,14 @@ fn begin<S>(
     exchange: &Exchange,
     model: &ModelRef,
 ) -> RequestRecord<'static> {
-    let about = RequestInfo {
+    let info = RequestInfo {
         protocol,
         operation: "stream",
         request_id: Cow::Owned(exchange.id().to_owned()),
         model: Cow::Owned(model.clone()),
         received: exchange.received,
     };
-    RequestRecord::begin_stream(&app.metrics, about)
+    RequestRecord::begin_stream(&app.metrics, info)
 }
 
 /// Runs a stream on a task of its own, which `work` ends when its caller is gone. A panic ends

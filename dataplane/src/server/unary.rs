@@ -49,15 +49,15 @@ impl<'a, S: Serve> Unary<'a, S> {
         (unary, body)
     }
 
-    /// Begins to tell of it.
+    /// Begins its record.
     pub(super) fn record<'s>(
         &'s self,
         protocol: &'static str,
         operation: &'static str,
         model: &'s ModelRef,
     ) -> RequestRecord<'s> {
-        let about = self.exchange.about(protocol, operation, model);
-        RequestRecord::begin(&self.app.metrics, about)
+        let info = self.exchange.info(protocol, operation, model);
+        RequestRecord::begin(&self.app.metrics, info)
     }
 
     /// The whole body, within the server's limits.
@@ -111,7 +111,7 @@ impl<'a, S: Serve> Unary<'a, S> {
         }
     }
 
-    /// The model's reply, told in `record`.
+    /// The model's reply, entered in `record`.
     ///
     /// # Errors
     /// Those of [`Serve::serve`].
@@ -123,7 +123,7 @@ impl<'a, S: Serve> Unary<'a, S> {
         let reply = self.app.service.serve(call).await?;
         let timing = record.phases.timing.unwrap_or_default().then(reply.timing);
         record.phases.timing = Some(timing);
-        record.ran(&reply.model_version);
+        record.set_version(&reply.model_version);
         Ok(reply)
     }
 
@@ -140,12 +140,12 @@ impl<'a, S: Serve> Unary<'a, S> {
             }) => {
                 let bytes = response.body().size_hint().exact().unwrap_or(0);
                 let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-                record.answered(request_bytes, bytes);
+                let _settled = record.succeeded(request_bytes, bytes);
                 self.app.bodies.keep(bytes, response.extensions_mut());
                 response
             }
             Err(fault) => {
-                record.failed(&fault);
+                let _settled = record.failed(&fault);
                 refusal(&fault, &self.parts, &self.exchange)
             }
         }

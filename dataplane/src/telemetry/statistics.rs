@@ -62,7 +62,7 @@ impl Default for InferenceCounters {
 }
 
 impl InferenceCounters {
-    /// Counts one request as failed unless it is told to have been answered.
+    /// Counts one request: as answered by [`CountedRequest::answered`], else as failed.
     pub fn request(&self, begun: Instant) -> CountedRequest<'_> {
         CountedRequest {
             counters: self,

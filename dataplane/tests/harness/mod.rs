@@ -7,6 +7,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 pub mod frames;
+pub mod samples;
 pub mod stream;
 
 use std::sync::Arc;
@@ -30,6 +31,8 @@ use serin_dataplane::telemetry::{Metrics, Monitoring};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+
+use self::samples::Samples;
 
 /// Longest time a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -272,6 +275,24 @@ impl Running {
     pub async fn admin(&self) -> Client {
         Client::connect(self.server.admin_addr).await
     }
+
+    /// The metrics now.
+    pub async fn samples(&self) -> Samples {
+        self.client().await.get("/metrics").await.samples()
+    }
+
+    /// Waits until the metrics are as `wanted`, for what happens after an answer: a caller that
+    /// leaves, a connection that ends.
+    pub async fn until_samples(&self, wanted: impl Fn(&Samples) -> bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let samples = self.samples().await;
+            if wanted(&samples) {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "{samples:?}");
+        }
+    }
 }
 
 /// One HTTP/1 connection.
@@ -299,6 +320,11 @@ impl Answer {
 
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
+    }
+
+    /// The samples of a page of metrics.
+    pub fn samples(&self) -> Samples {
+        Samples::read(self.text())
     }
 
     pub fn json(&self) -> serde_json::Value {
@@ -456,12 +482,10 @@ pub fn fp32(name: &str, values: &[f32]) -> Tensor {
 
 /// Nothing panicked, nothing was answered by a 5xx but what is not offered at all.
 pub async fn assert_no_defect(client: &mut Client) {
-    let metrics = client.get("/metrics").await;
-    let bad = |line: &&str| {
-        line.starts_with("serin_requests_total")
-            && line.contains("code=\"5")
-            && !line.contains("code=\"501\"")
-    };
-    assert_eq!(metrics.text().lines().find(bad), None);
-    assert!(metrics.text().contains("serin_panics_total 0\n"));
+    let samples = client.get("/metrics").await.samples();
+    for (labels, _) in samples.series("serin_requests_total") {
+        let code = &labels["code"];
+        assert!(!code.starts_with('5') || code == "501", "{labels:?}");
+    }
+    assert_eq!(samples.get("serin_panics_total", &[]), Some(0.0));
 }

@@ -253,14 +253,14 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         let RawInferRequest(message) = request.into_inner();
         let request_bytes = message.len();
         let (prescan, taken) = self.infer.take(message);
-        let about = RequestInfo {
+        let info = RequestInfo {
             protocol: "grpc",
             operation: "infer",
             request_id: Cow::Borrowed(&request_id),
             model: Cow::Owned(prescan.model),
             received,
         };
-        let mut record = RequestRecord::begin(&self.metrics, about);
+        let mut record = RequestRecord::begin(&self.metrics, info);
         let asked = Asked {
             request_id: &request_id,
             received,
@@ -272,15 +272,15 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         };
         let mut answer = match outcome {
             Ok(response) => {
-                record.ran(&response.model_version);
+                record.set_version(&response.model_version);
                 let bytes = response.encoded_len();
-                record.answered(request_bytes, bytes);
+                let _settled = record.succeeded(request_bytes, bytes);
                 let mut answer = compression::where_it_pays(response, bytes, compressed);
                 self.infer.bodies.keep(bytes, answer.extensions_mut());
                 Ok(answer)
             }
             Err(fault) => {
-                record.failed(&fault);
+                let _settled = record.failed(&fault);
                 Err(response::status(&fault))
             }
         };

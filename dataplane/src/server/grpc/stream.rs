@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::Stream;
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
 use super::infer::{Asked, Infer, Reserved};
@@ -159,10 +160,11 @@ enum Outgoing {
 
 /// The other end of a stream.
 struct Caller<S> {
+    /// From the first request on, which names the model that the stream is counted under. Dropped
+    /// before the way to the caller, who then finds the request counted.
+    record: Option<RequestRecord<'static>>,
     inbound: Streaming<RawInferRequest>,
     out: mpsc::Sender<Outgoing>,
-    /// From the first request on, which names the model that the stream is counted under.
-    record: Option<RequestRecord<'static>>,
     stall: Duration,
     /// The failure that ended the stream, where failures do.
     failed: Option<Fault>,
@@ -178,7 +180,7 @@ impl<S: Serve> Caller<S> {
             Ended::Failed(fault) => Some(fault),
             Ended::Left => match self.failed.take() {
                 Some(fault) => Some(fault),
-                // The record tells by itself that nobody waited for its end.
+                // A record that is dropped is of a caller that left.
                 None => return,
             },
         };
@@ -187,26 +189,26 @@ impl<S: Serve> Caller<S> {
             (Some(_), Some(broken)) => Err(broken),
             (Some(fault), None) => Err(response::status(fault)),
         };
-        let told = self
-            .out
-            .send_timeout(Outgoing::End(status), self.stall)
-            .await;
-        match (told, self.record, fault) {
-            (Ok(()), Some(record), None) => record.ended(),
-            (Ok(()), Some(record), Some(fault)) => record.failed(&fault),
-            _ => {}
-        }
+        let Ok(Ok(room)) = timeout(self.stall, self.out.reserve()).await else {
+            return;
+        };
+        // Before the status, after which the caller waits for nothing.
+        let _settled = self.record.map(|record| match &fault {
+            None => record.ended(),
+            Some(fault) => record.failed(fault),
+        });
+        room.send(Outgoing::End(status));
     }
 
-    fn begin_story(&mut self, model: ModelRef) {
-        let about = RequestInfo {
+    fn begin_record(&mut self, model: ModelRef) {
+        let info = RequestInfo {
             protocol: "grpc",
             operation: "stream",
             request_id: Cow::Owned(self.parts.request_id.clone()),
             model: Cow::Owned(model),
             received: self.parts.received,
         };
-        self.record = Some(RequestRecord::begin_stream(&self.parts.metrics, about));
+        self.record = Some(RequestRecord::begin_stream(&self.parts.metrics, info));
     }
 }
 
@@ -224,7 +226,7 @@ impl<S: Serve> StreamTransport for Caller<S> {
             Ok(Some(RawInferRequest(message))) => {
                 let (prescan, taken) = self.parts.infer.take(message);
                 if self.record.is_none() {
-                    self.begin_story(prescan.model.clone());
+                    self.begin_record(prescan.model.clone());
                 }
                 let bytes = taken.as_ref().map_or(0, Reserved::len);
                 Incoming::Request(Message { prescan, taken }, bytes)
@@ -255,13 +257,12 @@ impl<S: Serve> StreamTransport for Caller<S> {
                 return Err(Disconnected);
             }
             let message = Box::new(answer.message(&self.parts.request_id));
-            self.out
-                .send_timeout(Outgoing::Answer(message), self.stall)
-                .await
-                .map_err(|_| Disconnected)?;
-            if let Some(record) = &self.record {
-                record.sent(1);
+            let room = timeout(self.stall, self.out.reserve()).await;
+            let room = room.map_err(|_| Disconnected)?.map_err(|_| Disconnected)?;
+            if let Some(record) = &mut self.record {
+                record.part();
             }
+            room.send(Outgoing::Answer(message));
         }
         Ok(())
     }

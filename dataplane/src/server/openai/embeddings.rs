@@ -63,7 +63,7 @@ impl<S: Serve> Embedding<'_, S> {
             name: request.model.clone(),
             version: None,
         };
-        record.names(model.clone());
+        record.set_model(model.clone());
         let embedder = app.service.embedder(&model)?;
         let (form, dimensions) = (request.form, request.dimensions);
         let texts = self.tokenize(&embedder, request).await?;

@@ -36,7 +36,6 @@ pub(super) fn respond<S: Serve>(
         out,
         form,
         record,
-        ran: false,
         unwanted: None,
     };
     spawn(Arc::clone(&app.metrics), async move {
@@ -46,13 +45,19 @@ pub(super) fn respond<S: Serve>(
         })
         .await;
         let Caller { out, record, .. } = caller;
-        match ended {
-            Ended::Whole if out.end().await.is_ok() => record.ended(),
-            Ended::Failed(fault) if out.refuse(fault.clone()).await.is_ok() => {
-                record.failed(&fault);
+        let fault = match ended {
+            Ended::Whole => None,
+            Ended::Failed(fault) => Some(fault),
+            Ended::Left => return,
+        };
+        // A record that is dropped is of a caller that left.
+        let Ok(room) = out.room().await else { return };
+        match fault {
+            None => room.end(record.ended()),
+            Some(fault) => {
+                let settled = record.failed(&fault);
+                room.refuse(fault, settled);
             }
-            // The record tells by itself that nobody waited for its end.
-            _ => {}
         }
     });
     events.respond()
@@ -60,12 +65,11 @@ pub(super) fn respond<S: Serve>(
 
 /// The other end of the stream.
 struct Caller {
+    /// Dropped before the way to the caller, who then finds the request counted.
+    record: RequestRecord<'static>,
     lines: Lines,
     out: Out,
     form: Framing,
-    record: RequestRecord<'static>,
-    /// The record knows which version ran.
-    ran: bool,
     /// Since when no row was wanted.
     unwanted: Option<Instant>,
 }
@@ -96,15 +100,15 @@ impl StreamTransport for Caller {
         let mut data = Vec::with_capacity(size);
         for answer in answers {
             self.form.write(&mut data, &answer.json);
-            if let (false, Some(version)) = (self.ran, &answer.version) {
-                self.record.ran(version);
-                self.ran = true;
+            if let Some(version) = &answer.version {
+                self.record.set_version(version);
             }
         }
         let begun = Instant::now();
-        self.out.data(data).await?;
+        let room = self.out.room().await?;
         self.lines.excuse(begun);
-        self.record.sent(count);
+        self.record.parts(count);
+        room.data(data);
         Ok(())
     }
 }

@@ -7,12 +7,11 @@ use http::Response;
 use http::request::Parts;
 
 use super::super::body::{self, Received};
-use super::events::{Out, Style, channel};
+use super::events::{Style, channel};
 use super::options::Framing;
-use super::request::{Answered, StreamRequests};
+use super::request::StreamRequests;
 use super::spawn;
 use crate::pipeline::Serve;
-use crate::server::ordered_stream::Disconnected;
 use crate::telemetry::RequestRecord;
 use serin_core::fault::Fault;
 
@@ -23,16 +22,16 @@ use serin_core::fault::Fault;
 pub(super) async fn respond<S: Serve>(
     rows: Arc<StreamRequests<S>>,
     form: Framing,
-    mut record: RequestRecord<'static>,
+    record: RequestRecord<'static>,
     (parts, body): (&Parts, Body),
 ) -> Result<Response<Body>, Fault> {
     let app = &rows.app;
-    let received = record.about().received;
+    let received = record.info().received;
     let read = body::read(body, &parts.headers, &app.limits, &app.bodies, &app.heavy).await;
     let Received { bytes, held } = match read {
         Ok(received) => received,
         Err(fault) => {
-            record.failed(&fault);
+            let _settled = record.failed(&fault);
             return Err(fault);
         }
     };
@@ -44,6 +43,8 @@ pub(super) async fn respond<S: Serve>(
     let (out, events) = channel(style, app.limits.stall_timeout);
     let metrics = Arc::clone(&app.metrics);
     spawn(metrics, async move {
+        // In this order: the record is dropped first, and a caller that is cut off finds it counted.
+        let (out, mut record) = (out, record);
         let outcome = tokio::select! {
             biased;
             () = out.closed() => return,
@@ -53,26 +54,24 @@ pub(super) async fn respond<S: Serve>(
         match outcome {
             Ok(answered) => {
                 if let Some(version) = &answered.version {
-                    record.ran(version);
+                    record.set_version(version);
                 }
-                if send(&out, form, &answered).await.is_ok() {
-                    record.sent(1);
-                    record.ended();
-                }
+                let mut data = Vec::new();
+                form.write(&mut data, &answered.json);
+                // A record that is dropped is of a caller that left.
+                let Ok(room) = out.room().await else { return };
+                record.part();
+                room.data(data);
+                let Ok(room) = out.room().await else { return };
+                room.end(record.ended());
             }
             Err(fault) => {
-                record.failed(&fault);
-                // Told or not, there is nobody else to tell.
-                let _ = out.refuse(fault).await;
+                let settled = record.failed(&fault);
+                if let Ok(room) = out.room().await {
+                    room.refuse(fault, settled);
+                }
             }
         }
     });
     Ok(events.begun().await?.respond())
-}
-
-async fn send(out: &Out, form: Framing, answered: &Answered) -> Result<(), Disconnected> {
-    let mut data = Vec::new();
-    form.write(&mut data, &answered.json);
-    out.data(data).await?;
-    out.end().await
 }

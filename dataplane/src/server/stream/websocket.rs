@@ -69,7 +69,7 @@ pub(super) async fn upgrade<S: Serve>(
         (Ok((accepted, budget)), Some(upgrade)) => (accepted, budget, upgrade),
         (asked, _) => {
             let fault = asked.err().unwrap_or_else(handshake::needed);
-            record.failed(&fault);
+            let _settled = record.failed(&fault);
             return refusal(&fault, &parts, &exchange);
         }
     };
@@ -102,7 +102,6 @@ async fn serve_socket<S: Serve>(
         socket,
         limits: Arc::clone(&app.limits),
         record,
-        ran: false,
         number: 0,
         heard: now,
         ping_at: now + PING.min(app.limits.idle_timeout / 2),
@@ -117,11 +116,10 @@ async fn serve_socket<S: Serve>(
 
 /// The other end of the socket.
 struct Caller {
+    /// Dropped before the socket, whose caller then finds the request counted.
+    record: RequestRecord<'static>,
     socket: WebSocketStream<Metered<TokioIo<Upgraded>>>,
     limits: Arc<Limits>,
-    record: RequestRecord<'static>,
-    /// The record knows which version ran.
-    ran: bool,
     /// Messages read.
     number: u64,
     /// When the caller was last known to be there.
@@ -133,6 +131,12 @@ struct Caller {
 
 impl Caller {
     async fn end(mut self, ended: Ended) {
+        // Before the close frame, after which the caller waits for nothing.
+        let _settled = match &ended {
+            Ended::Left => return,
+            Ended::Whole => self.record.ended(),
+            Ended::Failed(fault) => self.record.failed(fault),
+        };
         let (code, reason) = match &ended {
             Ended::Left => return,
             Ended::Whole => (CloseCode::NORMAL_CLOSURE, String::new()),
@@ -150,10 +154,6 @@ impl Caller {
             while let Some(Ok(_)) = self.socket.next().await {}
         };
         let _ = timeout(FAREWELL, farewell).await;
-        match ended {
-            Ended::Failed(fault) => self.record.failed(&fault),
-            _ => self.record.ended(),
-        }
     }
 
     async fn flush(&mut self) -> Result<(), Disconnected> {
@@ -286,12 +286,11 @@ impl StreamTransport for Caller {
     }
 
     async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
-        let count = answers.len();
         let stall = self.limits.stall_timeout;
+        self.record.parts(answers.len());
         for answer in answers {
-            if let (false, Some(version)) = (self.ran, &answer.version) {
-                self.record.ran(version);
-                self.ran = true;
+            if let Some(version) = &answer.version {
+                self.record.set_version(version);
             }
             let fed = timeout(stall, self.socket.feed(Message::text(answer.json))).await;
             fed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)?;
@@ -299,7 +298,6 @@ impl StreamTransport for Caller {
         self.flush().await?;
         // While its answers were written nothing could be heard.
         self.heard = Instant::now();
-        self.record.sent(count);
         Ok(())
     }
 }
