@@ -1,6 +1,6 @@
 //! One line per finished inference request, under the target `serin::access`.
 //!
-//! Failures of the server are warnings, refused requests are info, answers are debug: a line for
+//! Failures of the server are at `warn`, refused requests at `info`, answers at `debug`: a line for
 //! each of 50,000 answers a second would cost more than the answers.
 
 use super::metrics::RequestOutcome;

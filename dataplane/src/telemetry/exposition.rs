@@ -99,8 +99,8 @@ impl Exposition {
     }
 }
 
-/// The classic form of OpenMetrics text. HELP comes before TYPE there, and only TYPE tells a
-/// counter, so a HELP line waits for the TYPE line that follows it.
+/// The classic form of OpenMetrics text. HELP comes before TYPE there, and only TYPE names the
+/// kind, so a HELP line waits for the TYPE line that follows it.
 fn classic(open: &str) -> String {
     let mut out = String::with_capacity(open.len());
     let mut help: Option<&str> = None;

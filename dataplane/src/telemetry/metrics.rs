@@ -1,7 +1,7 @@
 //! Every metric's name, labels and buckets; handles are resolved at start.
 //!
-//! A `model` label takes configured names only: callers cannot create series. What they ask of
-//! other models is counted under `_unknown`.
+//! A `model` label takes configured names only: callers cannot create series. Requests to other
+//! models are counted under `_unknown`.
 
 use std::collections::HashMap;
 use std::sync::Arc;

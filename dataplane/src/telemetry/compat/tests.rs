@@ -76,7 +76,7 @@ fn a_gauge_that_an_endpoint_picker_reads_has_one_series_summed_over_the_models()
 }
 
 #[test]
-fn tritons_counters_have_no_total_and_say_what_ours_say() {
+fn tritons_counters_have_no_total_and_show_serins_figures() {
     let page = page(&metrics(), false);
     assert!(page.contains("# TYPE nv_inference_request_success counter\n"));
     let samples = Samples::read(&page);

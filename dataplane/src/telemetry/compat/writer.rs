@@ -17,7 +17,7 @@ pub(super) struct Writer<'o> {
 pub(super) enum Kind {
     /// Its name ends in `_total`.
     Counter,
-    /// A counter whose name does not, which OpenMetrics cannot tell as one.
+    /// A counter whose name does not end so, which OpenMetrics has no type for.
     BareCounter,
     Gauge,
     Histogram,
