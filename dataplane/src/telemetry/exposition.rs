@@ -82,8 +82,9 @@ impl Exposition {
         (content_type, text)
     }
 
-    /// The page now, in OpenMetrics or in the classic format.
-    pub(super) fn text(&self, open: bool) -> String {
+    /// The page now, in OpenMetrics or in the classic format, however soon after the last one: for
+    /// callers inside of the process.
+    pub fn text(&self, open: bool) -> String {
         let mut own = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut own, &self.metrics.registry);
