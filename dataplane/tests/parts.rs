@@ -81,13 +81,14 @@ async fn a_caller_that_leaves_gives_the_rest_up() {
     // Nobody takes the second part, and the third is never made: the answer is dropped, and the
     // stream's record with it.
     release.add_permits(1);
-    let left = || {
-        let metrics = &server.metrics;
-        metrics.contains(
-            r#"serin_stream_cancelled_total{model="parts",version="1",protocol="rest"} 1"#,
-        )
-    };
-    harness::eventually("the stream is noted as left", left).await;
+    let left = [("model", "parts"), ("protocol", "rest")];
+    let in_flight = [("model", "parts")];
+    server
+        .until_samples(|samples| {
+            samples.sum("serin_stream_cancelled_total", &left) == 1.0
+                && samples.sum("serin_requests_in_flight", &in_flight) == 0.0
+        })
+        .await;
 }
 
 #[tokio::test]

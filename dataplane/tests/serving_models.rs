@@ -244,7 +244,7 @@ async fn only_the_guilty_row_fails() {
     }
 }
 
-/// RequestInfo a quarter of an hour, if nobody stops it.
+/// About a quarter of an hour, if nobody stops it.
 fn endless() -> Tensor {
     i64s("steps", &[1, 1], &[1_000_000])
 }

@@ -53,7 +53,7 @@ impl Progress for Recording<'_> {
 
     fn named(&mut self, model: &ModelRef) {
         if self.record.info().model.name != model.name {
-            self.record.names(model.clone());
+            self.record.set_model(model.clone());
         }
     }
 
@@ -63,7 +63,7 @@ impl Progress for Recording<'_> {
 
     fn ran(&mut self, version: &str, usage: Usage) {
         self.record.phases.timing = Some(usage.timing);
-        self.record.ran(version);
+        self.record.set_version(version);
         if usage.tokens > 0 {
             self.record.read_tokens(usage.tokens);
         }

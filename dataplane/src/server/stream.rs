@@ -57,7 +57,7 @@ async fn stream<S: Serve>(
     let options = match options {
         Ok(options) => options,
         Err(fault) => {
-            record.failed(&fault);
+            let _settled = record.failed(&fault);
             return refuse(&fault, &context);
         }
     };

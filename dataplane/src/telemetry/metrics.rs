@@ -1,7 +1,7 @@
 //! Every metric's name, labels and buckets; handles are resolved at start.
 //!
-//! A `model` label takes configured names only: callers cannot create series. What they ask of
-//! other models is counted under `_unknown`.
+//! A `model` label takes configured names only: callers cannot create series. Requests to other
+//! models are counted under `_unknown`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,9 +14,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+mod histogram;
 mod model;
 
-pub use model::{Counted, ModelMetrics, Phases, RequestOutcome, StreamMetrics};
+pub(super) use histogram::Figures;
+pub use model::{Counted, ModelMetrics, PartsSent, Phases, RequestOutcome, StreamMetrics};
+pub(super) use model::{LATENCY, Phase};
 
 use self::model::ModelFamilies;
 use super::logging;
@@ -72,7 +75,7 @@ impl Metrics {
         registry.register("serin_build_info", "What this binary is; always 1", build);
         registry.register(
             "serin_http_requests",
-            "RequestOutcome HTTP requests that are no inference",
+            "Finished HTTP requests that are no inference",
             http.clone(),
         );
         let traces_dropped = Family::default();
@@ -139,6 +142,14 @@ impl Metrics {
                 None => versions.values().next(),
             })
             .unwrap_or(&self.unknown)
+    }
+
+    /// The configured models, by name and version.
+    pub(super) fn configured(&self) -> Vec<&ModelMetrics> {
+        let versions = self.models.values().flat_map(HashMap::values);
+        let mut models: Vec<&ModelMetrics> = versions.map(Arc::as_ref).collect();
+        models.sort_by_key(|model| (model.name(), model.version()));
+        models
     }
 
     /// Counts traced requests whose spans were lost: `queue_full`, `exporter_ended`,

@@ -1,7 +1,7 @@
 //! Counts per model for the statistics endpoints: atomics only, of a fixed size.
 //!
-//! Beside the metrics, not derived from them: metrics are histograms in seconds by protocol and
-//! outcome, these are Triton's exact sums, and one of each request's phases.
+//! These are separate from the metrics: metrics are histograms in seconds by protocol and outcome,
+//! these are Triton's exact sums of requests and of their phases.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -62,7 +62,7 @@ impl Default for InferenceCounters {
 }
 
 impl InferenceCounters {
-    /// Counts one request as failed unless it is told to have been answered.
+    /// Counts one request: as answered by [`CountedRequest::answered`], else as failed.
     pub fn request(&self, begun: Instant) -> CountedRequest<'_> {
         CountedRequest {
             counters: self,

@@ -1,8 +1,8 @@
 //! Traces of requests, sent to an OpenTelemetry collector (OTLP over HTTP).
 //!
 //! A request that is traced has an ambient [`Trace`] while its handler runs: whatever begins a
-//! [`RequestRecord`](super::RequestRecord) then is a span, without a word about it in the handler. Without a
-//! collector there is no trace, and nothing of this costs anything.
+//! [`RequestRecord`](super::RequestRecord) then is a span, without any code in the handler. Without
+//! a collector there is no trace, and nothing of this costs anything.
 
 mod context;
 mod export;
@@ -52,13 +52,13 @@ struct Shared {
     metrics: Arc<Metrics>,
 }
 
-/// One exchange with a caller, which may become a span.
+/// One request of a caller, which may become a span.
 #[derive(Clone)]
 pub struct Trace(Arc<TraceContext>);
 
 struct TraceContext {
     tracer: Tracer,
-    /// What the caller said, if it takes part in a trace.
+    /// The caller's span, if the caller takes part in a trace.
     caller: Option<Context>,
     method: String,
     path: String,
@@ -129,7 +129,7 @@ impl fmt::Debug for Trace {
 }
 
 impl Trace {
-    /// The trace of the exchange that this task answers, if there is one.
+    /// The trace of the request that this task answers, if there is one.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }
@@ -167,10 +167,10 @@ impl Trace {
             }
         };
         context.sampled &= self.0.tracer.0.sampling.is_on();
-        // A second span of one exchange is not announced; it is of the same caller.
+        // A second span of one request is not announced; it is of the same caller.
         let _ = self.0.begun.set(context.clone());
         Span {
-            exchange: self.clone(),
+            trace: self.clone(),
             context,
         }
     }
@@ -178,12 +178,12 @@ impl Trace {
 
 /// A span that runs.
 pub(super) struct Span {
-    exchange: Trace,
+    trace: Trace,
     context: Context,
 }
 
-/// What a span tells besides its figures.
-pub(super) struct Told<'a> {
+/// What a span says besides its figures.
+pub(super) struct SpanInfo<'a> {
     pub(super) request_id: &'a str,
     pub(super) model: &'a str,
     pub(super) version: &'a str,
@@ -197,21 +197,21 @@ impl Span {
     }
 
     /// The request is over; it is sent if it is sampled.
-    pub(super) fn end(self, finished: &RequestOutcome, told: &Told<'_>) {
+    pub(super) fn end(self, finished: &RequestOutcome, info: &SpanInfo<'_>) {
         if !self.context.sampled {
             return;
         }
-        let exchange = &self.exchange.0;
-        exchange.tracer.hand_over(Done {
+        let request = &self.trace.0;
+        request.tracer.hand_over(Done {
             ended: SystemTime::now(),
-            parent: exchange.caller.as_ref().map(|caller| caller.span_id),
-            method: exchange.method.clone(),
-            path: exchange.path.clone(),
+            parent: request.caller.as_ref().map(|caller| caller.span_id),
+            method: request.method.clone(),
+            path: request.path.clone(),
             finished: *finished,
-            request_id: told.request_id.to_owned(),
-            model: told.model.to_owned(),
-            version: told.version.to_owned(),
-            error: told.error.map(|(code, message)| (code, message.to_owned())),
+            request_id: info.request_id.to_owned(),
+            model: info.model.to_owned(),
+            version: info.version.to_owned(),
+            error: info.error.map(|(code, message)| (code, message.to_owned())),
             context: self.context,
         });
     }

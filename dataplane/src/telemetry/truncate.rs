@@ -21,7 +21,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_of_a_callers_is_cut_at_a_character_and_marked() {
+    fn a_callers_text_is_cut_at_a_character_and_marked() {
         for fits in ["iris", "", &"é".repeat(MOST)] {
             assert!(matches!(truncate(fits), Cow::Borrowed(same) if same == fits));
         }

@@ -8,6 +8,7 @@
 
 pub mod frames;
 pub mod grpc;
+pub mod samples;
 pub mod stream;
 
 use std::sync::Arc;
@@ -33,10 +34,12 @@ use serin_dataplane::runtime::cpu_pool::CpuPool;
 use serin_dataplane::runtime::lifecycle::{Lifecycle, Phase};
 use serin_dataplane::server::shutdown::{Shutdown, Trigger, channel};
 use serin_dataplane::server::{Parts, Server};
-use serin_dataplane::telemetry::{Exposition, Metrics, Monitoring};
+use serin_dataplane::telemetry::{Metrics, Monitoring};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+
+use self::samples::Samples;
 
 /// Longest time a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -260,19 +263,6 @@ pub struct Running {
     pub lifecycle: Lifecycle,
     pub trigger: Trigger,
     pub shutdown: Shutdown,
-    pub metrics: Page,
-}
-
-/// The metrics of a server.
-pub struct Page(Exposition);
-
-impl Page {
-    /// Whether the page has this line.
-    pub fn contains(&self, line: &str) -> bool {
-        let (_, text) = self.0.render(None);
-        let text = std::str::from_utf8(&text).expect("text");
-        text.lines().any(|found| found == line)
-    }
 }
 
 /// Options for loopback and free ports.
@@ -328,13 +318,12 @@ pub async fn start_behind(options: &Options, api: ApiConfig, gates: Gates) -> Ru
     });
     let lifecycle = Lifecycle::new();
     let names = MODELS.map(|name| (name.to_owned(), "1".to_owned()));
-    let metrics = Arc::new(Metrics::new(names));
     let parts = Parts {
         service: Arc::clone(&models),
         access: gates.access,
         router: gates.router,
         resources: Resources::new(options.limits.clone(), CpuPool::new()),
-        metrics: Arc::clone(&metrics),
+        metrics: Arc::new(Metrics::new(names)),
         lifecycle: lifecycle.clone(),
         policy: Arc::new(PolicyStore::new(
             Policy {
@@ -354,7 +343,6 @@ pub async fn start_behind(options: &Options, api: ApiConfig, gates: Gates) -> Ru
         lifecycle,
         trigger,
         shutdown,
-        metrics: Page(Exposition::new(metrics)),
     }
 }
 
@@ -365,6 +353,24 @@ impl Running {
 
     pub async fn admin(&self) -> Client {
         Client::connect(self.server.admin_addr).await
+    }
+
+    /// The metrics now.
+    pub async fn samples(&self) -> Samples {
+        self.client().await.get("/metrics").await.samples()
+    }
+
+    /// Waits until the metrics are as `wanted`, for what happens after an answer: a caller that
+    /// leaves, a connection that ends.
+    pub async fn until_samples(&self, wanted: impl Fn(&Samples) -> bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let samples = self.samples().await;
+            if wanted(&samples) {
+                return;
+            }
+            assert!(std::time::Instant::now() < deadline, "{samples:?}");
+        }
     }
 }
 
@@ -393,6 +399,11 @@ impl Answer {
 
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("text")
+    }
+
+    /// The samples of a page of metrics.
+    pub fn samples(&self) -> Samples {
+        Samples::read(self.text())
     }
 
     pub fn json(&self) -> serde_json::Value {
@@ -582,12 +593,10 @@ pub fn fp32(name: &str, values: &[f32]) -> Tensor {
 
 /// Nothing panicked, nothing was answered by a 5xx but what is not offered at all.
 pub async fn assert_no_defect(client: &mut Client) {
-    let metrics = client.get("/metrics").await;
-    let bad = |line: &&str| {
-        line.starts_with("serin_requests_total")
-            && line.contains("code=\"5")
-            && !line.contains("code=\"501\"")
-    };
-    assert_eq!(metrics.text().lines().find(bad), None);
-    assert!(metrics.text().contains("serin_panics_total 0\n"));
+    let samples = client.get("/metrics").await.samples();
+    for (labels, _) in samples.series("serin_requests_total") {
+        let code = &labels["code"];
+        assert!(!code.starts_with('5') || code == "501", "{labels:?}");
+    }
+    assert_eq!(samples.get("serin_panics_total", &[]), Some(0.0));
 }

@@ -239,14 +239,14 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         match outcome {
             Ok(response) => {
                 let bytes = response.encoded_len();
-                record.answered(request_bytes, bytes);
+                let _settled = record.succeeded(request_bytes, bytes);
                 let mut answer = compression::where_it_pays(response, bytes, compressed);
                 let memory = &state.resources.memory;
                 memory.keep(bytes, answer.extensions_mut());
                 Ok(answer)
             }
             Err(fault) => {
-                record.failed(&fault);
+                let _settled = record.failed(&fault);
                 Err(status(&fault, &context))
             }
         }

@@ -16,6 +16,7 @@ use serin_core::types::ModelRef;
 use serin_wire::oip_grpc::proto::{ModelInferResponse, ModelStreamInferResponse};
 use serin_wire::oip_grpc::raw::RawInferRequest;
 use tokio::sync::mpsc;
+use tokio::time::{timeout, timeout_at};
 use tonic::{Code, Status, Streaming};
 
 use super::infer::{GrpcInfer, GrpcStreamInfer, Prescanned};
@@ -71,7 +72,7 @@ impl<S: Serve> InferStream<S> {
         );
         let ended = match stream.until() {
             None => served.await,
-            Some(until) => tokio::time::timeout_at(until.into(), served)
+            Some(until) => timeout_at(until.into(), served)
                 .await
                 .unwrap_or_else(|_| Ended::Failed(too_late())),
         };
@@ -103,7 +104,8 @@ impl<S: Serve> InferStream<S> {
         };
         let protocol = GrpcStreamInfer(GrpcInfer { model: &model });
         let mut progress = StreamProgress::new(&self.state.metrics);
-        let outcome = drive(&self.state, &protocol, arrival, &mut progress).await;
+        let answer = drive(&self.state, &protocol, arrival, &mut progress).await;
+        let outcome = answer.map(|answer| answer.while_in(progress.in_flight));
         Answered { outcome, model, id }
     }
 }
@@ -124,10 +126,11 @@ enum Outgoing {
 
 /// The other end of a stream.
 struct Caller<S> {
+    /// From the first message on, which names the model that the stream is counted under. First, so
+    /// that a panic is noted before the caller sees its end.
+    record: Option<RequestRecord<'static>>,
     inbound: Streaming<RawInferRequest>,
     out: mpsc::Sender<Outgoing>,
-    /// From the first message on, which names the model that the stream is counted under.
-    record: Option<RequestRecord<'static>>,
     stall: Duration,
     /// The failure that ended the stream, where failures do.
     failed: Option<Fault>,
@@ -153,13 +156,15 @@ impl<S: Serve> Caller<S> {
             (Some(_), Some(broken)) => Err(broken),
             (Some(fault), None) => Err(status(fault, &self.stream.context)),
         };
-        match (self.record.take(), &fault) {
-            (Some(record), None) => record.ended(),
-            (Some(record), Some(fault)) => record.failed(fault),
-            (None, _) => {}
-        }
-        // A caller that has left meanwhile does not see the end.
-        let _ = self.out.send_timeout(Outgoing::End(end), self.stall).await;
+        // A caller that has left, or takes nothing, is noted by the record itself.
+        let Ok(Ok(room)) = timeout(self.stall, self.out.reserve()).await else {
+            return;
+        };
+        let _settled = self.record.take().map(|record| match &fault {
+            None => record.ended(),
+            Some(fault) => record.failed(fault),
+        });
+        room.send(Outgoing::End(end));
     }
 
     fn begin_record(&mut self, model: ModelRef) {
@@ -178,13 +183,14 @@ impl<S: Serve> Caller<S> {
     }
 
     async fn hand_over(&mut self, message: ModelStreamInferResponse) -> Result<(), Disconnected> {
+        let room = timeout(self.stall, self.out.reserve()).await;
+        let room = room.map_err(|_| Disconnected)?.map_err(|_| Disconnected)?;
         // Counted before the caller can have it.
-        if let Some(record) = &self.record {
-            record.sent(1);
+        if let Some(record) = &mut self.record {
+            record.part();
         }
-        let outgoing = Outgoing::Answer(Box::new(message));
-        let sent = self.out.send_timeout(outgoing, self.stall).await;
-        sent.map_err(|_| Disconnected)
+        room.send(Outgoing::Answer(Box::new(message)));
+        Ok(())
     }
 
     /// Sends what came of one message, part by part.
@@ -212,6 +218,8 @@ impl<S: Serve> Caller<S> {
                         Err(fault) => return self.send_fault(fault, place).await,
                     }
                 }
+                // No longer in flight, before the caller can have the end.
+                drop(parts);
                 self.hand_over(stream_response::end(place)).await
             }
             Err(fault) => self.send_fault(fault, place).await,

@@ -58,13 +58,13 @@ fn settle<S>(
         Ok(mut response) => {
             let bytes = response.body().size_hint().exact().unwrap_or(0);
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-            record.answered(request_bytes, bytes);
+            let _settled = record.succeeded(request_bytes, bytes);
             let memory = &state.resources.memory;
             memory.keep(bytes, response.extensions_mut());
             response
         }
         Err(fault) => {
-            record.failed(&fault);
+            let _settled = record.failed(&fault);
             refuse(&fault, context)
         }
     }

@@ -154,7 +154,7 @@ pub(in crate::server) async fn metrics<S: Serve>(
         .headers()
         .get(ACCEPT)
         .and_then(|accept| accept.to_str().ok());
-    let (content_type, text) = state.exposition.render(accept);
+    let (content_type, text) = state.exposition.render(accept).await;
     let mut response = Response::new(Body::from(text));
     let content_type = HeaderValue::from_static(content_type);
     response.headers_mut().insert(CONTENT_TYPE, content_type);

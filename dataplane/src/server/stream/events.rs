@@ -18,6 +18,7 @@ use super::options::Framing;
 use super::ordered::Disconnected;
 use crate::context::RequestContext;
 use crate::server::respond::{defect, event};
+use crate::telemetry::Settled;
 use serin_core::fault::Fault;
 use serin_wire::sse;
 
@@ -75,23 +76,30 @@ impl Out {
         self.sender.closed().await;
     }
 
-    pub(super) async fn data(&self, data: impl Into<Bytes>) -> Result<(), Disconnected> {
-        self.hand(Outgoing::Data(data.into())).await
+    /// Waits until the caller has taken what was handed over before.
+    pub(super) async fn room(&self) -> Result<Room<'_>, Disconnected> {
+        let room = timeout(self.stall, self.sender.reserve()).await;
+        let room = room.map_err(|_| Disconnected)?;
+        room.map(Room).map_err(|_| Disconnected)
+    }
+}
+
+/// Room for what is handed over next: the caller is there.
+pub(super) struct Room<'o>(mpsc::Permit<'o, Outgoing>);
+
+impl Room<'_> {
+    pub(super) fn data(self, data: impl Into<Bytes>) {
+        self.0.send(Outgoing::Data(data.into()));
     }
 
     /// The stream fails: by its status if nothing was sent, else by a last event.
-    pub(super) async fn refuse(&self, fault: Fault) -> Result<(), Disconnected> {
-        self.hand(Outgoing::Refused(fault)).await
+    pub(super) fn refuse(self, fault: Fault, _: Settled) {
+        self.0.send(Outgoing::Refused(fault));
     }
 
     /// Without this the answer is cut off, so that nobody takes it for whole.
-    pub(super) async fn end(&self) -> Result<(), Disconnected> {
-        self.hand(Outgoing::End).await
-    }
-
-    async fn hand(&self, outgoing: Outgoing) -> Result<(), Disconnected> {
-        let handed = self.sender.send_timeout(outgoing, self.stall).await;
-        handed.map_err(|_| Disconnected)
+    pub(super) fn end(self, _: Settled) {
+        self.0.send(Outgoing::End);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use serin_core::fault::Fault;
 use serin_core::types::ModelRef;
 
@@ -20,12 +20,28 @@ pub(in crate::server) enum Answer<T> {
     Parts(Pin<Box<dyn Stream<Item = Result<T, Fault>> + Send>>),
 }
 
+impl<T: 'static> Answer<T> {
+    /// Keeps a request in flight until its last part is made.
+    pub(in crate::server) fn while_in(self, in_flight: Option<Counted>) -> Self {
+        match self {
+            Self::Whole(whole) => Self::Whole(whole),
+            Self::Parts(parts) => {
+                let parts = parts.inspect(move |_| {
+                    let _ = &in_flight;
+                });
+                Self::Parts(Box::pin(parts))
+            }
+        }
+    }
+}
+
 /// What is noted of a request within a stream: it is in flight while it is answered, and the phases of
 /// one that was answered are counted. The stream has a record of its own.
 pub(in crate::server) struct StreamProgress<'a> {
     metrics: &'a Metrics,
     model: Option<ModelRef>,
-    in_flight: Option<Counted>,
+    /// Counts it as being answered.
+    pub(in crate::server) in_flight: Option<Counted>,
     phases: Phases,
     /// The version that ran.
     pub(in crate::server) version: Option<String>,

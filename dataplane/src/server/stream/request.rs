@@ -105,7 +105,7 @@ impl<S: Serve> StreamRequests<S> {
         let mut progress = StreamProgress::new(&self.state.metrics);
         let answer = drive(&self.state, &protocol, arrival, &mut progress).await?;
         Ok(Answered {
-            answer,
+            answer: answer.while_in(progress.in_flight),
             version: progress.version,
             number,
         })

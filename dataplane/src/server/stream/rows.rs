@@ -37,7 +37,6 @@ pub(super) fn respond<S: Serve>(
         out,
         framing,
         record,
-        ran: false,
         unwanted: None,
         requests: Arc::clone(&requests),
     };
@@ -51,12 +50,11 @@ pub(super) fn respond<S: Serve>(
 
 /// The other end of the stream.
 struct Caller<S> {
+    /// First, so that a panic is noted before the caller sees its end.
+    record: RequestRecord<'static>,
     lines: Lines,
     out: Out,
     framing: Framing,
-    record: RequestRecord<'static>,
-    /// The record knows which version ran.
-    ran: bool,
     /// Since when no request was wanted.
     unwanted: Option<Instant>,
     requests: Arc<StreamRequests<S>>,
@@ -65,24 +63,17 @@ struct Caller<S> {
 impl<S: Serve> Caller<S> {
     /// Settles the record, then ends the stream.
     async fn end(self, ended: Ended) {
-        // One that has left is noted by the record itself; one that leaves now does not see the end.
-        let _ = match ended {
-            Ended::Whole => {
-                self.record.ended();
-                self.out.end().await
-            }
-            Ended::Failed(fault) => {
-                self.record.failed(&fault);
-                self.out.refuse(fault).await
-            }
-            Ended::Left => Err(Disconnected),
+        // A caller that has left, or takes nothing, is noted by the record itself.
+        let Ok(room) = self.out.room().await else {
+            return;
         };
-    }
-
-    fn note_version(&mut self, version: Option<&str>) {
-        if let (false, Some(version)) = (self.ran, version) {
-            self.record.ran(version);
-            self.ran = true;
+        match ended {
+            Ended::Whole => room.end(self.record.ended()),
+            Ended::Failed(fault) => {
+                let settled = self.record.failed(&fault);
+                room.refuse(fault, settled);
+            }
+            Ended::Left => {}
         }
     }
 
@@ -91,9 +82,10 @@ impl<S: Serve> Caller<S> {
         if data.is_empty() {
             return Ok(());
         }
-        self.record.sent(count);
         let begun = Instant::now();
-        self.out.data(std::mem::take(data)).await?;
+        let room = self.out.room().await?;
+        self.record.parts(count);
+        room.data(std::mem::take(data));
         self.lines.excuse(begun);
         Ok(())
     }
@@ -123,7 +115,9 @@ impl<S: Serve> StreamTransport for Caller<S> {
         let mut data = Vec::new();
         let mut count = 0;
         for answered in answers {
-            self.note_version(answered.version.as_deref());
+            if let Some(version) = &answered.version {
+                self.record.set_version(version);
+            }
             match answered.answer {
                 // Answers of one run go out together.
                 Answer::Whole(json) => {

@@ -22,7 +22,7 @@ use crate::telemetry::RequestRecord;
 pub(super) async fn respond<S: Serve>(
     requests: Arc<StreamRequests<S>>,
     framing: Framing,
-    mut record: RequestRecord<'static>,
+    record: RequestRecord<'static>,
     body: Body,
 ) -> Response<Body> {
     let state = &requests.state;
@@ -31,7 +31,7 @@ pub(super) async fn respond<S: Serve>(
     let received = match read {
         Ok(received) => received,
         Err(fault) => {
-            record.failed(&fault);
+            let _settled = record.failed(&fault);
             return refuse(&fault, &context);
         }
     };
@@ -43,6 +43,8 @@ pub(super) async fn respond<S: Serve>(
     let (out, events) = channel(style, state.resources.limits.stall_timeout);
     let metrics = Arc::clone(&state.metrics);
     spawn(metrics, async move {
+        // In this order, so that a panic is noted before the caller sees its end.
+        let (out, mut record) = (out, record);
         let begun = requests.context.received;
         let serving = requests.serve(Ok(received), begun, WhenBusy::Refuse, 1);
         let outcome = tokio::select! {
@@ -53,25 +55,23 @@ pub(super) async fn respond<S: Serve>(
         let sent = match outcome {
             Ok(answered) => {
                 if let Some(version) = &answered.version {
-                    record.ran(version);
+                    record.set_version(version);
                 }
-                send(&out, framing, answered, &record).await
+                send(&out, framing, answered, &mut record).await
             }
             Err(fault) => Ok(Err(fault)),
         };
-        // The record is settled before the end goes out; of a caller that has left it notes that by
-        // itself.
-        let _ = match sent {
-            Ok(Ok(())) => {
-                record.ended();
-                out.end().await
-            }
-            Ok(Err(fault)) => {
-                record.failed(&fault);
-                out.refuse(fault).await
-            }
-            Err(Disconnected) => Ok(()),
+        // A caller that has left, or takes nothing, is noted by the record itself.
+        let (Ok(sent), Ok(room)) = (sent, out.room().await) else {
+            return;
         };
+        match sent {
+            Ok(()) => room.end(record.ended()),
+            Err(fault) => {
+                let settled = record.failed(&fault);
+                room.refuse(fault, settled);
+            }
+        }
     });
     match events.begun().await {
         Ok(events) => events.respond(),
@@ -84,13 +84,15 @@ async fn send(
     out: &Out,
     framing: Framing,
     answered: Answered,
-    record: &RequestRecord<'_>,
+    record: &mut RequestRecord<'_>,
 ) -> Result<Result<(), Fault>, Disconnected> {
-    let part = async |json: Vec<u8>| {
+    let mut part = async |json: Vec<u8>| {
         let mut data = Vec::new();
         framing.write(&mut data, &json);
-        record.sent(1);
-        out.data(data).await
+        let room = out.room().await?;
+        record.part();
+        room.data(data);
+        Ok::<_, Disconnected>(())
     };
     match answered.answer {
         Answer::Whole(json) => part(json).await?,

@@ -70,7 +70,7 @@ pub(super) async fn upgrade<S: Serve>(
         (Ok((response, budget)), Some(upgrade)) => (response, budget, upgrade),
         (accepted, _) => {
             let fault = accepted.err().unwrap_or_else(handshake::needed);
-            record.failed(&fault);
+            let _settled = record.failed(&fault);
             return refuse(&fault, &context);
         }
     };
@@ -110,7 +110,6 @@ async fn serve_socket<S: Serve>(
     let mut caller = Caller {
         socket,
         record,
-        ran: false,
         number: 0,
         heard: now,
         ping_at: now + PING.min(limits.idle_timeout / 2),
@@ -125,11 +124,10 @@ async fn serve_socket<S: Serve>(
 
 /// The other end of the socket.
 struct Caller<S> {
+    /// First, so that a panic is noted before the caller sees its end.
+    record: RequestRecord<'static>,
     socket: WebSocketStream<Metered<TokioIo<Upgraded>>>,
     limits: Arc<Limits>,
-    record: RequestRecord<'static>,
-    /// The record knows which version ran.
-    ran: bool,
     /// Messages read.
     number: u64,
     /// When the caller was last known to be there.
@@ -154,10 +152,10 @@ impl<S: Serve> Caller<S> {
         let end = reason.floor_char_boundary(120.min(reason.len()));
         let close = Message::close(Some(code), &reason[..end]);
         // The record is settled before the end goes out.
-        match ended {
+        let _settled = match ended {
             Ended::Failed(fault) => self.record.failed(&fault),
             _ => self.record.ended(),
-        }
+        };
         let farewell = async {
             // One that is closed already refuses this, and is read to its end all the same.
             let _ = self.socket.send(close).await;
@@ -168,7 +166,7 @@ impl<S: Serve> Caller<S> {
 
     /// Adds a part of an answer to what goes out next, counted before the caller can have it.
     async fn feed(&mut self, json: Vec<u8>) -> Result<(), Disconnected> {
-        self.record.sent(1);
+        self.record.part();
         let fed = self.socket.feed(Message::text(json));
         let fed = timeout(self.limits.stall_timeout, fed).await;
         fed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
@@ -305,9 +303,8 @@ impl<S: Serve> StreamTransport for Caller<S> {
 
     async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
         for answered in answers {
-            if let (false, Some(version)) = (self.ran, &answered.version) {
-                self.record.ran(version);
-                self.ran = true;
+            if let Some(version) = &answered.version {
+                self.record.set_version(version);
             }
             match answered.answer {
                 Answer::Whole(json) => self.feed(json).await?,

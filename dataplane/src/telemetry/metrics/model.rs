@@ -1,21 +1,24 @@
 //! What is measured per model.
 
 mod families;
+mod figures;
 mod streams;
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 
 use serin_core::types::Timing;
 
+pub(in crate::telemetry) use self::families::LATENCY;
 pub(super) use self::families::ModelFamilies;
 use self::families::{InfoLabels, ModelLabels};
+pub(in crate::telemetry) use self::figures::Phase;
 pub use self::streams::StreamMetrics;
+use super::histogram::Histogram;
 
 /// The handles of one model; cheap to use, shared by everything that serves it.
 pub struct ModelMetrics {
@@ -31,12 +34,22 @@ pub struct ModelMetrics {
     compute: Histogram,
     decode: Histogram,
     encode: Histogram,
+    /// The durations of every kind of request that has ended.
+    durations: RwLock<Vec<Durations>>,
     /// Of `rest` and of `grpc`, looked up once: a look-up by labels costs a microsecond.
     hot: [OnceLock<Hot>; 2],
-    /// The series that tells what the model is.
+    /// The series that describes the model.
     described: Mutex<Option<InfoLabels>>,
     families: ModelFamilies,
     labels: ModelLabels,
+}
+
+/// The durations of requests of one kind, of which there are few: none is chosen by callers.
+struct Durations {
+    protocol: &'static str,
+    operation: &'static str,
+    outcome: &'static str,
+    histogram: Histogram,
 }
 
 /// What every answered plain inference of one protocol writes.
@@ -60,14 +73,14 @@ struct Bodies {
 impl Ended {
     fn count(&self, duration: Duration) {
         self.requests.inc();
-        self.duration.observe(duration.as_secs_f64());
+        self.duration.observe_duration(duration);
     }
 }
 
 impl Bodies {
     fn observe(&self, (request, response): (usize, usize)) {
-        self.request.observe(request as f64);
-        self.response.observe(response as f64);
+        self.request.observe(request as u64);
+        self.response.observe(response as u64);
     }
 }
 
@@ -98,6 +111,15 @@ pub struct Phases {
     pub encode: Duration,
 }
 
+/// The parts of a stream's answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartsSent {
+    /// How many were sent.
+    pub count: u64,
+    /// From receiving the request's header to the first; absent while there is none.
+    pub first: Option<Duration>,
+}
+
 /// A finished inference request.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestOutcome {
@@ -109,12 +131,14 @@ pub struct RequestOutcome {
     pub outcome: &'static str,
     /// HTTP status.
     pub code: u16,
-    /// From the first byte received to the answer handed to the socket.
+    /// From receiving the request's header to having the last bytes of its answer.
     pub duration: Duration,
     /// Where the time went.
     pub phases: Phases,
     /// Bytes of the request's body and of its answer's, of one that was answered.
     pub body_bytes: Option<(usize, usize)>,
+    /// The parts of its answer, of a stream.
+    pub parts: Option<PartsSent>,
 }
 
 impl ModelMetrics {
@@ -148,7 +172,7 @@ impl ModelMetrics {
     pub fn ran(&self, rows: usize) {
         self.executions.inc();
         self.inferences.inc_by(rows as u64);
-        self.batch_size.observe(rows as f64);
+        self.batch_size.observe(rows as u64);
     }
 
     /// A request left the queue without running: `full`, `timeout`, `cancelled` or `shed`.
@@ -164,12 +188,12 @@ impl ModelMetrics {
     /// The model is loaded: how long that took, which engine runs it, and its file's digest.
     pub fn loaded(&self, took: Duration, platform: &str, digest: &str) {
         self.load_seconds.set(took.as_secs_f64());
-        let mut told = self
+        let mut shown = self
             .described
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         self.families
-            .describe(&mut told, &self.labels, platform, digest);
+            .describe(&mut shown, &self.labels, platform, digest);
     }
 
     /// The model's name, as in the labels.
@@ -190,22 +214,56 @@ impl ModelMetrics {
             _ => return None,
         };
         Some(slot.get_or_init(|| Hot {
-            ended: self.families.ended(&self.labels, request),
+            ended: self.ended(request),
             bodies: self.families.bodies(&self.labels, request.protocol),
         }))
+    }
+
+    fn ended(&self, request: &RequestOutcome) -> Ended {
+        Ended {
+            requests: self.families.requests(&self.labels, request),
+            duration: self.durations_of(request),
+        }
+    }
+
+    fn durations_of(&self, request: &RequestOutcome) -> Histogram {
+        let of = |durations: &Vec<Durations>| {
+            let same = durations.iter().find(|durations| {
+                durations.protocol == request.protocol
+                    && durations.operation == request.operation
+                    && durations.outcome == request.outcome
+            });
+            same.map(|durations| durations.histogram.clone())
+        };
+        let known = self.durations.read();
+        if let Some(found) = of(&known.unwrap_or_else(PoisonError::into_inner)) {
+            return found;
+        }
+        let known = self.durations.write();
+        let mut known = known.unwrap_or_else(PoisonError::into_inner);
+        of(&known).unwrap_or_else(|| {
+            let histogram = self.families.durations(&self.labels, request);
+            known.push(Durations {
+                protocol: request.protocol,
+                operation: request.operation,
+                outcome: request.outcome,
+                histogram: histogram.clone(),
+            });
+            histogram
+        })
     }
 
     /// Where the time of a request went that ran.
     pub fn phases(&self, phases: &Phases) {
         if let Some(timing) = &phases.timing {
-            self.decode.observe(phases.decode.as_secs_f64());
-            self.queue.observe(timing.queue.as_secs_f64());
+            self.decode.observe_duration(phases.decode);
+            self.queue.observe_duration(timing.queue);
             // Most requests run alone, and a phase that was none is not counted.
             if !timing.batch.is_zero() {
-                self.batch.observe(timing.batch.as_secs_f64());
+                self.batch.observe_duration(timing.batch);
             }
-            self.compute.observe(timing.compute.as_secs_f64());
-            self.encode.observe(phases.encode.as_secs_f64());
+            self.compute.observe_duration(timing.compute);
+            self.encode.observe_duration(phases.encode);
         }
     }
 
@@ -217,8 +275,7 @@ impl ModelMetrics {
                 hot.bodies.observe(bytes);
             }
         } else {
-            let ended = self.families.ended(&self.labels, request);
-            ended.count(request.duration);
+            self.ended(request).count(request.duration);
             if let Some(bytes) = request.body_bytes {
                 let bodies = self.families.bodies(&self.labels, request.protocol);
                 bodies.observe(bytes);

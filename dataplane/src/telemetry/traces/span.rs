@@ -213,6 +213,7 @@ mod tests {
                 encode: Duration::from_millis(1),
             },
             body_bytes: None,
+            parts: None,
         }
     }
 

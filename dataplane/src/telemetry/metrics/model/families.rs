@@ -1,31 +1,31 @@
 //! The names, labels and buckets of what is measured per model.
 
 use std::borrow::Cow;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::super::histogram::{Histogram, Layout};
 use super::streams::StreamFamilies;
-use super::{Bodies, Ended, ModelMetrics, Phases, RequestOutcome};
+use super::{Bodies, ModelMetrics, Phases, RequestOutcome};
 
-/// Seconds.
-const LATENCY_BUCKETS: [f64; 16] = [
+/// Every duration of a request.
+pub(in crate::telemetry) const LATENCY: Layout = Layout::seconds(&[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
     60.0,
-];
+]);
 
 /// Rows of one run.
-const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+const BATCH: Layout = Layout::whole(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]);
 
 /// Bytes: 256 times the powers of four.
-const SIZE_BUCKETS: [f64; 10] = [
+const SIZE: Layout = Layout::whole(&[
     256.0,
     1024.0,
     4096.0,
@@ -36,7 +36,7 @@ const SIZE_BUCKETS: [f64; 10] = [
     4_194_304.0,
     16_777_216.0,
     67_108_864.0,
-];
+]);
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct ModelLabels {
@@ -99,16 +99,7 @@ struct TokenLabels {
     r#type: &'static str,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Buckets(&'static [f64]);
-
-impl MetricConstructor<Histogram> for Buckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(self.0.iter().copied())
-    }
-}
-
-type Histograms<L> = Family<L, Histogram, Buckets>;
+pub(super) type Histograms<L> = Family<L, Histogram, Layout>;
 
 /// The families from which a model's handles are resolved.
 #[derive(Clone)]
@@ -133,21 +124,19 @@ pub(in super::super) struct ModelFamilies {
 
 impl ModelFamilies {
     pub(in super::super) fn register(registry: &mut Registry) -> Self {
-        let latency = Buckets(&LATENCY_BUCKETS);
-        let sizes = Buckets(&SIZE_BUCKETS);
         let families = Self {
             requests: Family::default(),
-            duration: Family::new_with_constructor(latency),
-            phase: Family::new_with_constructor(latency),
+            duration: Family::new_with_constructor(LATENCY),
+            phase: Family::new_with_constructor(LATENCY),
             rejected: Family::default(),
             info: Family::default(),
             in_flight: Family::default(),
             queue_depth: Family::default(),
-            batch_size: Family::new_with_constructor(Buckets(&BATCH_BUCKETS)),
+            batch_size: Family::new_with_constructor(BATCH),
             inferences: Family::default(),
             executions: Family::default(),
-            request_bytes: Family::new_with_constructor(sizes),
-            response_bytes: Family::new_with_constructor(sizes),
+            request_bytes: Family::new_with_constructor(SIZE),
+            response_bytes: Family::new_with_constructor(SIZE),
             ready: Family::default(),
             load_seconds: Family::default(),
             tokens: Family::default(),
@@ -156,11 +145,7 @@ impl ModelFamilies {
         families.streams.register(registry);
         // Counters are registered without `_total`: the encoder appends it.
         let f = families.clone();
-        registry.register(
-            "serin_requests",
-            "RequestOutcome inference requests",
-            f.requests,
-        );
+        registry.register("serin_requests", "Finished inference requests", f.requests);
         registry.register(
             "serin_request_duration_seconds",
             "From receiving a request to its last byte",
@@ -237,6 +222,7 @@ impl ModelFamilies {
                 duration: Duration::ZERO,
                 phases: Phases::default(),
                 body_bytes: None,
+                parts: None,
             });
         }
         metrics
@@ -257,7 +243,7 @@ impl ModelFamilies {
             queue_depth: Gauge::default(),
             ready: Gauge::default(),
             load_seconds: Gauge::default(),
-            batch_size: Buckets(&BATCH_BUCKETS).new_metric(),
+            batch_size: BATCH.new_metric(),
             inferences: Counter::default(),
             executions: Counter::default(),
             queue: self.phase(&labels, "queue"),
@@ -265,6 +251,7 @@ impl ModelFamilies {
             compute: self.phase(&labels, "compute"),
             decode: self.phase(&labels, "decode"),
             encode: self.phase(&labels, "encode"),
+            durations: RwLock::default(),
             hot: Default::default(),
             described: Mutex::default(),
             families: self.clone(),
@@ -280,35 +267,35 @@ impl ModelFamilies {
         })
     }
 
-    /// What a request writes at its end.
-    pub(super) fn ended(
+    /// The count of requests that end like this one.
+    pub(super) fn requests(
         &self,
         ModelLabels { model, version }: &ModelLabels,
-        &RequestOutcome {
-            protocol,
-            operation,
-            outcome,
-            code,
-            ..
-        }: &RequestOutcome,
-    ) -> Ended {
-        Ended {
-            requests: self.requests.get_or_create_owned(&RequestLabels {
-                model: model.clone(),
-                version: version.clone(),
-                protocol,
-                operation,
-                outcome,
-                code: code_label(protocol, code),
-            }),
-            duration: self.duration.get_or_create_owned(&DurationLabels {
-                model: model.clone(),
-                version: version.clone(),
-                protocol,
-                operation,
-                outcome,
-            }),
-        }
+        request: &RequestOutcome,
+    ) -> Counter {
+        self.requests.get_or_create_owned(&RequestLabels {
+            model: model.clone(),
+            version: version.clone(),
+            protocol: request.protocol,
+            operation: request.operation,
+            outcome: request.outcome,
+            code: code_label(request.protocol, request.code),
+        })
+    }
+
+    /// The durations of requests that end like this one.
+    pub(super) fn durations(
+        &self,
+        ModelLabels { model, version }: &ModelLabels,
+        request: &RequestOutcome,
+    ) -> Histogram {
+        self.duration.get_or_create_owned(&DurationLabels {
+            model: model.clone(),
+            version: version.clone(),
+            protocol: request.protocol,
+            operation: request.operation,
+            outcome: request.outcome,
+        })
     }
 
     /// The sizes of bodies by one protocol.
@@ -342,10 +329,10 @@ impl ModelFamilies {
         })
     }
 
-    /// Tells what a loaded model is, instead of what it was before.
+    /// Shows what a loaded model is, in place of what it was before.
     pub(super) fn describe(
         &self,
-        told: &mut Option<InfoLabels>,
+        shown: &mut Option<InfoLabels>,
         labels: &ModelLabels,
         platform: &str,
         digest: &str,
@@ -357,7 +344,7 @@ impl ModelFamilies {
             digest: digest.to_owned(),
         };
         self.info.get_or_create_owned(&info).set(1);
-        if let Some(before) = told.replace(info.clone())
+        if let Some(before) = shown.replace(info.clone())
             && before != info
         {
             self.info.remove(&before);

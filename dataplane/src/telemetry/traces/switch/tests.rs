@@ -1,5 +1,5 @@
 use super::super::otlp::ExportTraceServiceRequest;
-use super::super::{Sampled, Span, Told};
+use super::super::{Sampled, Span, SpanInfo};
 use super::*;
 use crate::telemetry::metrics::{Phases, RequestOutcome};
 use prost::Message;
@@ -89,8 +89,9 @@ fn end(span: Span, model: &str) {
         duration: Duration::ZERO,
         phases: Phases::default(),
         body_bytes: None,
+        parts: None,
     };
-    let told = Told {
+    let told = SpanInfo {
         request_id: "r-1",
         model,
         version: "1",
