@@ -15,7 +15,7 @@ pub struct Ran {
     pub mutated: usize,
 }
 
-/// An input that a target did not bear.
+/// An input that made a target panic.
 #[derive(Debug)]
 pub struct Finding {
     /// The input.

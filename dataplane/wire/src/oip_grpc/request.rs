@@ -165,10 +165,11 @@ fn output(message: &[u8]) -> Result<RequestedOutput, Fault> {
     while let Some((tag, value)) = fields.next()? {
         match tag {
             1 => name = value.text("outputs.name")?,
-            2 => match entry(value)? {
-                ("classification", value) => classification = Some(value),
-                _ => {}
-            },
+            2 => {
+                if let ("classification", value) = entry(value)? {
+                    classification = Some(value);
+                }
+            }
             _ => {}
         }
     }
