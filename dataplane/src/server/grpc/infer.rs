@@ -92,6 +92,7 @@ impl<S: Serve> Infer<S> {
             outputs,
             parameters,
             typed_answer,
+            memory: _,
         } = decoded;
         let limit = self.limits.request_timeout;
         let budget = parameters.timeout.map_or(limit, |own| own.min(limit));

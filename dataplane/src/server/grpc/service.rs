@@ -22,6 +22,7 @@ use serin_core::fault::Fault;
 use serin_core::types::TensorSpec;
 use serin_wire::control::no_shared_memory;
 use serin_wire::deadline::Received;
+use serin_wire::oip_grpc;
 use serin_wire::oip_grpc::proto::grpc_inference_service_server::GrpcInferenceService;
 use serin_wire::oip_grpc::proto::model_metadata_response::TensorMetadata;
 use serin_wire::oip_grpc::proto::{
@@ -43,7 +44,6 @@ use serin_wire::oip_grpc::proto::{
 };
 use serin_wire::oip_grpc::raw::RawInferRequest;
 use serin_wire::oip_grpc::request;
-use serin_wire::oip_grpc::response;
 use serin_wire::oip_grpc::timeout_header;
 use serin_wire::oip_rest::metadata;
 use serin_wire::request_id;
@@ -136,7 +136,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         let ModelMetadataRequest { name, version } = request.into_inner();
         let model = request::model_ref(&name, &version)
             .and_then(|model| self.serve.describe(&model))
-            .map_err(|fault| response::status(&fault))?;
+            .map_err(|fault| oip_grpc::status(&fault))?;
         Ok(Response::new(ModelMetadataResponse {
             name: model.name,
             versions: model.versions,
@@ -281,7 +281,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
             }
             Err(fault) => {
                 record.failed(&fault);
-                Err(response::status(&fault))
+                Err(oip_grpc::status(&fault))
             }
         };
         let metadata = match &mut answer {
@@ -349,7 +349,7 @@ fn budget_of(metadata: &MetadataMap) -> Option<Duration> {
 fn answer<T>(outcome: Result<T, Fault>) -> Result<Response<T>, Status> {
     outcome
         .map(Response::new)
-        .map_err(|fault| response::status(&fault))
+        .map_err(|fault| oip_grpc::status(&fault))
 }
 
 fn tensors(specs: &[TensorSpec]) -> Vec<TensorMetadata> {

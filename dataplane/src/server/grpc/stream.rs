@@ -23,11 +23,11 @@ use crate::telemetry::metrics::{Metrics, Phases};
 use crate::telemetry::{RequestInfo, RequestRecord, Trace};
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelRef;
+use serin_wire::oip_grpc;
 use serin_wire::oip_grpc::prescan::Prescan;
 use serin_wire::oip_grpc::proto::infer_parameter::ParameterChoice;
 use serin_wire::oip_grpc::proto::{InferParameter, ModelInferResponse, ModelStreamInferResponse};
 use serin_wire::oip_grpc::raw::RawInferRequest;
-use serin_wire::oip_grpc::response;
 
 /// Says, on every answer, whether it is its request's last. A request has one answer here.
 const FINAL_RESPONSE: &str = "triton_final_response";
@@ -185,7 +185,7 @@ impl<S: Serve> Caller<S> {
         let status = match (&fault, self.broken.take()) {
             (None, _) => Ok(()),
             (Some(_), Some(broken)) => Err(broken),
-            (Some(fault), None) => Err(response::status(fault)),
+            (Some(fault), None) => Err(oip_grpc::status(fault)),
         };
         let told = self
             .out
