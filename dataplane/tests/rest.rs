@@ -186,7 +186,7 @@ async fn every_small_document_has_its_form_with_and_without_a_slash_at_the_end()
         ),
         (
             "/v2/models",
-            r#"{"models":["echo","slow","panic","fails","late","busy","raw","team/model", "parts"]}"#
+            r#"{"models":["echo","slow","panic","fails","late","busy","raw","team/model","parts"]}"#
                 .to_owned(),
         ),
         (

@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     leave_raw(&mut descriptors);
     tonic_prost_build::configure()
         .build_client(false)
+        .server_mod_attribute("inference", "#[cfg(feature = \"service\")]")
         .extern_path(
             format!(".inference.{RAW}"),
             "crate::oip_grpc::raw::RawInferRequest",

@@ -1,4 +1,4 @@
-//! What a `ModelInferRequest` means that prost has decoded: slow, simple, and by another way than the
+//! The tensors of a `ModelInferRequest` that prost has decoded: slow, simple, and another way than the
 //! reader's, which is compared with it.
 
 use bytes::Bytes;

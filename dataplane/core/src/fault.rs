@@ -1,7 +1,6 @@
 //! The one error type of the request path.
 //!
-//! Each protocol renders it in its own way from the same tables: see the error matrix in
-//! `docs/errors.md`.
+//! Each protocol renders it from the same tables; `docs/errors.md` is the error matrix.
 
 mod codes;
 
@@ -9,7 +8,7 @@ use std::time::Duration;
 
 pub use codes::CODES;
 
-/// What went wrong, as every protocol tells it apart.
+/// The kinds of error that every protocol distinguishes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FaultKind {
     /// The request cannot be read, or lacks a member. 400.
@@ -18,13 +17,13 @@ pub enum FaultKind {
     BadTensor,
     /// A value or parameter that is known but not supported. 400.
     Unsupported,
-    /// The endpoint exists and is not open to this caller. 403.
+    /// The endpoint exists and is not allowed to this caller. 403.
     Forbidden,
     /// No such model, version or path. 404.
     NotFound,
     /// The path exists, the method does not. 405.
     MethodNotAllowed,
-    /// The body comes too slowly. 408.
+    /// The body arrives too slowly. 408.
     SlowBody,
     /// The body is larger than allowed. 413.
     TooLarge,
@@ -42,15 +41,15 @@ pub enum FaultKind {
     Internal,
     /// A known feature that is not offered here. 501.
     NotImplemented,
-    /// The caller left. Never sent; counted.
+    /// The caller disconnected. Never sent, only counted.
     Cancelled,
 }
 
-/// Longest message and parameter, in bytes: both may hold a name that the caller chose, and go into
-/// a log line, and over gRPC into a header, where percent-encoding makes three bytes of one.
+/// Longest message and parameter, in bytes. Both may contain a name that the caller chose, and are
+/// written to a log line and, over gRPC, to a header, where percent-encoding triples a byte.
 pub const LONGEST_MESSAGE: usize = 1024;
 
-/// An error on its way back to the caller.
+/// An error of a request.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {
@@ -58,12 +57,12 @@ pub struct Fault {
     pub kind: FaultKind,
     /// Stable, snake_case, one of [`CODES`]: `shape_mismatch`, `model_not_found`...
     pub code: &'static str,
-    /// For people: names the input or member, the value and what would be right. Never a path, a
-    /// secret or a stack.
+    /// Text for people: names the input or member, the value and what would be right. Never a path,
+    /// a secret or a stack.
     pub message: String,
-    /// The member at fault, where a protocol has a place for it.
+    /// The member at fault, if one is.
     pub param: Option<String>,
-    /// When to come back.
+    /// The delay before a retry.
     pub retry_after: Option<Duration>,
 }
 
@@ -90,7 +89,7 @@ impl Fault {
         self
     }
 
-    /// Says when to come back.
+    /// Sets the delay before a retry.
     #[must_use]
     pub fn retry_after(mut self, delay: Duration) -> Self {
         self.retry_after = Some(delay);
@@ -133,7 +132,7 @@ impl FaultKind {
         Self::Cancelled,
     ];
 
-    /// The HTTP status (499 for a caller that left: logs and metrics only).
+    /// The HTTP status (499 for a caller that disconnected: logs and metrics only).
     pub const fn http_status(self) -> u16 {
         match self {
             Self::Malformed | Self::BadTensor | Self::Unsupported => 400,
@@ -188,8 +187,8 @@ impl FaultKind {
         }
     }
 
-    /// Whether an error under `/v1` has its code there. What cannot be read at all has none, as at
-    /// OpenAI: `param` names the member.
+    /// Whether an error under `/v1` has a code. Malformed requests have none, as at OpenAI: `param`
+    /// names the member.
     pub const fn has_openai_code(self) -> bool {
         !matches!(self, Self::Malformed)
     }

@@ -1,5 +1,5 @@
-//! What every layer of the data plane shares: tensors and signatures, a call and its reply, the one
-//! fault, and the bounds on what callers may send. Data and pure functions, no I/O.
+//! The types that every layer of the data plane shares: tensors and signatures, calls and their
+//! outputs, the one error type, and the limits on requests. Data and pure functions, no I/O.
 #![forbid(unsafe_code)]
 
 pub mod fault;

@@ -1,4 +1,4 @@
-//! Bounds on what callers may send and on how slowly they may send it.
+//! Limits on the size, the content and the pace of requests.
 
 use std::time::Duration;
 

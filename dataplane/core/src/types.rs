@@ -1,4 +1,4 @@
-//! What travels between the layers: tensors, calls and replies.
+//! The types that pass between layers: tensors, calls and outputs.
 
 mod batching;
 mod call;

@@ -1,8 +1,8 @@
-//! Pages for people: what a model takes and gives, and a place to try it.
+//! HTML pages for people: a model's inputs and outputs, and a form to try it.
 //!
-//! Each page is complete in itself, so that it works where there is no internet and behind a
-//! gateway that adds a prefix to paths. Names come from model files and are any text at all: they
-//! are escaped where they enter, and the policy lets nothing run or load but what is in the binary.
+//! A page refers to no other resource, so that it works without internet access and behind a gateway
+//! that adds a prefix to paths. Names come from model files and are arbitrary text: they are escaped,
+//! and the content policy allows only the script and style of this binary.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -19,10 +19,10 @@ use serin_core::types::{ModelDescription, ModelState, TensorSpec};
 const STYLE: &str = include_str!("docs_page/style.css");
 const SCRIPT: &str = include_str!("docs_page/script.js");
 
-/// Elements of an input beyond which the page makes the example itself instead of carrying it.
+/// Elements of an input above which the page's script makes the example instead of the server.
 const MAX_ELEMENTS: usize = 1024;
 
-/// The `Content-Security-Policy` of every page: by hash, as there is nothing to load.
+/// The `Content-Security-Policy` of every page; script and style are allowed by hash.
 pub static POLICY: LazyLock<String> = LazyLock::new(|| {
     let hash = |text: &str| STANDARD.encode(Sha256::digest(text));
     format!(
@@ -63,7 +63,7 @@ pub fn index(models: &[ModelState], root: &str) -> String {
     page("Models", "", &main)
 }
 
-/// The page of one model; `versioned` where its address names the version.
+/// The page of one model; `versioned` if its path names the version. `root` leads to the server's `/`.
 pub fn model(model: &ModelDescription, versioned: bool, root: &str) -> String {
     let signature = &model.signature;
     let path = path_of(&model.name, versioned.then_some(model.version.as_str()));

@@ -2,7 +2,8 @@
 //! [`Outputs`](serin_core::types::Outputs) or a [`Fault`](serin_core::fault::Fault) into bytes.
 //!
 //! Every function is pure: no socket, no runtime, no model, and no clock except for the timestamp
-//! of a new [`request_id`]. The fuzz targets call these modules directly.
+//! of a new [`request_id`]. Without the feature `service` no dependency reaches a runtime either. The
+//! fuzz targets call these modules directly.
 //!
 //! | module | protocol |
 //! |---|---|

@@ -14,16 +14,19 @@ pub mod raw;
 pub mod request;
 pub mod response;
 pub mod statistics;
+#[cfg(feature = "service")]
+mod status;
 pub mod typed;
 
 use std::time::Duration;
 
-pub use self::response::status;
+#[cfg(feature = "service")]
+pub use self::status::status;
 
-/// Messages and service of `proto/open_inference.proto`.
+/// Messages of `proto/open_inference.proto`, and the service with the feature `service`.
 #[allow(missing_docs, unreachable_pub, clippy::all)]
 pub mod proto {
-    tonic::include_proto!("inference");
+    include!(concat!(env!("OUT_DIR"), "/inference.rs"));
 
     /// The description itself, for reflection.
     pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/open_inference.bin"));

@@ -1,4 +1,4 @@
-//! What comes on a stream: rows.
+//! Lines of a stream.
 
 use arbitrary::Unstructured;
 use bytes::Bytes;
@@ -40,7 +40,7 @@ fn ndjson(data: &[u8]) {
         assert_eq!(found.lines, wanted);
         return;
     }
-    // What came before the line without an end is given all the same.
+    // The lines before the one without an end are returned.
     assert_eq!(found.lines, wanted[..found.lines.len()]);
     let longest_line = text.split(|byte| *byte == b'\n').map(<[u8]>::len).max();
     assert!(

@@ -1,16 +1,16 @@
-//! Whether rows of several requests may run together.
+//! Whether rows of several requests may be merged into one run.
 
-/// Whether rows may be merged.
+/// The decision whether rows may be merged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Batching {
-    /// Most rows of one run; 1 where rows may not be merged.
+    /// The most rows of one run; 1 if rows may not be merged.
     pub max_rows: usize,
-    /// How that was found.
+    /// The reason, for people.
     pub reason: String,
 }
 
 impl Batching {
-    /// No merging, and why.
+    /// No merging, for this reason.
     pub fn off(reason: impl Into<String>) -> Self {
         Self {
             max_rows: 1,

@@ -1,4 +1,4 @@
-//! Models as callers see them.
+//! Models as the interfaces describe them.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use super::{Batching, Signature};
 pub struct ModelDescription {
     /// Its name.
     pub name: String,
-    /// The version meant.
+    /// The version described.
     pub version: String,
     /// Every version of that name.
     pub versions: Vec<String>,
     /// The protocol's name for the engine, `onnxruntime_onnx`.
     pub platform: &'static str,
-    /// What it takes and gives.
+    /// Its inputs and outputs.
     pub signature: Arc<Signature>,
     /// Whether rows of several requests may run together, and why (not).
     pub batching: Batching,
-    /// How it embeds texts, if it does.
+    /// How it embeds texts; `None` for other models.
     pub embedding: Option<Embedding>,
 }
 
@@ -42,26 +42,26 @@ pub struct ModelState {
     pub name: String,
     /// Its version.
     pub version: String,
-    /// Where it stands.
+    /// Its state.
     pub availability: Availability,
-    /// Why it does not answer, for people.
+    /// Why it does not answer, as text for people.
     pub reason: Option<String>,
 }
 
-/// Where a configured model stands.
+/// The state of a configured model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Availability {
-    /// It has not answered yet; what keeps it from it may pass.
+    /// It has not been loaded yet; the cause of a delay may pass.
     Loading,
     /// It answers.
     Ready,
     /// It could not be loaded.
     Failed,
-    /// Somebody unloaded it; requests that came before that are being finished.
+    /// It is being unloaded; requests received before are finished.
     Unloading,
-    /// Somebody unloaded it.
+    /// It was unloaded on request.
     Unloaded,
-    /// Somebody unloaded it, and loads it again.
+    /// It was unloaded and is being loaded again.
     Reloading,
 }
 
@@ -71,7 +71,7 @@ impl ModelState {
         self.availability == Availability::Ready
     }
 
-    /// Whether the process is short of it. A model that somebody unloaded is no outage.
+    /// Whether the process is not ready without it. A model that was unloaded on request is no outage.
     pub fn blocks_readiness(&self) -> bool {
         matches!(
             self.availability,

@@ -1,4 +1,4 @@
-//! What a model takes and gives.
+//! A model's inputs and outputs.
 
 use super::Datatype;
 
@@ -9,10 +9,10 @@ pub struct Signature {
     pub inputs: Vec<TensorSpec>,
     /// The outputs that can be served, in the model's order.
     pub outputs: Vec<TensorSpec>,
-    /// Outputs that the protocol has no name for (sequences, maps, float8...): named in metadata
-    /// and logs, never served.
+    /// Outputs of types without a protocol name (sequences, maps, float8...): listed in metadata and
+    /// logs, never served.
     pub unserved_outputs: Vec<String>,
-    /// What made the file, where it says so (producer name and version).
+    /// The producer's name and version, if the file has them.
     pub producer: Option<String>,
 }
 
@@ -24,9 +24,9 @@ pub struct TensorSpec {
     /// Type of its elements.
     pub datatype: Datatype,
     /// Its declared dimensions; `None` where the file declares no shape (any rank will do).
-    /// Declared *output* shapes are hearsay: never allocate or refuse by them.
+    /// Declared *output* shapes are unreliable: never allocate or refuse by them.
     pub shape: Option<Vec<Dimension>>,
-    /// Whether a request may leave it out (an input with a default in the file).
+    /// Whether a request may omit it (an input with a default in the file).
     pub optional: bool,
 }
 
@@ -35,8 +35,8 @@ pub struct TensorSpec {
 pub enum Dimension {
     /// Always this extent.
     Fixed(i64),
-    /// Any extent; the name that the exporter gave it, often empty or `?`. Equal names promise
-    /// nothing about equal extents.
+    /// Any extent, with the exporter's name for it, often empty or `?`. Equal names do not imply
+    /// equal extents.
     Variable(String),
 }
 

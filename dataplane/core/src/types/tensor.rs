@@ -1,4 +1,4 @@
-//! A tensor: shape, element type and elements, however they arrived.
+//! A tensor, independent of the protocol: shape, datatype and elements.
 
 use bytes::Bytes;
 
@@ -19,9 +19,9 @@ pub struct Tensor {
 
 /// The elements of a tensor.
 ///
-/// Fixed-width elements stay little-endian bytes from socket to engine and back, whichever
-/// protocol they came by: merging rows, slicing answers and the binary protocols then cost one
-/// copy or none. The buffer need not be aligned; who needs it aligned copies once if it is not.
+/// Fixed-width elements stay little-endian bytes from socket to engine and back: merging rows,
+/// slicing outputs and the binary protocols then cost one copy or none. The buffer may be unaligned;
+/// code that needs alignment copies an unaligned buffer once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TensorData {
     /// Elements of a fixed-width datatype, little-endian.
@@ -46,7 +46,7 @@ impl Tensor {
             .and_then(|rows| usize::try_from(*rows).ok())
     }
 
-    /// Bytes that are held besides the data.
+    /// Bytes held besides the data.
     pub fn overhead(&self) -> usize {
         match &self.data {
             TensorData::Raw(_) => 0,

@@ -57,7 +57,7 @@ pub fn parse(body: &Bytes, signature: &Signature, limits: &Limits) -> Result<Vec
     }
 }
 
-/// What is needed to read either form.
+/// The reader of both forms.
 struct Form<'a> {
     body: &'a Bytes,
     signature: &'a Signature,
@@ -218,8 +218,8 @@ impl<'a> Form<'a> {
         Ok(data)
     }
 
-    /// The extents of the nested lists that follow, which are not read. An empty list tells nothing
-    /// of what is in it: there the `declared` dimensions do.
+    /// The extents of the nested lists that follow, without reading them. Below an empty list the
+    /// `declared` dimensions are used.
     fn shape(
         &self,
         reader: &Reader<'_>,

@@ -10,8 +10,8 @@ use crate::oip_rest::response::{numbers, separated, string};
 use serin_core::fault::Fault;
 use serin_core::types::{Outputs, Tensor, TensorData};
 
-/// Writes the answer: the rows of an only output as nested lists; of several outputs an object by
-/// name for each row or, where their numbers of rows differ, one object of whole tensors.
+/// Renders a response: the rows of a single output as nested lists; of several outputs an object for
+/// each row or, if their numbers of rows differ, one object of whole tensors.
 ///
 /// # Errors
 /// `Inference` for a float that JSON has no number for, where the service refuses those.

@@ -37,6 +37,11 @@ impl<'r> Memory<'r> {
         (self.reserve)(self.total)
     }
 
+    /// Bytes reserved so far.
+    pub(super) fn total(&self) -> usize {
+        self.total
+    }
+
     /// Makes room in `list` for `more` elements, of `most` in all. The list at least doubles, so that
     /// many small additions cost no more than one large one.
     ///

@@ -34,6 +34,8 @@ pub struct Decoded {
     pub outputs: Vec<RequestedOutput>,
     /// The request's parameters.
     pub parameters: RequestParameters,
+    /// Bytes that the request takes in all, those of the message included: what was last reserved.
+    pub memory: usize,
     /// Whether the response has typed contents: as the request, unless `binary_data_output` says.
     pub typed_answer: bool,
 }
@@ -88,13 +90,15 @@ pub fn decode(
     let is_typed = inputs.iter().any(Input::is_typed);
     let mut raw = request.raw.into_iter();
     let inputs = inputs.into_iter();
+    let inputs = inputs
+        .map(|input| input.tensor(raw.next(), message, limits, &mut memory))
+        .collect::<Result<_, _>>()?;
     Ok(Decoded {
         model,
         id: request.id.to_owned(),
-        inputs: inputs
-            .map(|input| input.tensor(raw.next(), message, limits, &mut memory))
-            .collect::<Result<_, _>>()?,
+        inputs,
         outputs,
+        memory: memory.total(),
         parameters,
         typed_answer: parameters.binary_output.map_or(is_typed, |binary| !binary),
     })
@@ -165,10 +169,11 @@ fn output(message: &[u8]) -> Result<RequestedOutput, Fault> {
     while let Some((tag, value)) = fields.next()? {
         match tag {
             1 => name = value.text("outputs.name")?,
-            2 => match entry(value)? {
-                ("classification", value) => classification = Some(value),
-                _ => {}
-            },
+            2 => {
+                if let ("classification", value) = entry(value)? {
+                    classification = Some(value);
+                }
+            }
             _ => {}
         }
     }

@@ -1,4 +1,4 @@
-//! The small JSON bodies of the control interfaces.
+//! The JSON bodies of the control interfaces.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,8 @@ use crate::json::Reader;
 use crate::members::{duplicate, expect_root, utf8};
 use serin_core::fault::Fault;
 
-/// Visits each member of a body, which may be empty. `visit` reads the value and says whether it
-/// knows the member: a known one may come once.
+/// Visits each member of a body, which may be empty. `visit` reads the value and returns whether the
+/// member is known: a known one may be given once.
 ///
 /// # Errors
 /// `Malformed` for what is no object, and whatever `visit` refuses.

@@ -1,4 +1,4 @@
-//! The data of a tensor in JSON, straight into little-endian bytes.
+//! A tensor's JSON data to little-endian bytes.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use crate::json::{Integer, JsonError, Kind, Reader};
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, Tensor, TensorData};
 
-/// What an input says of itself before its data.
+/// The name, datatype and element count of an input, needed to read its data.
 pub(crate) struct InputSpec<'a> {
     name: &'a str,
     datatype: Datatype,
@@ -233,7 +233,7 @@ fn shown(text: &str) -> &str {
     text.get(..40).unwrap_or(text)
 }
 
-/// The way through nested arrays; checks that they are rectangular.
+/// The walk over nested arrays; checks that they are rectangular.
 struct Walk<'a, 'b> {
     spec: &'a InputSpec<'b>,
     count: usize,

@@ -1,4 +1,4 @@
-//! The document of Triton's model configuration extension: what of it has a meaning here.
+//! The document of Triton's model configuration extension, as far as its members apply.
 
 use serde::Serialize;
 
@@ -39,7 +39,7 @@ struct Tensor<'a> {
     optional: bool,
 }
 
-/// Rows wait for no company.
+/// Requests are never delayed to form a batch.
 #[derive(Serialize)]
 struct DynamicBatching {
     preferred_batch_size: [i32; 0],

@@ -1,4 +1,4 @@
-//! The `parameters` objects: reserved keys are obeyed or refused, all others are for the model.
+//! The `parameters` objects: reserved keys are applied or refused, others ignored.
 
 use std::fmt::Display;
 use std::num::NonZeroUsize;
@@ -9,7 +9,7 @@ use crate::members::wrong_type;
 use crate::parameters::{Parameter, RequestParameters, classes};
 use serin_core::fault::{Fault, FaultKind};
 
-/// What an input's `parameters` ask for.
+/// The `parameters` of an input.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct InputParameters {
     /// Bytes of this input's data after the JSON.
@@ -67,12 +67,12 @@ pub(super) fn of_input(reader: &mut Reader<'_>, path: FieldPath) -> Result<Input
     Ok(found)
 }
 
-/// What an output's `parameters` ask for.
+/// The `parameters` of an output.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct OutputParameters {
-    /// Whether its data comes after the JSON, if it says so.
+    /// `binary_data`: the data comes after the JSON.
     pub(super) binary: Option<bool>,
-    /// How many classes are wanted instead of the values.
+    /// `classification`: the number of classes to return instead of the values.
     pub(super) classes: Option<NonZeroUsize>,
 }
 
@@ -106,7 +106,7 @@ pub(super) fn of_output(
     Ok(found)
 }
 
-/// Visits each parameter that is not null; `null` for the whole object is as if it were absent.
+/// Visits each parameter that is not null; null for the whole object means none.
 fn each(
     reader: &mut Reader<'_>,
     path: impl Display,

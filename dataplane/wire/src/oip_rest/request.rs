@@ -52,14 +52,14 @@ struct Pending {
 
 enum Data {
     Read(TensorData),
-    /// Where it stands: its type came later.
+    /// The offset of data whose datatype was not known yet.
     At(usize),
 }
 
 struct RequestReader<'a> {
     reader: Reader<'a>,
     body: &'a Bytes,
-    /// What is left of the binary data after the JSON.
+    /// The rest of the binary data after the JSON.
     binary: Bytes,
     limits: &'a Limits,
 }
@@ -156,8 +156,8 @@ impl RequestReader<'_> {
         self.complete(path, input)
     }
 
-    /// Reads the data at once when all that is needed to read it came before, as it mostly does;
-    /// else checks its grammar and remembers where it is.
+    /// Reads the data if name, shape and datatype are known, as they mostly are; else checks its
+    /// grammar and keeps its offset.
     fn data(&mut self, input: &Pending) -> Result<Data, Fault> {
         if let (Some(name), Some(shape), Some(datatype)) =
             (&input.name, &input.shape, input.datatype)

@@ -18,10 +18,10 @@ struct Entry {
     inference_count: u64,
     execution_count: u64,
     inference_stats: Inference,
-    /// By the place of a response in its stream: no model answers one request several times.
+    /// By the index of a response in its stream: no model gives several responses.
     response_stats: Empty,
     batch_stats: Vec<Batch>,
-    /// The runtime does not say what a model holds.
+    /// The runtime does not report a model's memory.
     memory_usage: [Empty; 0],
 }
 

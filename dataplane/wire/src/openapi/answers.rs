@@ -1,5 +1,5 @@
-//! What answers have in common: error bodies from the closed list of codes, headers, and the small
-//! documents.
+//! Components shared by responses: error bodies from the closed list of codes, headers, and schemas
+//! that do not depend on a model.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +11,8 @@ use super::signature;
 use crate::errors::PROBLEM_JSON;
 use serin_core::fault::{CODES, FaultKind};
 
-/// The error answers, each with the codes that it may carry: `Fault{status}`, and in the form that
-/// OpenAI's clients read `OpenAiFault{status}`.
+/// The error responses, each with its possible codes: `Fault{status}`, and `OpenAiFault{status}` in
+/// OpenAI's form.
 pub(super) fn responses() -> Map<String, Value> {
     let response = |(status, openai): (u16, bool)| {
         let name = format!("{}Fault{status}", if openai { "OpenAi" } else { "" });
@@ -82,7 +82,7 @@ const fn meaning(status: u16) -> &'static str {
     }
 }
 
-/// Headers of answers.
+/// Headers of responses.
 pub(super) fn headers() -> Value {
     json!({
         "RequestId": {
@@ -100,7 +100,7 @@ pub(super) fn headers() -> Value {
     })
 }
 
-/// Schemas that no model decides.
+/// Schemas that do not depend on a model.
 pub(super) fn schemas() -> Map<String, Value> {
     let error = json!({
         "type": "object",

@@ -1,4 +1,4 @@
-//! Datatypes as JSON: what an element may be and how far it reaches.
+//! Schemas of the elements of each datatype in JSON.
 
 use serde_json::{Map, Value, json};
 
@@ -54,16 +54,15 @@ fn whole(minimum: i64, maximum: u64) -> Value {
     json!({"type": "integer", "minimum": minimum, "maximum": maximum})
 }
 
-/// Numbers up to where rounding to the datatype, which has FP32's exponents, would give infinity:
-/// half a step beyond its largest value. The bound itself is inside, as its decimal digits are a
-/// little less than what they stand for. Bounded at the largest value, answers that write it in
-/// short would not fit.
+/// Numbers below the value that rounds to infinity in the datatype, half a step above its largest
+/// value (FP32's exponents). The bound is inclusive: its decimal digits denote a slightly smaller
+/// value. A bound at the largest value would exclude responses that write it with fewer digits.
 fn float(fraction_bits: i32) -> Value {
     let bound = (2.0 - 2f64.powi(-fraction_bits - 1)) * 2f64.powi(127);
     number(&json!({"type": "number", "minimum": -bound, "maximum": bound}))
 }
 
-/// JSON has no numbers that are not finite: they are strings.
+/// NaN and infinities, which JSON has no numbers for, are strings.
 fn number(finite: &Value) -> Value {
     json!({"anyOf": [finite, {"type": "string", "enum": ["NaN", "Infinity", "-Infinity"]}]})
 }

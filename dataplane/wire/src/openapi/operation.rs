@@ -1,4 +1,4 @@
-//! One operation of a path, put together.
+//! The builder of one operation of a path.
 
 use serde_json::{Map, Value, json};
 
@@ -16,7 +16,7 @@ pub(super) struct Operation {
 }
 
 impl Operation {
-    /// `GET path`. Every operation may be refused as malformed and may fail by a defect.
+    /// `GET path`, with the error responses that every operation has: 400 and 500.
     pub(super) fn get(path: impl Into<String>, id: impl Into<String>, tag: &'static str) -> Self {
         Self {
             path: path.into(),
@@ -32,8 +32,7 @@ impl Operation {
         .faults(&[400, 500])
     }
 
-    /// `POST path`, with a body of these media types; bodies may be too slow, too large or coded
-    /// in an unknown way.
+    /// `POST path`, with a body of these media types and the error responses of bodies.
     pub(super) fn post(
         path: impl Into<String>,
         id: impl Into<String>,
@@ -49,19 +48,19 @@ impl Operation {
         .faults(&[408, 413, 415, 503])
     }
 
-    /// What it does, in one line.
+    /// The summary, one line.
     pub(super) fn summary(mut self, summary: &'static str) -> Self {
         self.summary = summary;
         self
     }
 
-    /// What there is to know beyond that.
+    /// The description.
     pub(super) fn about(mut self, description: impl Into<String>) -> Self {
         self.description = description.into();
         self
     }
 
-    /// A header that the request may have.
+    /// A header of the request.
     pub(super) fn request_header(mut self, name: &str, about: &str, schema: &Value) -> Self {
         self.parameters.push(
             json!({"name": name, "in": "header", "required": false, "description": about, "schema": schema}),
@@ -69,7 +68,7 @@ impl Operation {
         self
     }
 
-    /// A part of the path, in braces there.
+    /// A parameter of the path.
     pub(super) fn path_parameter(mut self, name: &str, about: &str) -> Self {
         self.parameters.push(
             json!({"name": name, "in": "path", "required": true, "description": about, "schema": {"type": "string", "minLength": 1}}),
@@ -77,7 +76,7 @@ impl Operation {
         self
     }
 
-    /// An answer with JSON of this schema.
+    /// A response with JSON of this schema.
     pub(super) fn json(self, status: u16, about: &str, schema: &Value) -> Self {
         self.answer(
             status,
@@ -86,7 +85,7 @@ impl Operation {
         )
     }
 
-    /// An answer with these media types.
+    /// A response with these media types.
     pub(super) fn answer(mut self, status: u16, about: &str, content: &Value) -> Self {
         let mut answer = json!({
             "description": about,
@@ -99,7 +98,7 @@ impl Operation {
         self
     }
 
-    /// A header of an answer that was described before.
+    /// A header of a response that was added before.
     pub(super) fn answer_header(mut self, status: u16, name: &str, header: &str) -> Self {
         if let Some(answer) = self.answers.get_mut(&status.to_string()) {
             answer["headers"][name] = json!({"$ref": format!("#/components/headers/{header}")});
@@ -107,7 +106,7 @@ impl Operation {
         self
     }
 
-    /// Error answers, which are the same for all operations.
+    /// Error responses by status.
     pub(super) fn faults(mut self, statuses: &[u16]) -> Self {
         for status in statuses {
             let answer = json!({"$ref": format!("#/components/responses/Fault{status}")});
@@ -116,7 +115,7 @@ impl Operation {
         self
     }
 
-    /// Gives the error answers the form that OpenAI's clients read.
+    /// Gives the error responses OpenAI's form.
     pub(super) fn openai(mut self) -> Self {
         for answer in self.answers.values_mut() {
             if let Some(Value::String(reference)) = answer.get_mut("$ref") {

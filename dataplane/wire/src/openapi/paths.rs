@@ -1,4 +1,4 @@
-//! Every operation, by family; a test compares them with the router's table.
+//! Every operation, by group; a test compares them with the router's table.
 
 pub(super) mod control;
 mod docs;
@@ -12,7 +12,7 @@ use super::At;
 use super::operation::Operation;
 use serin_core::types::ModelDescription;
 
-/// The operations that have no model in their path.
+/// The operations without a model in their path.
 pub(super) fn of_server(models: &[ModelDescription]) -> Vec<Operation> {
     [
         server::operations(),

@@ -1,4 +1,4 @@
-//! A model's signature as schemas of its requests and answers.
+//! Schemas of a model's requests and responses, from its signature.
 
 use serde_json::{Map, Value, json};
 
@@ -49,7 +49,7 @@ fn request(signature: &Signature, key: &str) -> Value {
     })
 }
 
-/// The members of `parameters` that every model's requests may have.
+/// The members of `parameters` that every request may have.
 pub(super) fn parameters() -> Value {
     json!({
         "description": "Other parameters are the model's own business; names that start with `triton_` are refused.",
@@ -82,7 +82,7 @@ fn outputs_wanted(signature: &Signature) -> Value {
     wanted
 }
 
-/// What may be asked of each output.
+/// Schemas of the requested outputs.
 pub(super) fn output_parameters() -> Value {
     json!({
         "type": ["object", "null"],
@@ -111,7 +111,7 @@ fn input_schema(input: &TensorSpec) -> Value {
     })
 }
 
-/// Declared shapes of outputs are hearsay, so they are told and not promised.
+/// A declared output shape is not reliable: it is documented, not required.
 fn output_schema(output: &TensorSpec) -> Value {
     let declared = match &output.shape {
         Some(_) => format!("The model declares {:?}.", output.shape_for_metadata()),
@@ -198,13 +198,13 @@ fn shape(declared: Option<&[Dimension]>) -> Value {
     shape
 }
 
-/// Whether a dimension's name says something.
+/// Whether a dimension's name is worth showing.
 fn plain(name: &str) -> bool {
     !name.is_empty() && name != "?"
 }
 
-/// Flat, or nested by the shape. Any other rectangular nesting of as many elements is taken as
-/// well, and said in words: a schema that allowed it would say nothing.
+/// Flat, or nested by the shape. Any other rectangular nesting of as many elements is accepted as
+/// well; that is in the description, as a schema for it would allow any nesting.
 fn data(datatype: Datatype, declared: Option<&[Dimension]>) -> Value {
     let Some(dimensions) = declared else {
         return schema(&format!("{datatype}.Nested"));

@@ -1,4 +1,4 @@
-//! Descriptions and pages for people.
+//! The OpenAPI documents and the pages for people.
 
 use serde_json::{Value, json};
 
@@ -66,7 +66,7 @@ fn page(path: impl Into<String>, id: impl Into<String>, summary: &'static str) -
     )
 }
 
-/// Adds what lets a reader keep the document.
+/// Adds the headers for caching the document.
 fn cached(operation: Operation) -> Operation {
     operation
         .answer_header(200, "ETag", "ETag")

@@ -7,12 +7,12 @@ use crate::openapi::At;
 use crate::openapi::operation::{Operation, schema};
 use crate::{deadline, example};
 
-/// Elements of an input beyond which a document is no place for an example.
+/// Elements of an input above which the document has no example.
 const MAX_ELEMENTS: usize = 1024;
 
 const TAG: &str = "Inference";
 
-/// The header is told here: as a parameter of the operation it would be one of JSON bodies too.
+/// The header is documented here: as a parameter of the operation it would apply to JSON bodies too.
 const BINARY: &str = "JSON, and after it the data of the inputs that have `parameters.binary_data_size` instead of `data`, in their order, little-endian, each \
 element of BYTES after its length as four bytes. The header `Inference-Header-Content-Length` then says how many bytes are JSON. With the value 0 the whole body is the data of the model's only input.";
 
@@ -39,7 +39,7 @@ pub(super) fn operations(at: &At<'_>) -> Vec<Operation> {
     vec![infer]
 }
 
-/// How long a caller waits.
+/// The caller's budget.
 pub(super) fn timeout_header(operation: Operation) -> Operation {
     operation.request_header(
         deadline::HEADER.as_str(),

@@ -1,4 +1,4 @@
-//! What there is and whether it answers.
+//! Model metadata and readiness.
 
 use serde_json::{Value, json};
 

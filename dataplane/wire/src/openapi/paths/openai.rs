@@ -1,4 +1,4 @@
-//! OpenAI's interface and, beside its models, KServe's first protocol; each under two prefixes.
+//! OpenAI's interface, under two prefixes, and KServe's first protocol.
 
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use serin_core::types::{ModelDescription, TensorSpec};
 
 const TAG: &str = "OpenAI and KServe V1";
 
-/// Where the interface is found, and what the names of its operations begin with.
+/// The prefixes of the interface's paths, and those of its operations' names.
 const PREFIXES: [(&str, &str); 2] = [("/v1", "openai"), ("/openai/v1", "openaiPrefixed")];
 
 pub(super) fn of_server(models: &[ModelDescription]) -> Vec<Operation> {
@@ -106,7 +106,7 @@ fn embeddings_answer() -> Value {
     })
 }
 
-/// The model's paths, which have no version.
+/// The model's paths, without a version.
 pub(super) fn of_model(at: &At<'_>) -> Vec<Operation> {
     if at.versioned {
         return Vec::new();
@@ -189,7 +189,7 @@ fn predict_request(inputs: &[TensorSpec]) -> Value {
     })
 }
 
-/// Answers of several operations.
+/// Responses of several operations.
 pub(in crate::openapi) fn schemas() -> [(&'static str, Value); 1] {
     let model = json!({
         "type": "object",

@@ -1,4 +1,4 @@
-//! The server itself: metadata, health, metrics.
+//! Server metadata, health and metrics.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use crate::openapi::operation::{Operation, schema};
 
 const TAG: &str = "Server";
 
-/// Paths that answer like `/v2/health/live`.
+/// Aliases of `/v2/health/live`.
 const LIVE: &[(&str, &str)] = &[
     ("/v2/health/live", "serverLive"),
     ("/", "live"),
@@ -16,7 +16,7 @@ const LIVE: &[(&str, &str)] = &[
     ("/ping", "ping"),
 ];
 
-/// Paths that answer like `/v2/health/ready`.
+/// Aliases of `/v2/health/ready`.
 const READY: &[(&str, &str)] = &[("/v2/health/ready", "serverReady"), ("/readyz", "readyz")];
 
 pub(super) fn operations() -> Vec<Operation> {

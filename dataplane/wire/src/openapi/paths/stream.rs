@@ -1,4 +1,4 @@
-//! Streams of requests and answers.
+//! Streams of requests and responses.
 
 use serde_json::{Value, json};
 
