@@ -3,16 +3,16 @@
 mod check;
 mod classification;
 mod control;
-mod patience;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::admission::submit;
 use crate::model::{Registry, Repository};
 use crate::runtime::cpu_pool::CpuPool;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Call, ModelRef, Reply, RequestedOutput, Tensor};
-use serin_engine::batch::Work;
+use serin_engine::batch::{WhenBusy, Work};
 use serin_engine::text::Embedder;
 
 pub use self::control::Control;
@@ -83,13 +83,6 @@ impl Pipeline {
 /// Scores above this many are ranked off the network's threads.
 const HEAVY_SCORES: usize = 16 << 10;
 
-/// What becomes of a request that a busy model has no room for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum WhenBusy {
-    Refuse,
-    Wait,
-}
-
 impl Pipeline {
     async fn run(&self, call: Call, when_busy: WhenBusy) -> Result<Reply, Fault> {
         let model = self.registry.resolve(&call.model)?;
@@ -109,15 +102,12 @@ impl Pipeline {
             deadline: meta.deadline,
             priority: meta.priority,
         };
-        let ran = match when_busy {
-            WhenBusy::Refuse => patience::at_once(&model.worker, work).await,
-            WhenBusy::Wait => patience::within_its_time(&model.worker, &work).await,
-        };
-        let mut answer = ran.map_err(|refused| {
-            if let Some(reason) = refused.reason {
+        let ran = submit(&model.worker, work, when_busy).await;
+        let mut answer = ran.map_err(|rejected| {
+            if let Some(reason) = rejected.reason {
                 model.metrics.rejected(reason);
             }
-            refused.fault
+            rejected.fault
         })?;
         if outputs.iter().any(|output| output.classes.is_some()) {
             answer.outputs = self

@@ -15,4 +15,4 @@ mod worker;
 
 pub use observer::{Execution, Observer};
 pub use proof::{Limits, Proof, prove, warm_up};
-pub use worker::{Answer, Counts, Work, Worker, WorkerOptions};
+pub use worker::{Answer, Counts, Rejected, WhenBusy, Work, Worker, WorkerOptions};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::merge::RowClass;
 use super::observer::{Observer, Waiting};
@@ -20,13 +20,20 @@ pub(super) struct Entry {
     pub(super) work: Work,
     /// Its class and rows, where it may share a run.
     pub(super) mergeable: Option<(RowClass, usize)>,
-    pub(super) enqueued: Instant,
-    /// Counts the request as waiting until it runs or is gone.
-    pub(super) waiting: Option<Waiting>,
+    /// When it came, before it waited for its permit.
+    pub(super) arrived: Instant,
+    /// Its place in the queue; given back when it begins to run or is removed.
+    pub(super) place: Option<Place>,
     pub(super) caller: Arc<Caller>,
     pub(super) reply: oneshot::Sender<Result<Answer, Fault>>,
     /// Where the caller waits.
     pub(super) runtime: Handle,
+}
+
+/// A place in the queue: a permit of the queue's semaphore, and a count in its depth.
+pub(super) struct Place {
+    _waiting: Waiting,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Whether a request's caller still waits, and for which run.
@@ -48,13 +55,16 @@ pub(super) struct Run {
 }
 
 impl Caller {
-    /// The caller does not wait any more; the last one of a run stops it.
-    pub(super) fn leave(&self) {
+    /// The caller does not wait any more: the last one of a run stops it. `false` where the request
+    /// has not begun to run.
+    pub(super) fn leave(&self) -> bool {
         let mut state = lock(&self.state);
         state.left = true;
-        if let Some(run) = state.run.take() {
+        let run = state.run.take();
+        if let Some(run) = &run {
             run.forget_one();
         }
+        run.is_some()
     }
 
     pub(super) fn has_left(&self) -> bool {
@@ -74,7 +84,7 @@ impl Run {
             let mut state = lock(&entry.caller.state);
             if !state.left {
                 run.waiting.fetch_add(1, Ordering::SeqCst);
-                entry.waiting = None;
+                entry.place = None;
                 state.run = Some(Arc::clone(&run));
             }
             !state.left
@@ -91,10 +101,13 @@ impl Run {
 }
 
 /// A bounded queue with one or more threads at its end.
+///
+/// It is bounded by permits: each entry holds one. A caller that waits for a permit gets it in the
+/// order of arrival; [`try_place`](Self::try_place) does not overtake those that wait.
 pub(super) struct Queue {
     state: Mutex<QueueState>,
     arrived: Condvar,
-    capacity: usize,
+    permits: Arc<Semaphore>,
     observer: Arc<dyn Observer>,
 }
 
@@ -111,38 +124,59 @@ impl Queue {
         Self {
             state: Mutex::default(),
             arrived: Condvar::new(),
-            capacity,
+            permits: Arc::new(Semaphore::new(capacity.min(Semaphore::MAX_PERMITS))),
             observer,
         }
     }
 
-    /// Requests waiting.
+    /// Entries in the queue.
     pub(super) fn len(&self) -> usize {
         lock(&self.state).entries.len()
     }
 
-    /// Adds a request; `false` if the queue is full of requests that somebody waits for, which is
-    /// not counted here, as it may be tried again.
-    pub(super) fn push(&self, entry: Entry) -> bool {
+    /// A place, if one is free and nobody waits for it.
+    pub(super) fn try_place(&self) -> Option<Place> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(self.place(permit))
+    }
+
+    /// A place, as soon as one is free for this caller. Dropping the future gives the turn to the
+    /// next caller.
+    pub(super) async fn wait_for_place(&self) -> Option<Place> {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        Some(self.place(permit))
+    }
+
+    fn place(&self, permit: OwnedSemaphorePermit) -> Place {
+        Place {
+            _waiting: Waiting::new(&self.observer),
+            _permit: permit,
+        }
+    }
+
+    /// Adds a request, which has its place.
+    pub(super) fn push(&self, entry: Entry) {
         let mut state = lock(&self.state);
-        if state.entries.len() >= self.capacity {
-            state.drop_left(&*self.observer);
-        }
-        if state.entries.len() >= self.capacity || state.closed {
-            return false;
-        }
         state.entries.push_back(entry);
         let wake = state.asleep > 0;
         if wake {
             state.asleep -= 1;
         }
         drop(state);
-        // Only where somebody sleeps: each call costs a system call, and a busy thread looks by
+        // Only where a thread sleeps: each call costs a system call, and a busy thread looks by
         // itself.
         if wake {
             self.arrived.notify_one();
         }
-        true
+    }
+
+    /// Removes the entries whose callers have left, so that neither their places nor their tensors
+    /// are kept until the engine is free.
+    pub(super) fn remove_left(&self) {
+        let left = lock(&self.state).remove_left(&*self.observer);
+        // Giving a place back wakes the next caller: outside of the lock.
+        drop(left);
     }
 
     /// Waits for requests and takes those that run next; `None` once the queue is closed and
@@ -166,7 +200,7 @@ impl Queue {
                 std::thread::yield_now();
                 state = lock(&self.state);
             }
-            state.drop_left(&*self.observer);
+            state.remove_left(&*self.observer);
             let (run, expired) = state.take_next(max_rows, Instant::now());
             for entry in expired {
                 self.observer.rejected("timeout");
@@ -186,19 +220,20 @@ impl Queue {
 }
 
 impl QueueState {
-    /// Forgets the requests that nobody waits for.
-    fn drop_left(&mut self, observer: &dyn Observer) {
-        self.entries.retain(|waiting| {
-            let left = waiting.caller.has_left();
-            if left {
-                observer.rejected(if waiting.work.deadline <= Instant::now() {
-                    "timeout"
-                } else {
-                    "cancelled"
-                });
+    /// Takes out the entries whose callers have left, and counts each by its reason.
+    fn remove_left(&mut self, observer: &dyn Observer) -> Vec<Entry> {
+        let mut removed = Vec::new();
+        let mut at = 0;
+        while let Some(entry) = self.entries.get(at) {
+            if !entry.caller.has_left() {
+                at += 1;
+                continue;
             }
-            !left
-        });
+            let expired = entry.work.deadline <= Instant::now();
+            observer.rejected(if expired { "timeout" } else { "cancelled" });
+            removed.extend(self.entries.remove(at));
+        }
+        removed
     }
 
     /// What runs now and what has expired; what was left is gone.
@@ -247,3 +282,6 @@ fn expired_in_queue() -> Fault {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

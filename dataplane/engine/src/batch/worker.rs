@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use super::attempt::{broken, entry_rows, run, scatter, wanted_outputs};
 use super::merge::{classify, join};
-use super::observer::{Execution, Observer, Waiting};
+use super::observer::{Execution, Observer};
 use super::queue::{Caller, Entry, Queue, Run};
 use crate::{Engine, Stop};
 use serin_core::fault::{Fault, FaultKind};
@@ -46,6 +46,49 @@ pub struct Work {
     pub deadline: Instant,
     /// 1 is highest, 0 stands for "last".
     pub priority: u64,
+}
+
+/// What becomes of a request when every place in the queue is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenBusy {
+    /// It is refused at once.
+    Refuse,
+    /// It waits for a place until its deadline, in the order of arrival.
+    Wait,
+}
+
+/// A request that did not run, or failed.
+#[derive(Clone, Debug)]
+pub struct Rejected {
+    /// What the caller is told.
+    pub fault: Fault,
+    /// As what the request is counted by whoever asked; `None` for one that was queued, which the
+    /// [`Observer`] counts.
+    pub reason: Option<&'static str>,
+}
+
+impl Rejected {
+    fn queue_full() -> Self {
+        let fault = Fault::new(
+            FaultKind::Overloaded,
+            "overloaded",
+            "the model's queue is full",
+        )
+        .retry_after(Duration::from_secs(1));
+        Self {
+            fault,
+            reason: Some("full"),
+        }
+    }
+}
+
+impl From<Fault> for Rejected {
+    fn from(fault: Fault) -> Self {
+        Self {
+            fault,
+            reason: None,
+        }
+    }
 }
 
 /// What came of it.
@@ -127,27 +170,39 @@ impl Worker {
     /// Runs one request. Dropping the future before it ends gives the request up.
     ///
     /// # Errors
-    /// `Overloaded` when the queue is full (not counted: it may be tried again), `Timeout` at the
-    /// deadline, `Inference` when the model fails on these inputs, `Internal` when the engine breaks.
-    pub async fn run(&self, work: Work) -> Result<Answer, Fault> {
-        let deadline = work.deadline;
+    /// `Overloaded` when no place in the queue is free, with [`WhenBusy::Wait`] none until the
+    /// deadline; `Timeout` at the deadline, `Inference` when the model fails on these inputs,
+    /// `Internal` when the engine breaks.
+    pub async fn run(&self, work: Work, when_busy: WhenBusy) -> Result<Answer, Rejected> {
+        let arrived = Instant::now();
+        let (deadline, queue) = (work.deadline, &self.shared.queue);
+        let place = match when_busy {
+            WhenBusy::Refuse => queue.try_place(),
+            WhenBusy::Wait => tokio::time::timeout_at(deadline.into(), queue.wait_for_place())
+                .await
+                .ok()
+                .flatten(),
+        };
+        if place.is_none() {
+            return Err(Rejected::queue_full());
+        }
         let caller = Arc::new(Caller::default());
         // From here on leaving early, in whichever way, gives the request up.
-        let _waits = Waits(Arc::clone(&caller));
+        let _waits = Waits {
+            caller: Arc::clone(&caller),
+            queue,
+        };
         let (reply, answer) = oneshot::channel();
-        let entry = Entry {
+        queue.push(Entry {
             mergeable: self.shared.mergeable(&work.inputs),
-            enqueued: Instant::now(),
-            waiting: Some(Waiting::new(&self.shared.options.observer)),
+            arrived,
+            place,
             work,
             caller,
             reply,
             runtime: Handle::current(),
-        };
-        if !self.shared.queue.push(entry) {
-            return Err(queue_full());
-        }
-        match tokio::time::timeout_at(deadline.into(), answer).await {
+        });
+        let answer = match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(broken("its run broke off")),
             Err(_) => Err(Fault::new(
@@ -155,7 +210,8 @@ impl Worker {
                 "timeout",
                 "the deadline passed before the model had answered",
             )),
-        }
+        };
+        answer.map_err(Rejected::from)
     }
 
     /// What it has done and is doing.
@@ -178,12 +234,17 @@ impl Drop for Worker {
     }
 }
 
-/// Tells the run that its caller has left.
-struct Waits(Arc<Caller>);
+/// Tells the run, or else the queue, that the caller does not wait any more.
+struct Waits<'q> {
+    caller: Arc<Caller>,
+    queue: &'q Queue,
+}
 
-impl Drop for Waits {
+impl Drop for Waits<'_> {
     fn drop(&mut self) {
-        self.0.leave();
+        if !self.caller.leave() {
+            self.queue.remove_left();
+        }
     }
 }
 
@@ -279,7 +340,7 @@ impl Shared {
             self.max_rows.store(1, Ordering::Relaxed);
             return (Vec::new(), entries);
         };
-        let waited = |entry: &Entry| started.saturating_duration_since(entry.enqueued);
+        let waited = |entry: &Entry| started.saturating_duration_since(entry.arrived);
         self.options.observer.answered(&Execution {
             requests: entries.len() as u64,
             rows,
@@ -346,15 +407,6 @@ fn count(entries: &[Entry]) -> u32 {
 }
 
 type Attempt = (Vec<(Entry, Result<Answer, Fault>)>, Vec<Entry>);
-
-fn queue_full() -> Fault {
-    Fault::new(
-        FaultKind::Overloaded,
-        "overloaded",
-        "the model's queue is full",
-    )
-    .retry_after(Duration::from_secs(1))
-}
 
 #[cfg(test)]
 mod tests;
