@@ -11,6 +11,7 @@
 #![deny(unsafe_code)]
 
 pub mod admission;
+pub mod backends;
 pub mod config;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

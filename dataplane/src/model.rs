@@ -2,6 +2,7 @@
 
 mod address;
 mod client;
+mod default_version;
 mod digest;
 mod entry;
 mod fetch;
@@ -10,9 +11,11 @@ mod fetch;
 pub mod fuzzing;
 mod load;
 mod memory;
+mod open;
 mod preflight;
 mod registry;
 mod repository;
+mod serving;
 mod source;
 
 use std::path::PathBuf;
@@ -20,10 +23,13 @@ use std::time::Duration;
 
 pub(crate) use memory::for_bodies as memory_for_bodies;
 
-pub use load::{LoadBounds, LoaderOptions, ServingModel, check};
+pub use default_version::{DefaultVersionPolicy, VersionState, default_version};
+pub use load::{LoadBounds, LoaderOptions};
+pub use open::check;
 pub use preflight::enter as enter_preflight;
 pub use registry::{Registry, load_all};
 pub use repository::Repository;
+pub use serving::{Runner, ServingModel};
 pub use source::{SourceOptions, file_path, locate};
 
 /// Why a model cannot be loaded.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::admission::submit;
-use crate::model::{Registry, Repository};
+use crate::model::{Registry, Repository, Runner};
 use crate::runtime::cpu_pool::CpuPool;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Call, ModelRef, Reply, RequestedOutput, Tensor};
@@ -102,7 +102,9 @@ impl Pipeline {
             deadline: meta.deadline,
             priority: meta.priority,
         };
-        let ran = submit(&model.worker, work, when_busy).await;
+        let ran = match &model.runner {
+            Runner::Batched(worker) => submit(worker, work, when_busy).await,
+        };
         let mut answer = ran.map_err(|rejected| {
             if let Some(reason) = rejected.reason {
                 model.metrics.rejected(reason);
@@ -162,7 +164,8 @@ impl Serve for Pipeline {
     }
 
     fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
-        let mut description = self.registry.resolve(model)?.description.clone();
+        let model = self.registry.resolve(model)?;
+        let mut description = ModelDescription::clone(&model.description);
         description.versions = self.registry.versions(&description.name);
         Ok(description)
     }

@@ -84,7 +84,7 @@ async fn an_unloaded_model_finishes_what_it_has_and_says_how_to_load_it() {
     };
     until("the request runs", || {
         let model = server.registry.resolve(&name).unwrap();
-        model.worker.counts().running == 1
+        model.runner.counts().running == 1
     })
     .await;
     server.pipeline.unload("slow").unwrap();

@@ -8,19 +8,21 @@ mod child;
 
 use std::io::{self, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 pub(super) use cache::PreflightCache;
-use child::{Job, Report};
+#[cfg(test)]
+pub(super) use child::attempt as run_job;
+pub(super) use child::{Job, Report};
 use serde::{Deserialize, Serialize};
 
 use super::load::LoadBounds;
-use super::{LoadError, LocalArtifact, memory};
-use serin_engine::onnx::ModelFile;
+use super::{LoadError, memory};
+use serin_engine::{Artifact, Backend, OpenError};
 
 /// Makes a process a child that tries a model.
 const VARIABLE: &str = "SERIN_MODEL_TRIAL";
@@ -48,9 +50,9 @@ const BYTES_PER_SECOND: u64 = 16 << 20;
 static ABLE: OnceLock<()> = OnceLock::new();
 
 /// One model is tried and opened at a time, so that what memory is left for it is known.
-static TURN: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
+static OPENING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
 
-/// To be called first in `main`, after [`serin_engine::onnx::silence_runtime`]. Where this process
+/// To be called first in `main`, after the runtimes of models are silenced. Where this process
 /// was started to try a model, does so and gives the exit status to end with; else returns at
 /// once, and models that are loaded later are tried in a child first.
 pub fn enter() -> Option<ExitCode> {
@@ -67,9 +69,9 @@ pub(super) fn is_able() -> bool {
 }
 
 /// The right to open a model, held until it is open.
-pub(super) async fn turn() -> Option<tokio::sync::SemaphorePermit<'static>> {
+pub(super) async fn opening_permit() -> Option<tokio::sync::SemaphorePermit<'static>> {
     // It is never closed.
-    TURN.acquire().await.ok()
+    OPENING.acquire().await.ok()
 }
 
 /// Ends the preflight when it is dropped.
@@ -113,33 +115,47 @@ pub(super) struct Outcome {
     pub(super) unanswered: Option<String>,
 }
 
-/// Tries a checked file; blocks until that is over. `None` where it could not be tried, there being
-/// no runtime.
+/// A model to be tried.
+#[derive(Clone)]
+pub(super) struct Trial<'a> {
+    /// Opens it.
+    pub(super) backend: &'a dyn Backend,
+    pub(super) artifact: &'a Artifact,
+    /// What the backend runs models with, where it needs a library.
+    pub(super) library: Option<PathBuf>,
+    /// The source as messages name it.
+    pub(super) shown: &'a str,
+    pub(super) bounds: LoadBounds,
+}
+
+/// Tries a checked model; blocks until that is over. `None` where it could not be tried, its runtime
+/// being unavailable.
 ///
 /// # Errors
 /// Permanent when the model is refused, crashes, or needs more memory or time than there is;
-/// passing when no process can be had.
-pub(super) fn attempt(
-    file: &ModelFile,
-    located: &LocalArtifact,
-    library: &Path,
-    bounds: LoadBounds,
-    watch: Watch,
-) -> Result<Option<Outcome>, LoadError> {
-    let most = longest(bounds.timeout, file.bytes());
+/// passing when no process can be started.
+pub(super) fn attempt(trial: Trial<'_>, watch: Watch) -> Result<Option<Outcome>, LoadError> {
+    let Trial {
+        backend,
+        artifact,
+        library,
+        shown,
+        bounds,
+    } = trial;
+    let most = longest(bounds.timeout, artifact.bytes());
     let left = bounds
         .memory
         .saturating_sub(memory::held())
         .max(memory::LEAST);
     let job = Job {
-        path: file.path().to_path_buf(),
-        runtime_library: library.to_path_buf(),
+        backend: backend.name().to_owned(),
+        library,
+        artifact: artifact.clone(),
         memory: left,
         run_ms: u64::try_from(RUN.min(most / 2).as_millis()).unwrap_or(u64::MAX),
         cpu_s: most.as_secs().saturating_add(1),
         parent: std::process::id(),
     };
-    let shown = &located.shown;
     let limits = Limits {
         time: most,
         memory: left.saturating_add(OWN_MEMORY),
@@ -170,7 +186,11 @@ pub(super) fn attempt(
             Ok(Some(Outcome { unanswered }))
         }
         // Loading it here says why, with the cure.
-        Ok(Report::NoRuntime) => Ok(None),
+        Ok(Report::Unavailable) => Ok(None),
+        Ok(Report::Changed) => Err(LoadError::passing(format!(
+            "model source {shown}: {}",
+            OpenError::Changed
+        ))),
         Ok(Report::Refused(reason)) => Err(LoadError::permanent(format!(
             "model source {shown}: {}",
             readable(&reason)
@@ -180,7 +200,7 @@ pub(super) fn attempt(
         ))),
         Err(broken) => Err(LoadError::permanent(format!(
             "model source {shown}: {}",
-            explain(&broken, most, left)
+            explain(&broken, backend.runtime(), most, left)
         ))),
     }
 }
@@ -254,7 +274,7 @@ fn listen(events: &Receiver<Event>, child: u32, limits: Limits) -> Result<Vec<u8
 }
 
 /// What happened, and what to do.
-fn explain(broken: &Broken, most: Duration, memory: u64) -> String {
+fn explain(broken: &Broken, runtime: &str, most: Duration, memory: u64) -> String {
     const XCPU: i32 = 24;
     const ABRT: i32 = 6;
     const KILL: i32 = 9;
@@ -283,7 +303,7 @@ fn explain(broken: &Broken, most: Duration, memory: u64) -> String {
         // What a process does that gets no memory, and what the system does to one that takes it.
         Some(ABRT | KILL) => large(),
         Some(signal) => format!(
-            "it crashes ONNX Runtime (signal {signal}, in a process of its own): do not serve this file; export the \
+            "it crashes {runtime} (signal {signal}, in a process of its own): do not serve this file; export the \
              model anew"
         ),
         None => format!(

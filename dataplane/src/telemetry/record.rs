@@ -100,13 +100,13 @@ impl<'a> RequestRecord<'a> {
     pub fn read_tokens(&self, tokens: usize) {
         let model = &self.about.model;
         let asked = || self.metrics.model(&model.name, model.version.as_deref());
-        self.ran.as_ref().unwrap_or_else(asked).read_tokens(tokens);
+        self.ran.clone().unwrap_or_else(asked).read_tokens(tokens);
     }
 
     /// Which version of the model ran: it is counted under this one from here on.
     pub fn ran(&mut self, version: &str) {
         let ran = self.metrics.model(&self.about.model.name, Some(version));
-        self.ran = Some(Arc::clone(ran));
+        self.ran = Some(ran);
     }
 
     /// Answers were sent on a stream.
@@ -149,7 +149,7 @@ impl<'a> RequestRecord<'a> {
         } = &self.about;
         let asked = model.version.as_deref();
         let metrics = match &self.ran {
-            Some(ran) => ran,
+            Some(ran) => Arc::clone(ran),
             None => self.metrics.model(&model.name, asked),
         };
         let finished = RequestOutcome {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serin_core::fault::Fault;
 use serin_core::types::{Call, CallMeta, ModelRef, Reply, Tensor};
 use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
+use serin_dataplane::backends;
 use serin_dataplane::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, SourceOptions, load_all,
 };
@@ -56,7 +57,7 @@ pub fn options() -> LoaderOptions {
             local_mode: true,
             extra_roots: None,
         },
-        runtime_library: None,
+        backends: backends::all(None),
         threads: 1,
         bounds: LoadBounds {
             memory: 1 << 30,
@@ -71,7 +72,7 @@ pub fn registry(models: Vec<ModelConfig>) -> Arc<Registry> {
         .iter()
         .map(|model| (model.name.clone(), model.version.clone()))
         .collect();
-    Arc::new(Registry::new(models, &Metrics::new(names)))
+    Arc::new(Registry::new(models, &Arc::new(Metrics::new(names))))
 }
 
 /// The error that loading one model ends with.
@@ -116,7 +117,7 @@ impl Served {
             name: name.to_owned(),
             version: None,
         };
-        self.registry.resolve(&model).unwrap().worker.counts()
+        self.registry.resolve(&model).unwrap().runner.counts()
     }
 }
 

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit,
@@ -12,31 +12,34 @@ use rustix::process::{
 use rustix::thread::set_no_new_privs;
 use serde::{Deserialize, Serialize};
 
+use crate::backends;
 use crate::model::memory;
-use serin_engine::batch::warm_up;
-use serin_engine::onnx::{Device, ModelFile, OnnxEngine, OpenError, Runtime, SessionOptions};
+use serin_engine::backend::Bounds;
+use serin_engine::{Artifact, Backends, OpenError};
 
 /// What the child is told, on standard input, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Job {
-    /// The model's file.
-    pub(super) path: PathBuf,
-    /// The library of ONNX Runtime.
-    pub(super) runtime_library: PathBuf,
+pub(in crate::model) struct Job {
+    /// Name of the backend that opens the model.
+    pub(in crate::model) backend: String,
+    /// The library that runs it.
+    pub(in crate::model) library: Option<PathBuf>,
+    /// The model.
+    pub(in crate::model) artifact: Artifact,
     /// What the tensors of the model may take, in bytes.
-    pub(super) memory: u64,
+    pub(in crate::model) memory: u64,
     /// How long a run may take, in milliseconds, before it is told to stop.
-    pub(super) run_ms: u64,
+    pub(in crate::model) run_ms: u64,
     /// How long all of it may take, in seconds of CPU time; the parent watches the clock.
-    pub(super) cpu_s: u64,
+    pub(in crate::model) cpu_s: u64,
     /// The process that waits.
-    pub(super) parent: u32,
+    pub(in crate::model) parent: u32,
 }
 
 /// What the child says, on standard output, as JSON.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Report {
+pub(in crate::model) enum Report {
     /// The model loads, and a run of it comes to an end.
     Loaded {
         /// The most memory that the process held, in bytes.
@@ -50,17 +53,20 @@ pub(super) enum Report {
     },
     /// The model cannot be served, for this reason.
     Refused(String),
-    /// ONNX Runtime cannot be opened: nothing is known of the model.
-    NoRuntime,
+    /// The model's files were replaced since they were found.
+    Changed,
+    /// The runtime of the backend cannot be used: nothing is known of the model.
+    Unavailable,
 }
 
 /// Longest job that is read, in bytes.
 const LONGEST_JOB: u64 = 64 << 10;
 
-pub(super) fn run() -> ExitCode {
+pub(in crate::model) fn run() -> ExitCode {
     let report = read_job().and_then(|job| {
         confine(&job)?;
-        Some(attempt(&job))
+        let backends = backends::all(job.library.clone());
+        Some(attempt(&job, &backends))
     });
     let Some(report) = report else {
         return ExitCode::FAILURE;
@@ -111,33 +117,27 @@ fn confine(job: &Job) -> Option<()> {
     Some(())
 }
 
-fn attempt(job: &Job) -> Report {
-    let file = match ModelFile::check(&job.path) {
-        Ok(file) => file,
-        Err(error) => return Report::Refused(error.to_string()),
+/// Has the model's backend try it.
+pub(in crate::model) fn attempt(job: &Job, backends: &Backends) -> Report {
+    let Some(backend) = backends.named(&job.backend) else {
+        return Report::Unavailable;
     };
-    let Ok(runtime) = Runtime::open(Some(&job.runtime_library)) else {
-        return Report::NoRuntime;
+    let bounds = Bounds {
+        memory: job.memory,
+        run: Duration::from_millis(job.run_ms),
     };
-    runtime.bound_memory(job.memory);
-    let options = SessionOptions {
-        device: Device::Cpu,
-        threads: 1,
-    };
-    let begun = Instant::now();
-    let opened: Result<OnnxEngine, OpenError> = OnnxEngine::open(&runtime, &file, options);
-    let mut engine = match opened {
-        Ok(engine) => engine,
-        Err(error) => return Report::Refused(error.to_string()),
-    };
-    let open_ms = millis(begun.elapsed());
-    let begun = Instant::now();
-    let run = warm_up(&mut engine, Duration::from_millis(job.run_ms));
-    Report::Loaded {
-        peak: memory::peak(),
-        open_ms,
-        run_ms: millis(begun.elapsed()),
-        unanswered: run.err(),
+    match backend.preflight(&job.artifact, bounds) {
+        Ok(found) => Report::Loaded {
+            peak: memory::peak(),
+            open_ms: millis(found.open),
+            run_ms: millis(found.run),
+            unanswered: found.unanswered,
+        },
+        Err(OpenError::Unavailable { .. }) => Report::Unavailable,
+        Err(OpenError::Changed) => Report::Changed,
+        Err(error @ (OpenError::Unusable(_) | OpenError::Refused(_))) => {
+            Report::Refused(error.to_string())
+        }
     }
 }
 

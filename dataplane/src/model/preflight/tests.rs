@@ -15,7 +15,7 @@ fn what_ended_a_trial_is_told_with_the_cure() {
         (ended(11), "it crashes ONNX Runtime (signal 11"),
         (ended(1 << 8), "exit status 1"),
     ] {
-        let text = explain(&broken, Duration::from_secs(60), 64 << 20);
+        let text = explain(&broken, "ONNX Runtime", Duration::from_secs(60), 64 << 20);
         assert!(text.contains(part), "{broken:?}: {text}");
     }
 }

@@ -1,6 +1,8 @@
 //! What is measured per model.
 
 mod families;
+mod registration;
+mod removable;
 mod streams;
 
 use std::sync::atomic::AtomicU64;
@@ -15,6 +17,7 @@ use serin_core::types::Timing;
 
 pub(super) use self::families::ModelFamilies;
 use self::families::{InfoLabels, ModelLabels};
+use self::registration::Registration;
 pub use self::streams::StreamMetrics;
 
 /// The handles of one model; cheap to use, shared by everything that serves it.
@@ -37,6 +40,8 @@ pub struct ModelMetrics {
     described: Mutex<Option<InfoLabels>>,
     families: ModelFamilies,
     labels: ModelLabels,
+    /// Removes the series of a version that is no longer there.
+    _registration: Option<Registration>,
 }
 
 /// What every answered plain inference of one protocol writes.
