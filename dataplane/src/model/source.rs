@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serin_crds::contract::pod_config::SourceConfig;
 
-use super::address::{Network, Rule};
+use super::address::Rule;
 use super::fetch::{self, Fetch};
 use super::{LoadError, LocalArtifact};
 
@@ -72,7 +72,7 @@ fn rule(source: &SourceConfig, options: &SourceOptions) -> Result<Rule, LoadErro
         .allowed_networks
         .iter()
         .map(|text| {
-            Network::parse(text).ok_or_else(|| {
+            text.parse().map_err(|_| {
                 LoadError::permanent(format!(
                     "allowed network '{text}' is not in CIDR notation, as 10.0.0.0/8 is"
                 ))
@@ -163,8 +163,10 @@ mod tests {
     #[tokio::test]
     async fn an_allowed_network_that_is_none_is_named() {
         let mut listed = source("https://h.example/m.onnx");
-        listed.allowed_networks = vec!["10.0.0.0".into()];
-        let error = locate(&listed, &options()).await.unwrap_err();
-        assert!(error.message.contains("'10.0.0.0'"), "{error}");
+        for text in ["10.0.0.0", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "x/8"] {
+            listed.allowed_networks = vec![text.into()];
+            let error = locate(&listed, &options()).await.unwrap_err();
+            assert!(error.message.contains(&format!("'{text}'")), "{error}");
+        }
     }
 }
