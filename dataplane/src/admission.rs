@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use serin_core::fault::{Fault, FaultKind};
-use serin_engine::batch::{Answer, Counts, Rejected, WhenBusy, Work, Worker};
+use serin_engine::batch::{Completion, Counts, Rejected, WhenBusy, Work, Worker};
 
 /// Shortest and longest time after which a refused caller is told to come back.
 const SOONEST: Duration = Duration::from_millis(100);
@@ -39,12 +39,16 @@ pub fn admit(ahead: usize, per_request: Duration, left: Duration) -> Result<(), 
     Err(Fault::new(FaultKind::Overloaded, "overloaded", message).retry_after(later))
 }
 
-/// Runs a request that is admitted. One that may wait for a place in the queue is not judged by the
-/// requests before it: it waits until its deadline.
+/// Runs a request that is admitted. The time that the requests before it will take is not judged
+/// for one that may wait: it waits until its deadline.
 ///
 /// # Errors
 /// As [`admit`], with the reason `shed`, and as [`Worker::run`].
-pub async fn submit(worker: &Worker, work: Work, when_busy: WhenBusy) -> Result<Answer, Rejected> {
+pub async fn submit(
+    worker: &Worker,
+    work: Work,
+    when_busy: WhenBusy,
+) -> Result<Completion, Rejected> {
     let left = work.deadline.saturating_duration_since(Instant::now());
     let load = match when_busy {
         WhenBusy::Refuse => worker.counts(),

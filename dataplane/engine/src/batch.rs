@@ -11,8 +11,10 @@ mod policy;
 mod proof;
 mod queue;
 mod sample;
+mod work;
 mod worker;
 
 pub use observer::{Execution, Observer};
 pub use proof::{Limits, Proof, prove, warm_up};
-pub use worker::{Answer, Counts, Rejected, WhenBusy, Work, Worker, WorkerOptions};
+pub use work::{Completion, Rejected, WhenBusy, Work};
+pub use worker::{Counts, Worker, WorkerOptions};

@@ -8,8 +8,8 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
 
-use super::LoadError;
 use super::address::Rule;
+use super::error::LoadError;
 use crate::tls_roots;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

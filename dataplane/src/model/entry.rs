@@ -7,8 +7,9 @@ use arc_swap::ArcSwapOption;
 use serin_crds::contract::pod_config::ModelConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::LoadError;
-use super::load::{Counters, LoaderOptions, load};
+use super::error::LoadError;
+use super::load::{Counters, load};
+use super::options::LoaderOptions;
 use super::serving::ServingModel;
 use crate::runtime::lifecycle::Lifecycle;
 use crate::telemetry::ModelMetrics;
@@ -151,7 +152,7 @@ impl ModelEntry {
         let _permit = self.permits.acquire().await;
         let mut wait = FIRST_WAIT;
         loop {
-            match self.attempt(options, Some(lifecycle)).await {
+            match self.load(options, Some(lifecycle)).await {
                 Err(error) if !error.permanent => {
                     let asked = error.retry_after.unwrap_or_default().min(LONGEST_WAIT);
                     wait = wait.max(asked);
@@ -175,7 +176,7 @@ impl ModelEntry {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub(super) async fn attempt(
+    pub(super) async fn load(
         &self,
         options: &LoaderOptions,
         starting: Option<&Lifecycle>,

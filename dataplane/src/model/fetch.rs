@@ -17,8 +17,9 @@ use tokio::io::AsyncWriteExt;
 
 use super::address::Rule;
 use super::client::{Refused, client, refused_literal};
-use super::source::SourceOptions;
-use super::{LoadError, digest};
+use super::digest;
+use super::error::LoadError;
+use super::options::SourceOptions;
 
 /// Redirects that are followed, each checked like the first address.
 const MAX_REDIRECTS: usize = 3;

@@ -5,59 +5,22 @@ use std::time::{Duration, Instant};
 
 use serin_crds::contract::pod_config::ModelConfig;
 
-use super::open::{OpenedModel, open};
+use super::error::LoadError;
+use super::open::{OpenedModel, blocking, open};
+use super::options::LoaderOptions;
 use super::serving::{Runner, ServingModel};
-use super::source::{SourceOptions, locate};
-use super::{LoadError, memory};
+use super::source::locate;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::{InferenceCounters, ModelMetrics, ModelObserver};
 use serin_core::types::{Batching, ModelDescription, Signature};
 use serin_engine::batch::{self, Proof, Worker, WorkerOptions, prove};
 use serin_engine::text::Embedder;
-use serin_engine::{Artifact, Backends, Opened};
+use serin_engine::{Artifact, Opened};
 
 /// Requests that may wait for one model (as `protocols.md` of the design has it: 256).
 const QUEUE: usize = 256;
 
-/// What loading may use.
-#[derive(Clone, Debug)]
-pub struct LoaderOptions {
-    /// How sources are brought within reach.
-    pub source: SourceOptions,
-    /// What opens models.
-    pub backends: Backends,
-    /// Threads within one operator of a model.
-    pub threads: usize,
-    /// What a model may take.
-    pub bounds: LoadBounds,
-}
-
-/// What models may take, in memory and in time to load.
-#[derive(Clone, Copy, Debug)]
-pub struct LoadBounds {
-    /// Memory of all models of this process together, in bytes.
-    pub memory: u64,
-    /// How long a small model may take to load and to run once; large ones have a second more for
-    /// each 16 MiB.
-    pub timeout: Duration,
-    /// Whether a model is tried in a child process first, where this program can be its own child
-    /// (see [`super::enter_preflight`]).
-    pub preflight: bool,
-}
-
-impl LoadBounds {
-    /// The bounds of a program's options; `memory` derived from the container's limit where none
-    /// is given.
-    pub fn new(memory: Option<u64>, timeout: Duration, preflight: bool) -> Self {
-        Self {
-            memory: memory.unwrap_or_else(memory::for_models),
-            timeout,
-            preflight,
-        }
-    }
-}
-
-/// Counters that outlive a model which is loaded again.
+/// The counters of a version, whatever is loaded for it.
 #[derive(Clone)]
 pub(super) struct Counters {
     pub(super) metrics: Arc<ModelMetrics>,
@@ -173,19 +136,6 @@ fn serve(
         embedder,
         labels,
     })
-}
-
-/// Runs work that blocks; a panic in it fails this model only.
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
-) -> Result<T, LoadError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|error| {
-            Err(LoadError::permanent(format!(
-                "loading the model failed: {error}"
-            )))
-        })
 }
 
 /// The embedder of a model's folder. Most models are no embedders, so that is no failure; of a folder

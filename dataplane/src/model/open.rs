@@ -1,4 +1,4 @@
-//! From a source within reach to a model that can run: its files checked, its digest compared, tried
+//! From files on this machine to a model that can run: its files checked, its digest compared, tried
 //! in a child process, opened by its backend.
 
 use std::fmt::Display;
@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use serin_crds::contract::pod_config::SourceConfig;
 
-use super::load::{LoaderOptions, blocking};
+use super::digest;
+use super::error::LoadError;
+use super::options::LoaderOptions;
 use super::preflight::{self, Outcome, PreflightCache, Trial};
-use super::source::locate;
-use super::{LoadError, LocalArtifact, digest};
+use super::source::{LocalArtifact, locate};
 use serin_core::types::Signature;
 use serin_engine::{Artifact, Backend, Backends, OpenError, OpenOptions, Opened};
 
@@ -21,7 +22,7 @@ pub(super) struct OpenedModel {
     pub(super) unanswered: Option<String>,
 }
 
-/// The model of a source within reach. Dropping the future ends a preflight.
+/// Opens the model of a source. Dropping the future ends a preflight.
 ///
 /// # Errors
 /// [`LoadError`].
@@ -45,7 +46,7 @@ pub(super) async fn open(
     let opened = blocking(move || {
         let _permit = permit;
         // A GPU may admit one process only.
-        let outcome = if options.bounds.preflight && preflight::is_able() && !gpu {
+        let outcome = if options.bounds.preflight && preflight::is_available() && !gpu {
             tried(&*backend, &artifact, &located, &options, watch)?
         } else {
             Outcome::default()
@@ -144,12 +145,25 @@ fn tried(
             shown: &located.shown,
             bounds: options.bounds,
         };
-        preflight::attempt(trial, watch)
+        preflight::run(trial, watch)
     })?;
     if let Some(outcome) = &outcome {
         cache.mark(outcome);
     }
     Ok(outcome.unwrap_or_default())
+}
+
+/// Runs work that blocks; a panic in it fails this model only.
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
+) -> Result<T, LoadError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            Err(LoadError::permanent(format!(
+                "loading the model failed: {error}"
+            )))
+        })
 }
 
 fn unusable(located: &LocalArtifact, error: &dyn Display) -> LoadError {

@@ -1,34 +1,28 @@
 //! A model is an untrusted program: before this process loads it, a child process does, with bounds
-//! on memory and time, and runs it once. What crashes, hangs or swells does so there.
+//! on memory and time, and runs it once. What crashes, hangs or takes too much memory does so there.
 //!
 //! The child is this same program, started anew; [`enter`] is its way in.
 
 mod cache;
 mod child;
+mod supervise;
 
-use std::io::{self, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::process::ExitCode;
 use std::sync::OnceLock;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-pub(super) use cache::PreflightCache;
+pub(super) use cache::{Outcome, PreflightCache};
 #[cfg(test)]
-pub(super) use child::attempt as run_job;
+pub(super) use child::try_model;
 pub(super) use child::{Job, Report};
-use serde::{Deserialize, Serialize};
+pub(super) use supervise::{Watch, watch};
 
-use super::load::LoadBounds;
-use super::{LoadError, memory};
+use self::supervise::{Failure, Limits, explain, finish, start};
+use super::error::LoadError;
+use super::memory;
+use super::options::LoadBounds;
 use serin_engine::{Artifact, Backend, OpenError};
-
-/// Makes a process a child that tries a model.
-const VARIABLE: &str = "SERIN_MODEL_TRIAL";
-
-/// Longest report that is read, in bytes.
-const LONGEST_REPORT: u64 = 64 << 10;
 
 /// Longest reason that is passed on, in characters.
 const LONGEST_REASON: usize = 1000;
@@ -37,9 +31,6 @@ const LONGEST_REASON: usize = 1000;
 /// that needs longer is told to stop, which is no fault.
 const RUN: Duration = Duration::from_secs(30);
 
-/// Between two looks at what the child holds; a process gets some 10 MiB of new memory meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-
 /// What the child needs besides the model.
 const OWN_MEMORY: u64 = 32 << 20;
 
@@ -47,7 +38,7 @@ const OWN_MEMORY: u64 = 32 << 20;
 const BYTES_PER_SECOND: u64 = 16 << 20;
 
 /// Whether `main` has called [`enter`]: only such a program can be its own child.
-static ABLE: OnceLock<()> = OnceLock::new();
+static AVAILABLE: OnceLock<()> = OnceLock::new();
 
 /// One model is tried and opened at a time, so that what memory is left for it is known.
 static OPENING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
@@ -56,63 +47,22 @@ static OPENING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
 /// was started to try a model, does so and gives the exit status to end with; else returns at
 /// once, and models that are loaded later are tried in a child first.
 pub fn enter() -> Option<ExitCode> {
-    if std::env::var_os(VARIABLE).is_some_and(|value| value == "1") {
+    if std::env::var_os(child::VARIABLE).is_some_and(|value| value == "1") {
         return Some(child::run());
     }
-    ABLE.get_or_init(|| ());
+    AVAILABLE.get_or_init(|| ());
     None
 }
 
 /// Whether models can be tried here.
-pub(super) fn is_able() -> bool {
-    ABLE.get().is_some()
+pub(super) fn is_available() -> bool {
+    AVAILABLE.get().is_some()
 }
 
 /// The right to open a model, held until it is open.
 pub(super) async fn opening_permit() -> Option<tokio::sync::SemaphorePermit<'static>> {
     // It is never closed.
     OPENING.acquire().await.ok()
-}
-
-/// Ends the preflight when it is dropped.
-pub(super) struct GiveUp(Sender<Event>);
-
-impl Drop for GiveUp {
-    fn drop(&mut self) {
-        let _ = self.0.send(Event::GivenUp);
-    }
-}
-
-/// Where a preflight listens.
-pub(super) struct Watch(Sender<Event>, Receiver<Event>);
-
-enum Event {
-    Said(Vec<u8>),
-    GivenUp,
-}
-
-/// For one preflight: what ends it early, and what the preflight needs.
-pub(super) fn watch() -> (GiveUp, Watch) {
-    let (sender, receiver) = mpsc::channel();
-    (GiveUp(sender.clone()), Watch(sender, receiver))
-}
-
-/// How a preflight went wrong, where the model itself said nothing.
-#[derive(Debug, PartialEq, Eq)]
-enum Broken {
-    TimeOver,
-    /// It took more memory than it may.
-    OutOfMemory,
-    GivenUp,
-    Ended(ExitStatus),
-}
-
-/// What is known of a model that has passed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Outcome {
-    /// Why no made-up input gave an answer, where none did: such a run is not to be tried again in
-    /// the serving process.
-    pub(super) unanswered: Option<String>,
 }
 
 /// A model to be tried.
@@ -134,7 +84,7 @@ pub(super) struct Trial<'a> {
 /// # Errors
 /// Permanent when the model is refused, crashes, or needs more memory or time than there is;
 /// passing when no process can be started.
-pub(super) fn attempt(trial: Trial<'_>, watch: Watch) -> Result<Option<Outcome>, LoadError> {
+pub(super) fn run(trial: Trial<'_>, watch: Watch) -> Result<Option<Outcome>, LoadError> {
     let Trial {
         backend,
         artifact,
@@ -195,12 +145,12 @@ pub(super) fn attempt(trial: Trial<'_>, watch: Watch) -> Result<Option<Outcome>,
             "model source {shown}: {}",
             readable(&reason)
         ))),
-        Err(Broken::GivenUp) => Err(LoadError::passing(format!(
+        Err(Failure::GivenUp) => Err(LoadError::passing(format!(
             "model source {shown}: loading it was given up"
         ))),
-        Err(broken) => Err(LoadError::permanent(format!(
+        Err(failure) => Err(LoadError::permanent(format!(
             "model source {shown}: {}",
-            explain(&broken, backend.runtime(), most, left)
+            explain(&failure, backend.runtime(), most, left)
         ))),
     }
 }
@@ -210,111 +160,7 @@ fn longest(timeout: Duration, bytes: u64) -> Duration {
     timeout.saturating_add(Duration::from_secs(bytes / BYTES_PER_SECOND))
 }
 
-fn start(job: &Job) -> io::Result<Child> {
-    let job = serde_json::to_vec(job)?;
-    // Not by its path: there a newer program may lie by now.
-    let mut child = Command::new("/proc/self/exe")
-        .arg0("serin-model-preflight")
-        .env(VARIABLE, "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    if let Some(mut input) = child.stdin.take() {
-        // One that ended before it read this is found to have ended.
-        let _ = input.write_all(&job);
-    }
-    Ok(child)
-}
-
-/// Bounds of a child.
-#[derive(Clone, Copy)]
-struct Limits {
-    time: Duration,
-    /// In bytes.
-    memory: u64,
-}
-
-/// Waits for the child's report or its end; afterwards there is no child.
-fn finish(mut child: Child, watch: Watch, limits: Limits) -> io::Result<Result<Report, Broken>> {
-    let Watch(sender, events) = watch;
-    let output = child.stdout.take();
-    let reader = std::thread::Builder::new()
-        .name("model-preflight".to_owned())
-        .spawn(move || {
-            let mut said = Vec::new();
-            if let Some(output) = output {
-                let _ = output.take(LONGEST_REPORT).read_to_end(&mut said);
-            }
-            let _ = sender.send(Event::Said(said));
-        });
-    let said = match &reader {
-        Ok(_) => listen(&events, child.id(), limits),
-        Err(_) => Err(Broken::GivenUp),
-    };
-    // It has said all it has to say, or may say no more; killing one that ended changes nothing.
-    let _ = child.kill();
-    let status = child.wait()?;
-    reader?;
-    Ok(said.and_then(|said| serde_json::from_slice(&said).map_err(|_| Broken::Ended(status))))
-}
-
-/// What the child says, while it keeps within its limits.
-fn listen(events: &Receiver<Event>, child: u32, limits: Limits) -> Result<Vec<u8>, Broken> {
-    let begun = Instant::now();
-    loop {
-        match events.recv_timeout(LOOK_EVERY) {
-            Ok(Event::Said(said)) => return Ok(said),
-            Ok(Event::GivenUp) => return Err(Broken::GivenUp),
-            Err(_) if begun.elapsed() > limits.time => return Err(Broken::TimeOver),
-            Err(_) if memory::held_by(child) > limits.memory => return Err(Broken::OutOfMemory),
-            Err(_) => {}
-        }
-    }
-}
-
-/// What happened, and what to do.
-fn explain(broken: &Broken, runtime: &str, most: Duration, memory: u64) -> String {
-    const XCPU: i32 = 24;
-    const ABRT: i32 = 6;
-    const KILL: i32 = 9;
-    let slow = || {
-        format!(
-            "it was not loaded within {} s, tried in a process of its own: give it longer with \
-             --model-load-timeout, or serve a smaller model",
-            most.as_secs()
-        )
-    };
-    let large = || {
-        format!(
-            "loading it, tried in a process of its own, takes more than the {} MiB that are left for it: raise the \
-             container's memory limit or --model-memory-mib, or serve a smaller model",
-            memory >> 20
-        )
-    };
-    let status = match broken {
-        Broken::TimeOver => return slow(),
-        Broken::OutOfMemory => return large(),
-        Broken::GivenUp => return "loading it was given up".to_owned(),
-        Broken::Ended(status) => status,
-    };
-    match status.signal() {
-        Some(XCPU) => slow(),
-        // What a process does that gets no memory, and what the system does to one that takes it.
-        Some(ABRT | KILL) => large(),
-        Some(signal) => format!(
-            "it crashes {runtime} (signal {signal}, in a process of its own): do not serve this file; export the \
-             model anew"
-        ),
-        None => format!(
-            "the process that tried it ended without a word (exit status {}): see whether limits are set that keep \
-             it from starting",
-            status.code().unwrap_or_default()
-        ),
-    }
-}
-
-/// One bounded line, whatever was said: the one who said it may have been taken over.
+/// One line of bounded length: a hostile model may have taken over the child that reports.
 fn readable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -323,4 +169,19 @@ fn readable(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_models_may_take_longer() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(longest(minute, 680), minute);
+        assert_eq!(longest(minute, 2 << 30), minute + Duration::from_secs(128));
+    }
+
+    #[test]
+    fn what_a_child_reports_is_one_bounded_line() {
+        let text = readable(&"a\n\u{1b}[2J".repeat(10_000));
+        assert!(text.len() <= LONGEST_REASON && !text.contains(char::is_control));
+    }
+}

@@ -7,10 +7,10 @@ use arc_swap::ArcSwap;
 use futures_util::future::join_all;
 use serin_crds::contract::pod_config::ModelConfig;
 
-use super::LoadError;
 use super::default_version::{DefaultVersionPolicy, VersionState, default_version};
 use super::entry::ModelEntry;
-use super::load::LoaderOptions;
+use super::error::LoadError;
+use super::options::LoaderOptions;
 use super::serving::ServingModel;
 use crate::runtime::lifecycle::Lifecycle;
 use crate::telemetry::Metrics;

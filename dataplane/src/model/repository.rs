@@ -10,7 +10,7 @@ use futures_util::future::join_all;
 use serin_crds::contract::pod_config::ModelConfig;
 
 use super::entry::{LoadPermit, ModelEntry};
-use super::load::LoaderOptions;
+use super::options::LoaderOptions;
 use super::registry::Registry;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use serin_core::fault::{Fault, FaultKind};
@@ -124,7 +124,7 @@ impl Repository {
     }
 
     async fn load_entry(&self, entry: Arc<ModelEntry>, permit: LoadPermit) -> Result<(), Fault> {
-        let outcome = entry.attempt(&self.options, None).await;
+        let outcome = entry.load(&self.options, None).await;
         drop(permit);
         outcome.map_err(|error| {
             let (name, version) = (&entry.config.name, &entry.config.version);
@@ -155,8 +155,8 @@ impl Repository {
         permits.collect()
     }
 
-    /// The process is ready as soon as no model is missing: one that failed at the start may have
-    /// been loaded since, or taken out of service.
+    /// Makes the process ready once no model is missing: one that failed at the start may have been
+    /// loaded since, or unloaded.
     fn settle(&self) {
         let states = self.registry.states();
         if !states.iter().any(ModelState::blocks_readiness) {

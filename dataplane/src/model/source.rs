@@ -1,29 +1,24 @@
-//! From a source to a file within reach.
+//! From a source to files on this machine.
 
 use std::path::PathBuf;
 
 use serin_crds::contract::pod_config::SourceConfig;
 
 use super::address::Rule;
+use super::error::LoadError;
 use super::fetch::{self, Fetch};
-use super::{LoadError, LocalArtifact};
+use super::options::SourceOptions;
 
-/// What fetching may use.
-#[derive(Clone, Debug)]
-pub struct SourceOptions {
-    /// The folder to keep fetched files in.
-    pub cache_dir: PathBuf,
-    /// Largest file that is fetched, in bytes.
-    pub max_bytes: u64,
-    /// Fetching happens on somebody's own machine: its own and its private network's addresses are
-    /// no secret from its owner.
-    pub local_mode: bool,
-    /// PEM file of certificate authorities to tls_roots besides the built-in ones and the system's
-    /// (which `SSL_CERT_FILE` names).
-    pub extra_roots: Option<PathBuf>,
+/// A source whose files are on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalArtifact {
+    /// The model's file, or the folder that holds it.
+    pub path: PathBuf,
+    /// The source as the user wrote it, without secrets: for errors and logs.
+    pub shown: String,
 }
 
-/// Brings the source within reach.
+/// Finds the files of a source, fetched where they are elsewhere.
 ///
 /// # Errors
 /// [`LoadError`]; passing for networks and stores, permanent for everything else.

@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::merge::RowClass;
 use super::observer::{Observer, Waiting};
 use super::policy::{Candidate, plan};
-use super::worker::{Answer, Work};
+use super::work::{Completion, Work};
 use crate::Stop;
 use serin_core::fault::{Fault, FaultKind};
 
@@ -22,28 +22,28 @@ pub(super) struct Entry {
     pub(super) mergeable: Option<(RowClass, usize)>,
     /// When it came, before it waited for its permit.
     pub(super) arrived: Instant,
-    /// Its place in the queue; given back when it begins to run or is removed.
-    pub(super) place: Option<Place>,
-    pub(super) caller: Arc<Caller>,
-    pub(super) reply: oneshot::Sender<Result<Answer, Fault>>,
+    /// Given back when it begins to run or is removed.
+    pub(super) permit: Option<QueuePermit>,
+    pub(super) waiter: Arc<Waiter>,
+    pub(super) reply: oneshot::Sender<Result<Completion, Fault>>,
     /// Where the caller waits.
     pub(super) runtime: Handle,
 }
 
-/// A place in the queue: a permit of the queue's semaphore, and a count in its depth.
-pub(super) struct Place {
+/// The right to be in the queue; counted in its depth.
+pub(super) struct QueuePermit {
     _waiting: Waiting,
     _permit: OwnedSemaphorePermit,
 }
 
 /// Whether a request's caller still waits, and for which run.
 #[derive(Default)]
-pub(super) struct Caller {
-    state: Mutex<CallerState>,
+pub(super) struct Waiter {
+    state: Mutex<WaiterState>,
 }
 
 #[derive(Default)]
-struct CallerState {
+struct WaiterState {
     left: bool,
     run: Option<Arc<Run>>,
 }
@@ -54,7 +54,7 @@ pub(super) struct Run {
     pub(super) stop: Stop,
 }
 
-impl Caller {
+impl Waiter {
     /// The caller does not wait any more: the last one of a run stops it. `false` where the request
     /// has not begun to run.
     pub(super) fn leave(&self) -> bool {
@@ -81,10 +81,10 @@ impl Run {
             stop: Stop::new(),
         });
         entries.retain_mut(|entry| {
-            let mut state = lock(&entry.caller.state);
+            let mut state = lock(&entry.waiter.state);
             if !state.left {
                 run.waiting.fetch_add(1, Ordering::SeqCst);
-                entry.place = None;
+                entry.permit = None;
                 state.run = Some(Arc::clone(&run));
             }
             !state.left
@@ -103,7 +103,7 @@ impl Run {
 /// A bounded queue with one or more threads at its end.
 ///
 /// It is bounded by permits: each entry holds one. A caller that waits for a permit gets it in the
-/// order of arrival; [`try_place`](Self::try_place) does not overtake those that wait.
+/// order of arrival; [`try_permit`](Self::try_permit) does not overtake those that wait.
 pub(super) struct Queue {
     state: Mutex<QueueState>,
     arrived: Condvar,
@@ -134,28 +134,28 @@ impl Queue {
         lock(&self.state).entries.len()
     }
 
-    /// A place, if one is free and nobody waits for it.
-    pub(super) fn try_place(&self) -> Option<Place> {
+    /// A permit, if one is free and nobody waits for it.
+    pub(super) fn try_permit(&self) -> Option<QueuePermit> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        Some(self.place(permit))
+        Some(self.counted(permit))
     }
 
-    /// A place, as soon as one is free for this caller. Dropping the future gives the turn to the
-    /// next caller.
-    pub(super) async fn wait_for_place(&self) -> Option<Place> {
+    /// A permit, as soon as it is this caller's turn. Dropping the future gives the turn to the next
+    /// caller.
+    pub(super) async fn permit(&self) -> Option<QueuePermit> {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-        Some(self.place(permit))
+        Some(self.counted(permit))
     }
 
-    fn place(&self, permit: OwnedSemaphorePermit) -> Place {
-        Place {
+    fn counted(&self, permit: OwnedSemaphorePermit) -> QueuePermit {
+        QueuePermit {
             _waiting: Waiting::new(&self.observer),
             _permit: permit,
         }
     }
 
-    /// Adds a request, which has its place.
+    /// Adds a request, which has its permit.
     pub(super) fn push(&self, entry: Entry) {
         let mut state = lock(&self.state);
         state.entries.push_back(entry);
@@ -171,11 +171,11 @@ impl Queue {
         }
     }
 
-    /// Removes the entries whose callers have left, so that neither their places nor their tensors
+    /// Removes the entries whose callers have left, so that neither their permits nor their tensors
     /// are kept until the engine is free.
     pub(super) fn remove_left(&self) {
         let left = lock(&self.state).remove_left(&*self.observer);
-        // Giving a place back wakes the next caller: outside of the lock.
+        // Giving a permit back wakes the next caller: outside of the lock.
         drop(left);
     }
 
@@ -225,7 +225,7 @@ impl QueueState {
         let mut removed = Vec::new();
         let mut at = 0;
         while let Some(entry) = self.entries.get(at) {
-            if !entry.caller.has_left() {
+            if !entry.waiter.has_left() {
                 at += 1;
                 continue;
             }
@@ -249,7 +249,7 @@ impl QueueState {
                 class,
                 priority: entry.work.priority,
                 deadline: entry.work.deadline,
-                left: entry.caller.has_left(),
+                left: entry.waiter.has_left(),
             }
         });
         let plan = plan(candidates, max_rows, now);

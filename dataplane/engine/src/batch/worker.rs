@@ -12,7 +12,8 @@ use tokio::sync::oneshot;
 use super::attempt::{broken, entry_rows, run, scatter, wanted_outputs};
 use super::merge::{classify, join};
 use super::observer::{Execution, Observer};
-use super::queue::{Caller, Entry, Queue, Run};
+use super::queue::{Entry, Queue, Run, Waiter};
+use super::work::{Completion, Rejected, WhenBusy, Work};
 use crate::{Engine, Stop};
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Tensor, Timing};
@@ -33,71 +34,6 @@ pub struct WorkerOptions {
     pub per_request: Duration,
     /// Where runs and waiting requests are counted.
     pub observer: Arc<dyn Observer>,
-}
-
-/// One request, checked against the signature.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// Its inputs.
-    pub inputs: Vec<Tensor>,
-    /// Indices of the outputs wanted, in the order wanted, none twice.
-    pub outputs: Vec<usize>,
-    /// When it is no longer worth computing.
-    pub deadline: Instant,
-    /// 1 is highest, 0 stands for "last".
-    pub priority: u64,
-}
-
-/// What becomes of a request when every place in the queue is taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenBusy {
-    /// It is refused at once.
-    Refuse,
-    /// It waits for a place until its deadline, in the order of arrival.
-    Wait,
-}
-
-/// A request that did not run, or failed.
-#[derive(Clone, Debug)]
-pub struct Rejected {
-    /// What the caller is told.
-    pub fault: Fault,
-    /// As what the request is counted by whoever asked; `None` for one that was queued, which the
-    /// [`Observer`] counts.
-    pub reason: Option<&'static str>,
-}
-
-impl Rejected {
-    fn queue_full() -> Self {
-        let fault = Fault::new(
-            FaultKind::Overloaded,
-            "overloaded",
-            "the model's queue is full",
-        )
-        .retry_after(Duration::from_secs(1));
-        Self {
-            fault,
-            reason: Some("full"),
-        }
-    }
-}
-
-impl From<Fault> for Rejected {
-    fn from(fault: Fault) -> Self {
-        Self {
-            fault,
-            reason: None,
-        }
-    }
-}
-
-/// What came of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    /// The outputs wanted, in the order wanted.
-    pub outputs: Vec<Tensor>,
-    /// Where the time went.
-    pub timing: Timing,
 }
 
 /// What a worker has done and is doing.
@@ -170,35 +106,34 @@ impl Worker {
     /// Runs one request. Dropping the future before it ends gives the request up.
     ///
     /// # Errors
-    /// `Overloaded` when no place in the queue is free, with [`WhenBusy::Wait`] none until the
-    /// deadline; `Timeout` at the deadline, `Inference` when the model fails on these inputs,
+    /// `Overloaded` when the queue is full, with [`WhenBusy::Wait`] until the deadline; `Timeout` at the deadline, `Inference` when the model fails on these inputs,
     /// `Internal` when the engine breaks.
-    pub async fn run(&self, work: Work, when_busy: WhenBusy) -> Result<Answer, Rejected> {
+    pub async fn run(&self, work: Work, when_busy: WhenBusy) -> Result<Completion, Rejected> {
         let arrived = Instant::now();
         let (deadline, queue) = (work.deadline, &self.shared.queue);
-        let place = match when_busy {
-            WhenBusy::Refuse => queue.try_place(),
-            WhenBusy::Wait => tokio::time::timeout_at(deadline.into(), queue.wait_for_place())
+        let permit = match when_busy {
+            WhenBusy::Refuse => queue.try_permit(),
+            WhenBusy::Wait => tokio::time::timeout_at(deadline.into(), queue.permit())
                 .await
                 .ok()
                 .flatten(),
         };
-        if place.is_none() {
+        if permit.is_none() {
             return Err(Rejected::queue_full());
         }
-        let caller = Arc::new(Caller::default());
+        let waiter = Arc::new(Waiter::default());
         // From here on leaving early, in whichever way, gives the request up.
-        let _waits = Waits {
-            caller: Arc::clone(&caller),
+        let _leaving = Leaving {
+            waiter: Arc::clone(&waiter),
             queue,
         };
         let (reply, answer) = oneshot::channel();
         queue.push(Entry {
             mergeable: self.shared.mergeable(&work.inputs),
             arrived,
-            place,
+            permit,
             work,
-            caller,
+            waiter,
             reply,
             runtime: Handle::current(),
         });
@@ -234,15 +169,15 @@ impl Drop for Worker {
     }
 }
 
-/// Tells the run, or else the queue, that the caller does not wait any more.
-struct Waits<'q> {
-    caller: Arc<Caller>,
+/// When dropped, tells the run, or else the queue, that nobody waits for the request any more.
+struct Leaving<'q> {
+    waiter: Arc<Waiter>,
     queue: &'q Queue,
 }
 
-impl Drop for Waits<'_> {
+impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        if !self.caller.leave() {
+        if !self.waiter.leave() {
             self.queue.remove_left();
         }
     }
@@ -274,13 +209,13 @@ impl Shared {
     }
 
     /// Runs what the queue gave. Where several fail together, each is run alone once, so that only
-    /// the guilty fails.
+    /// the one at fault fails.
     fn execute(&self, engine: &mut dyn Engine, mut entries: Vec<Entry>) {
         let Some(run) = Run::begin(&mut entries) else {
             return;
         };
         let running = Running::count(&self.running, entries.len());
-        let (results, rest) = self.attempt(engine, entries, &run.stop);
+        let (results, rest) = self.run_once(engine, entries, &run.stop);
         drop(running);
         deliver(results);
         for entry in rest {
@@ -296,8 +231,8 @@ impl Shared {
         }
     }
 
-    /// One run: the results, and the requests to run again alone.
-    fn attempt(&self, engine: &mut dyn Engine, entries: Vec<Entry>, stop: &Stop) -> Attempt {
+    /// One run of several requests.
+    fn run_once(&self, engine: &mut dyn Engine, entries: Vec<Entry>, stop: &Stop) -> RunOnce {
         let wanted = wanted_outputs(&entries);
         let started = Instant::now();
         let mut joined_at = started;
@@ -331,7 +266,7 @@ impl Shared {
         let ran_at = Instant::now();
         self.took((ran_at - started) / count(&entries));
         let Some(answers) = scatter(&entries, &wanted, &outputs, rows) else {
-            // The proof at load was wrong; be slow rather than wrong.
+            // The decision at load was wrong: from now on, slow rather than wrong.
             tracing::warn!(
                 model = self.options.name,
                 rows,
@@ -357,7 +292,7 @@ impl Shared {
                 batch_rows: rows,
                 run: number,
             };
-            (entry, Ok(Answer { outputs, timing }))
+            (entry, Ok(Completion { outputs, timing }))
         });
         (results.collect(), Vec::new())
     }
@@ -382,8 +317,8 @@ impl Shared {
 
 /// Answers the callers of a run. Those of a shared run are answered from their own runtime: from
 /// here each answer would wake it, a system call and on a shared core a change of thread each.
-fn deliver(results: Vec<(Entry, Result<Answer, Fault>)>) {
-    let send = |results: Vec<(Entry, Result<Answer, Fault>)>| {
+fn deliver(results: Vec<(Entry, Result<Completion, Fault>)>) {
+    let send = |results: Vec<(Entry, Result<Completion, Fault>)>| {
         for (entry, result) in results {
             // A caller that has left meanwhile wants no answer.
             let _ = entry.reply.send(result);
@@ -406,7 +341,8 @@ fn count(entries: &[Entry]) -> u32 {
     u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1)
 }
 
-type Attempt = (Vec<(Entry, Result<Answer, Fault>)>, Vec<Entry>);
+/// Requests with their results, and requests to run again alone.
+type RunOnce = (Vec<(Entry, Result<Completion, Fault>)>, Vec<Entry>);
 
 #[cfg(test)]
 mod tests;

@@ -4,9 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::*;
-use crate::model::load::LoadBounds;
-use crate::model::preflight::{Job, Report, run_job};
-use crate::model::source::SourceOptions;
+use crate::model::options::{LoadBounds, SourceOptions};
+use crate::model::preflight::{Job, Report, try_model};
 use serin_engine::fake::{Behaviour, FakeEngine};
 
 /// A backend of files with its name as extension. One called `toy` opens them, unless their text is
@@ -160,7 +159,7 @@ fn a_preflight_is_run_by_the_backend_of_its_name() {
             parent: std::process::id(),
         }
     };
-    let passed = run_job(&job("toy", "toy"), &backends());
+    let passed = try_model(&job("toy", "toy"), &backends());
     assert!(
         matches!(
             passed,
@@ -171,10 +170,10 @@ fn a_preflight_is_run_by_the_backend_of_its_name() {
         ),
         "{passed:?}"
     );
-    let refused = run_job(&job("toy", "toy refused"), &backends());
+    let refused = try_model(&job("toy", "toy refused"), &backends());
     assert_eq!(refused, Report::Refused("the toy refuses it".to_owned()));
     assert_eq!(
-        run_job(&job("none", "toy"), &backends()),
+        try_model(&job("none", "toy"), &backends()),
         Report::Unavailable
     );
 }

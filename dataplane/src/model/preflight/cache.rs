@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::Outcome;
+use serde::{Deserialize, Serialize};
 use serin_engine::Artifact;
 
 /// So many marks are kept; then all are forgotten.
@@ -19,7 +19,15 @@ const MOST: usize = 1000;
 /// Longest mark that is read, in bytes.
 const LONGEST: u64 = 64 << 10;
 
-/// The place of one model's mark.
+/// What is known of a model that has passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::model) struct Outcome {
+    /// Why no made-up input gave an answer, where none did: such a run is not to be tried again in
+    /// the serving process.
+    pub(in crate::model) unanswered: Option<String>,
+}
+
+/// The file of one model's mark.
 pub(in crate::model) struct PreflightCache(PathBuf);
 
 impl PreflightCache {

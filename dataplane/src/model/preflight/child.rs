@@ -1,5 +1,5 @@
-//! The process that tries one model: it binds itself, loads and runs the model once, says what
-//! came of it, and ends.
+//! The process that tries one model: it binds itself, loads and runs the model once,
+//! reports what it found, and ends.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
@@ -17,7 +17,10 @@ use crate::model::memory;
 use serin_engine::backend::Bounds;
 use serin_engine::{Artifact, Backends, OpenError};
 
-/// What the child is told, on standard input, as JSON.
+/// The variable that makes a process a child that tries a model.
+pub(super) const VARIABLE: &str = "SERIN_MODEL_TRIAL";
+
+/// What the child is to do, on standard input, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
 pub(in crate::model) struct Job {
     /// Name of the backend that opens the model.
@@ -36,7 +39,7 @@ pub(in crate::model) struct Job {
     pub(in crate::model) parent: u32,
 }
 
-/// What the child says, on standard output, as JSON.
+/// What the child found, on standard output, as JSON.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(in crate::model) enum Report {
@@ -66,16 +69,16 @@ pub(in crate::model) fn run() -> ExitCode {
     let report = read_job().and_then(|job| {
         confine(&job)?;
         let backends = backends::all(job.library.clone());
-        Some(attempt(&job, &backends))
+        Some(try_model(&job, &backends))
     });
     let Some(report) = report else {
         return ExitCode::FAILURE;
     };
-    let said = serde_json::to_vec(&report).ok().and_then(|text| {
+    let written = serde_json::to_vec(&report).ok().and_then(|text| {
         let mut out = std::io::stdout().lock();
         out.write_all(&text).and_then(|()| out.flush()).ok()
     });
-    match said {
+    match written {
         Some(()) => ExitCode::SUCCESS,
         None => ExitCode::FAILURE,
     }
@@ -118,7 +121,7 @@ fn confine(job: &Job) -> Option<()> {
 }
 
 /// Has the model's backend try it.
-pub(in crate::model) fn attempt(job: &Job, backends: &Backends) -> Report {
+pub(in crate::model) fn try_model(job: &Job, backends: &Backends) -> Report {
     let Some(backend) = backends.named(&job.backend) else {
         return Report::Unavailable;
     };

@@ -6,7 +6,7 @@ use super::*;
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A request comes, and is queued where a place is free.
+    /// A request comes, and is queued where a permit is free.
     Come,
     /// The caller of one of the requests so far leaves.
     Leave(prop::sample::Index),
@@ -22,7 +22,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-fn entry(place: Place, caller: &Arc<Caller>, row: u8) -> Entry {
+fn entry(permit: QueuePermit, waiter: &Arc<Waiter>, row: u8) -> Entry {
     Entry {
         work: Work {
             inputs: vec![Tensor {
@@ -37,8 +37,8 @@ fn entry(place: Place, caller: &Arc<Caller>, row: u8) -> Entry {
         },
         mergeable: None,
         arrived: Instant::now(),
-        place: Some(place),
-        caller: Arc::clone(caller),
+        permit: Some(permit),
+        waiter: Arc::clone(waiter),
         reply: oneshot::channel().0,
         runtime: Handle::current(),
     }
@@ -46,23 +46,23 @@ fn entry(place: Place, caller: &Arc<Caller>, row: u8) -> Entry {
 
 proptest! {
     #[test]
-    fn the_queue_is_bounded_and_loses_no_place_although_callers_leave(
+    fn the_queue_is_bounded_and_loses_no_permit_although_callers_leave(
         steps in prop::collection::vec(step(), 0..80),
         capacity in 1usize..6,
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let _runtime = runtime.enter();
         let queue = Queue::new(capacity, Arc::new(()));
-        let mut callers: Vec<(Arc<Caller>, bool)> = Vec::new();
+        let mut callers: Vec<(Arc<Waiter>, bool)> = Vec::new();
         for step in steps {
             match step {
                 Step::Come => {
                     let waiting = callers.iter().filter(|(_, waits)| *waits).count();
-                    let place = queue.try_place();
-                    prop_assert_eq!(place.is_some(), waiting < capacity);
-                    if let Some(place) = place {
-                        let caller = Arc::new(Caller::default());
-                        queue.push(entry(place, &caller, 0));
+                    let permit = queue.try_permit();
+                    prop_assert_eq!(permit.is_some(), waiting < capacity);
+                    if let Some(permit) = permit {
+                        let caller = Arc::new(Waiter::default());
+                        queue.push(entry(permit, &caller, 0));
                         callers.push((caller, true));
                     }
                 }
@@ -81,7 +81,7 @@ proptest! {
                         let run = Run::begin(&mut entries);
                         prop_assert!(run.is_some());
                         for (caller, waits) in &mut callers {
-                            *waits &= !Arc::ptr_eq(caller, &entries[0].caller);
+                            *waits &= !Arc::ptr_eq(caller, &entries[0].waiter);
                         }
                     }
                 }

@@ -89,12 +89,12 @@ fn work(rows: &[[u8; 2]]) -> Work {
 }
 
 /// A request that is refused where there is no room.
-async fn run(worker: &Worker, work: Work) -> Result<Answer, Fault> {
+async fn run(worker: &Worker, work: Work) -> Result<Completion, Fault> {
     let ran = worker.run(work, WhenBusy::Refuse).await;
     ran.map_err(|rejected| rejected.fault)
 }
 
-fn bytes(answer: &Answer) -> Vec<u8> {
+fn bytes(answer: &Completion) -> Vec<u8> {
     match &answer.outputs[0].data {
         TensorData::Raw(bytes) => bytes.to_vec(),
         TensorData::Elements(_) => panic!("not fixed-width"),
@@ -122,7 +122,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Fills the engine with one request, so that what follows is queued.
-async fn occupy(worker: &Arc<Worker>) -> tokio::task::JoinHandle<Result<Answer, Fault>> {
+async fn occupy(worker: &Arc<Worker>) -> tokio::task::JoinHandle<Result<Completion, Fault>> {
     let task = tokio::spawn({
         let worker = Arc::clone(worker);
         async move { run(&worker, work(&[[0, 0]])).await }
@@ -160,7 +160,7 @@ async fn what_is_queued_runs_together_and_everybody_gets_their_own_rows() {
 }
 
 #[tokio::test]
-async fn only_the_guilty_of_a_batch_fails() {
+async fn only_the_request_at_fault_of_a_batch_fails() {
     for (behaviour, kind) in [
         (Behaviour::FailOn(9), FaultKind::Inference),
         (Behaviour::PanicOn(9), FaultKind::Internal),
@@ -276,7 +276,7 @@ async fn requests_that_wait_are_all_served_in_the_order_they_came() {
             order.lock().unwrap().push(n);
             answer
         });
-        // Polled once: the request has come, and waits for a place or in the queue.
+        // Polled once: the request has come, and waits for a permit or in the queue.
         assert!(poll_once(&mut request).await.is_none());
         waiting.push(tokio::spawn(request));
     }
@@ -294,7 +294,7 @@ async fn requests_that_wait_are_all_served_in_the_order_they_came() {
     assert_eq!(*order.lock().unwrap(), [1, 2, 3, 4, 5, 6, 7, 8]);
     for (at, (run, queued)) in ran.iter().enumerate() {
         assert_eq!(*run, at as u64 + 1, "the order of the runs");
-        // The wait for a place counts as time in the queue.
+        // The wait for a permit counts as time in the queue.
         assert!(*queued >= HELD, "{queued:?}");
     }
 }
@@ -307,7 +307,7 @@ async fn a_request_that_waits_is_not_overtaken_by_one_that_would_be_refused() {
     let mut third = Box::pin(worker.run(work(&[[2, 2]]), WhenBusy::Wait));
     assert!(poll_once(&mut second).await.is_none());
     assert!(poll_once(&mut third).await.is_none());
-    // The place of the second is free now, and belongs to the third, which has not run since.
+    // The permit of the second is the third's now, which has not run since.
     drop(second);
     assert_eq!(worker.counts().queued, 0);
     let rejected = worker.run(work(&[[3, 3]]), WhenBusy::Refuse).await;
@@ -318,7 +318,7 @@ async fn a_request_that_waits_is_not_overtaken_by_one_that_would_be_refused() {
 }
 
 #[tokio::test]
-async fn a_request_that_gets_no_place_by_its_deadline_is_refused() {
+async fn a_request_that_gets_no_permit_by_its_deadline_is_refused() {
     let (gate, worker) = held(options(1, 1));
     let first = occupy(&worker).await;
     let mut second = Box::pin(worker.run(work(&[[1, 1]]), WhenBusy::Refuse));
