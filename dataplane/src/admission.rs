@@ -1,4 +1,4 @@
-//! Admission: whether a request has a chance, decided before any work.
+//! Admission: whether a request can be answered in time, decided before any work.
 //!
 //! The queue is bounded in time, not only in number: a request that would be answered after its
 //! deadline is refused at once, while its caller can still go elsewhere.
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serin_core::fault::{Fault, FaultKind};
 use serin_engine::batch::{Completion, Counts, Rejected, WhenBusy, Work, Worker};
 
-/// Shortest and longest time after which a refused caller is told to come back.
+/// Shortest and longest time in a refusal's `retry_after`.
 const SOONEST: Duration = Duration::from_millis(100);
 const LATEST: Duration = Duration::from_secs(30);
 
@@ -76,7 +76,7 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_request_that_cannot_make_it_is_told_when_to_come_back() {
+    fn a_request_that_would_be_late_is_refused_with_a_time_to_retry() {
         assert!(admit(10, TENTH, SECOND).is_ok());
         let fault = admit(11, TENTH, SECOND).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Overloaded);

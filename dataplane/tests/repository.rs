@@ -181,7 +181,7 @@ async fn callers_are_answered_all_the_while_a_model_is_loaded_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_load_of_a_model_is_told_of_the_first() {
+async fn a_second_load_of_a_model_is_refused_while_the_first_runs() {
     let server = controlled(vec![
         config("linear", &uri("linear")),
         config("slow", &uri("slow")),
@@ -234,7 +234,7 @@ async fn a_process_that_lacks_a_model_is_ready_once_that_is_unloaded_or_loaded()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_models_and_forbidden_control_are_told_apart() {
+async fn unknown_models_and_forbidden_control_are_different_faults() {
     let server = controlled(vec![config("linear", &uri("linear"))]).await;
     let refused = server.pipeline.load("nobody").await.unwrap_err();
     assert_eq!(
@@ -368,7 +368,7 @@ async fn a_removed_version_finishes_what_it_has() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_that_waits_for_its_source_does_not_hold_up_another() {
-    // A store that takes the connection and never says a word.
+    // A store that accepts the connection and never answers.
     let store = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = store.local_addr().unwrap();
     let held = config("held", &format!("https://{address}/m.onnx"));

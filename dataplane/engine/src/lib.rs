@@ -41,7 +41,7 @@ pub enum RunError {
     /// The model failed on these values; the runtime's reason, paths removed.
     #[error("{0}")]
     Failed(String),
-    /// Somebody raised [`Stop`].
+    /// [`Stop`] was raised.
     #[error("stopped")]
     Stopped,
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// Where clouds hand out credentials besides 169.254.169.254: Azure, Alibaba Cloud, AWS over IPv6.
+/// Addresses at which clouds give out credentials, besides 169.254.169.254: Azure, Alibaba Cloud, AWS over IPv6.
 const METADATA: [IpAddr; 3] = [
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),

@@ -73,7 +73,7 @@ impl ModelEntry {
         self.loaded.load().is_some()
     }
 
-    /// Why nothing answers. Callers are not told what is wrong with a model: that stands in status,
+    /// Why nothing answers. What is wrong with a model is not in the fault: that is in status,
     /// health and log, and may name files and addresses.
     fn absent(&self) -> Fault {
         let ModelConfig { name, version, .. } = &self.config;

@@ -176,7 +176,7 @@ fn usable_labels(labels: Result<Vec<String>, String>, model: &ModelConfig) -> Ar
             model = model.name,
             version = model.version,
             reason,
-            "the labels in the file's metadata cannot be used; classes are told without them"
+            "the labels in the file's metadata cannot be used; classes are answered without them"
         );
         Arc::default()
     })

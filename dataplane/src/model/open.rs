@@ -74,7 +74,7 @@ pub(super) async fn open(
     opened
 }
 
-/// Loads the model of a source and says what it takes and gives, without serving it.
+/// Opens the model of a source for its signature, without serving it.
 ///
 /// # Errors
 /// [`LoadError`].
@@ -121,7 +121,7 @@ fn tried(
     options: &LoaderOptions,
     watch: preflight::Watch,
 ) -> Result<Outcome, LoadError> {
-    // Without the library there is nothing to try with; opening the model says what to do.
+    // Without the library no model can be tried; the error of opening it says what to do.
     let Ok(library) = backend.library() else {
         return Ok(Outcome::default());
     };

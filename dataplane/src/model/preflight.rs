@@ -28,7 +28,7 @@ use serin_engine::{Artifact, Backend, OpenError};
 const LONGEST_REASON: usize = 1000;
 
 /// How long the model may run on made-up inputs, and at most half of the time that loading has; one
-/// that needs longer is told to stop, which is no fault.
+/// that needs longer is stopped, which is no fault.
 const RUN: Duration = Duration::from_secs(30);
 
 /// What the child needs besides the model.
@@ -40,7 +40,8 @@ const BYTES_PER_SECOND: u64 = 16 << 20;
 /// Whether `main` has called [`enter`]: only such a program can be its own child.
 static AVAILABLE: OnceLock<()> = OnceLock::new();
 
-/// One model is tried and opened at a time, so that what memory is left for it is known.
+/// Held while a model is tried and opened: one at a time, so that the memory left for it is known.
+/// Everything else of several loads (fetching, hashing, warming up) runs beside each other.
 static OPENING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
 
 /// To be called first in `main`, after the runtimes of models are silenced. Where this process
@@ -135,7 +136,7 @@ pub(super) fn run(trial: Trial<'_>, watch: Watch) -> Result<Option<Outcome>, Loa
             );
             Ok(Some(Outcome { unanswered }))
         }
-        // Loading it here says why, with the cure.
+        // The error of opening it in this process says what to do.
         Ok(Report::Unavailable) => Ok(None),
         Ok(Report::Changed) => Err(LoadError::passing(format!(
             "model source {shown}: {}",

@@ -1,7 +1,7 @@
 //! Models loaded and unloaded, added and removed while the process serves.
 //!
-//! A request can only load what the configuration names, from where the configuration says: nothing
-//! of a request becomes a model (CVE-2023-43654 of TorchServe shows where that leads).
+//! A request can only load configured models from their configured sources; no part of a request
+//! becomes a source (CVE-2023-43654 of TorchServe is what happens otherwise).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,7 +105,8 @@ impl Repository {
         Ok(())
     }
 
-    /// Loads entries beside each other. The process that serves them loads them, whoever waits.
+    /// Loads entries beside each other, in a task of its own, so that a caller that leaves does not
+    /// stop the loads.
     async fn load_with(
         &self,
         name: &str,

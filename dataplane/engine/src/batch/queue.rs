@@ -193,9 +193,9 @@ impl Queue {
                     .arrived
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
-                // Whoever woke this thread often has more requests at hand, and is preempted on a
-                // shared core: it goes on first, and its requests share one run. Where nobody else
-                // wants the core this returns at once.
+                // The thread that woke this one often has more requests at hand, and is preempted on
+                // a shared core: it goes on first, and its requests share one run. On an idle core
+                // this returns at once.
                 drop(woken);
                 std::thread::yield_now();
                 state = lock(&self.state);

@@ -57,7 +57,7 @@ impl Backend for OnnxBackend {
     }
 
     fn prepare(&self) {
-        // Opening a model says why, where this fails.
+        // Where this fails, the error of opening a model says why.
         let _ = Runtime::open(self.library.as_deref());
     }
 

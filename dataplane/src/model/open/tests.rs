@@ -109,7 +109,7 @@ async fn the_backend_that_recognises_a_model_opens_it() {
 }
 
 #[tokio::test]
-async fn refusals_of_a_backend_are_told_with_the_source() {
+async fn refusals_of_a_backend_name_the_source() {
     let folder = tempfile::tempdir().unwrap();
     let options = options(folder.path());
     let at = |name: &str| folder.path().join(name);
@@ -129,7 +129,7 @@ async fn refusals_of_a_backend_are_told_with_the_source() {
             .message
             .contains("it is no model of the other kind. Correct")
     );
-    // An unexpected digest is told before anything else.
+    // Another digest than the declared one is the first thing that is reported.
     let declared = Some("sha256:00".to_owned());
     let mismatch = open(&located(&at("a.text")), declared, false, &options).await;
     assert!(mismatch.err().unwrap().message.contains("digest mismatch"));

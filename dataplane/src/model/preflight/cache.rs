@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use serde::{Deserialize, Serialize};
 use serin_engine::Artifact;
 
-/// So many marks are kept; then all are forgotten.
+/// Most marks; at this number all are removed.
 const MOST: usize = 1000;
 
 /// Longest mark that is read, in bytes.

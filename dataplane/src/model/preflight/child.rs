@@ -31,7 +31,7 @@ pub(in crate::model) struct Job {
     pub(in crate::model) artifact: Artifact,
     /// What the tensors of the model may take, in bytes.
     pub(in crate::model) memory: u64,
-    /// How long a run may take, in milliseconds, before it is told to stop.
+    /// How long a run may take, in milliseconds, before it is stopped.
     pub(in crate::model) run_ms: u64,
     /// How long all of it may take, in seconds of CPU time; the parent watches the clock.
     pub(in crate::model) cpu_s: u64,
@@ -98,7 +98,8 @@ fn read_job() -> Option<Job> {
 /// runtime hides in places (a constant that it cannot compute ahead is computed later), so that the
 /// same model would take there what it was not given here.
 fn confine(job: &Job) -> Option<()> {
-    // Whoever waits may be killed; a race with that is settled by looking after asking.
+    // The parent may be killed at any time: asking for the signal first, then looking at the parent,
+    // leaves no gap.
     set_parent_process_death_signal(Some(Signal::KILL)).ok()?;
     if getppid().map(Pid::as_raw_nonzero) != i32::try_from(job.parent).ok()?.try_into().ok() {
         return None;
@@ -115,7 +116,8 @@ fn confine(job: &Job) -> Option<()> {
     bound(Resource::Fsize, 0)?;
     bound(Resource::Cpu, job.cpu_s)?;
     set_no_new_privs(true).ok()?;
-    // Of the two processes, the system should end this one. Not every system lets us say so.
+    // Short of memory, the system should end this process and not its parent. Not every system
+    // permits that.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     Some(())
 }
