@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod admission;
+pub mod backends;
 pub mod config;
 pub mod context;
 pub mod envelope;

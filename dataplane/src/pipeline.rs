@@ -3,7 +3,6 @@
 mod check;
 mod classification;
 mod control;
-mod patience;
 mod reply;
 
 use std::sync::Arc;
@@ -14,12 +13,14 @@ use serin_core::types::{Call, ModelRef, Outputs, RequestedOutput, Tensor};
 use serin_engine::batch::Work;
 use serin_engine::text::Embedder;
 
-use crate::model::{Registry, Repository, ServingModel};
+use crate::admission::submit;
+use crate::model::{Registry, Repository, Runner, ServingModel};
 use crate::runtime::cpu_pool::CpuPool;
 
 pub use self::control::{Catalog, RepositoryControl};
 pub use self::reply::{Reply, ReplyStream};
 pub use serin_core::types::{Batching, ModelDescription, ModelState};
+pub use serin_engine::batch::WhenBusy;
 
 /// A loaded model, as a request that is meant for it sees it.
 pub trait Served: Send + Sync + 'static {
@@ -33,15 +34,6 @@ pub trait Served: Send + Sync + 'static {
     fn embedder(&self) -> Result<&Arc<Embedder>, Fault> {
         Err(not_an_embedder(&self.description().name, "it is none"))
     }
-}
-
-/// What becomes of a request that a busy model has no room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenBusy {
-    /// It is refused at once: its caller can go elsewhere.
-    Refuse,
-    /// It waits within its time.
-    Wait,
 }
 
 /// Runs requests.
@@ -173,15 +165,14 @@ impl Infer for Pipeline {
             deadline: meta.deadline,
             priority: meta.priority,
         };
-        let ran = match when_busy {
-            WhenBusy::Refuse => patience::at_once(&model.worker, work).await,
-            WhenBusy::Wait => patience::within_its_time(&model.worker, &work).await,
+        let ran = match &model.runner {
+            Runner::Batched(worker) => submit(worker, work, when_busy).await,
         };
-        let mut answer = ran.map_err(|refused| {
-            if let Some(reason) = refused.reason {
+        let mut answer = ran.map_err(|rejected| {
+            if let Some(reason) = rejected.reason {
                 model.metrics.rejected(reason);
             }
-            refused.fault
+            rejected.fault
         })?;
         if outputs.iter().any(|output| output.classes.is_some()) {
             answer.outputs = self

@@ -8,6 +8,7 @@ use serin_crds::contract::pod_config::PodConfig;
 use tokio::sync::watch;
 
 use crate::access::OpenAccess;
+use crate::backends;
 use crate::config::Options;
 use crate::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, Repository, SourceOptions, load_all,
@@ -153,7 +154,7 @@ impl From<&Options> for LoaderOptions {
                 local_mode: options.local_mode,
                 extra_roots: None,
             },
-            runtime_library: options.runtime_library.clone(),
+            backends: backends::all(options.runtime_library.clone()),
             threads: available_parallelism().map_or(1, usize::from),
             bounds: LoadBounds::new(
                 options.model_memory,

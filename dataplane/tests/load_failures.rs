@@ -154,7 +154,7 @@ async fn a_store_that_is_away_is_asked_again_until_it_is_back() {
         let registry = Arc::clone(&registry);
         async move { load_all(&registry, &options, &Lifecycle::new()).await }
     });
-    until("the first failure is told", || {
+    until("the first failure is shown", || {
         pipeline.models()[0]
             .reason
             .as_ref()

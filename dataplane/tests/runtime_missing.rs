@@ -11,6 +11,7 @@ mod served;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serin_dataplane::backends;
 use serin_dataplane::model::load_all;
 use serin_dataplane::pipeline::{Catalog, Pipeline};
 use serin_dataplane::runtime::cpu_pool::CpuPool;
@@ -21,7 +22,7 @@ use served::{config, options, registry, uri};
 #[tokio::test]
 async fn the_cure_is_named_and_callers_learn_no_path() {
     let mut options = options();
-    options.runtime_library = Some(PathBuf::from("/nowhere/libonnxruntime.so.1"));
+    options.backends = backends::all(Some(PathBuf::from("/nowhere/libonnxruntime.so.1")));
     let registry = registry(vec![config("m", &uri("linear"))]);
     let error = load_all(&registry, &options, &Lifecycle::new())
         .await

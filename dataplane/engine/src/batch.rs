@@ -11,8 +11,10 @@ mod observer;
 mod policy;
 mod queue;
 mod sample;
+mod work;
 mod worker;
 
 pub use batching_probe::{Limits, Proof, prove, warm_up};
 pub use observer::{Execution, Observer};
-pub use worker::{Answer, Counts, Work, Worker, WorkerOptions};
+pub use work::{Completion, Rejected, WhenBusy, Work};
+pub use worker::{Counts, Worker, WorkerOptions};

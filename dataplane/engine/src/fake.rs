@@ -12,9 +12,9 @@ use serin_core::types::{Datatype, Dimension, Signature, Tensor, TensorData, Tens
 pub enum Behaviour {
     /// Gives back its input.
     Echo,
-    /// Gives its input back once the gate is open, or stops when told to.
+    /// Gives its input back once the gate is open, or stops when it is asked to.
     Held(Gate),
-    /// Gives its input back after this long, or stops when told to.
+    /// Gives its input back after this long, or stops when it is asked to.
     Slow(Duration),
     /// Fails whenever the first byte of a row is this.
     FailOn(u8),
@@ -27,8 +27,8 @@ pub enum Behaviour {
     Mix,
 }
 
-/// Holds the runs of a [`Behaviour::Held`] until it is opened, so that a test says what comes before
-/// the end of a run, however slow the machine is.
+/// Holds the runs of a [`Behaviour::Held`] until it is opened: a test decides what comes before the
+/// end of a run, however slow the machine is.
 #[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<AtomicBool>);
 
@@ -73,7 +73,7 @@ impl FakeEngine {
     }
 }
 
-/// Waits for an end, or for being told to stop.
+/// Waits until `is_over`, or until the run is stopped.
 fn wait(stop: &Stop, mut is_over: impl FnMut() -> bool) -> Result<(), RunError> {
     while !is_over() {
         if stop.is_raised() {

@@ -1,10 +1,15 @@
 //! What runs a model: a small surface, so that engines can be added and faked.
 
+pub mod artifact;
+pub mod backend;
 pub mod batch;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod onnx;
 pub mod text;
+
+pub use artifact::Artifact;
+pub use backend::{Backend, Backends, OpenError, OpenOptions, Opened};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -59,7 +64,7 @@ pub enum RunError {
     /// The model failed on these values; the runtime's reason, paths removed.
     #[error("{0}")]
     Failed(String),
-    /// Somebody raised [`Stop`].
+    /// [`Stop`] was raised.
     #[error("stopped")]
     Stopped,
 }

@@ -3,6 +3,7 @@
 //! Nothing outside this folder names `ort`. A model's file passes [`file`] (where it is, what it
 //! refers to) before the runtime sees it.
 
+mod backend;
 mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -21,6 +22,7 @@ mod silence;
 mod topology;
 mod value;
 
+pub use backend::OnnxBackend;
 pub use file::{FileError, ModelFile};
 pub use runtime::{MINIMUM_VERSION, PINNED_VERSION, Runtime, RuntimeError, cache_path};
 pub use session::{Device, OnnxEngine, OpenError, SessionOptions};

@@ -1,4 +1,4 @@
-//! The place of one configured model: what answers there now, and why nothing does.
+//! One version of a model: what answers its requests now, or why nothing does.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
@@ -7,10 +7,12 @@ use arc_swap::ArcSwapOption;
 use serin_crds::contract::pod_config::ModelConfig;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::LoadError;
-use super::load::{LoaderOptions, ServingModel, load};
+use super::error::LoadError;
+use super::load::{Counters, load};
+use super::options::LoaderOptions;
+use super::serving::ServingModel;
 use crate::runtime::lifecycle::Lifecycle;
-use crate::telemetry::{InferenceCounters, ModelMetrics};
+use crate::telemetry::ModelMetrics;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Availability, ModelState};
 
@@ -21,39 +23,40 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 /// One version of a model.
 pub(super) struct ModelEntry {
     pub(super) config: ModelConfig,
-    metrics: Arc<ModelMetrics>,
-    pub(super) statistics: Arc<InferenceCounters>,
-    /// What answers. Requests read it without a lock and keep what they have read: one that is
-    /// replaced or taken away finishes those that it has, then its thread and memory go.
+    pub(super) counters: Counters,
+    /// What answers. Requests read it without a lock and keep what they have read: a model that is
+    /// replaced or unloaded finishes its requests, then its thread and memory are freed.
     loaded: ArcSwapOption<ServingModel>,
     load_state: Mutex<LoadState>,
-    /// Reservation while the model is being loaded: one load at a time.
-    turns: Arc<Semaphore>,
+    /// One permit, held while the version is loaded or unloaded.
+    permits: Arc<Semaphore>,
 }
 
-/// Why nothing answers; without meaning while something does.
+/// Why nothing answers; not read while something does.
 #[derive(Default)]
 struct LoadState {
     /// What is wrong with the model, if anything is known to be.
     reason: Option<String>,
     /// Loading has failed for good.
     failed: bool,
-    /// Somebody unloaded it; what answered until then.
+    /// It was unloaded; what answered until then.
     unloaded: Option<Weak<ServingModel>>,
 }
 
-/// The right to load a model or to take it away.
+/// The right to load a version or to unload it.
 pub(super) type LoadPermit = OwnedSemaphorePermit;
 
 impl ModelEntry {
-    pub(super) fn new(config: ModelConfig, metrics: &Arc<ModelMetrics>) -> Self {
+    pub(super) fn new(config: ModelConfig, metrics: Arc<ModelMetrics>) -> Self {
         Self {
             config,
-            metrics: Arc::clone(metrics),
-            statistics: Arc::default(),
+            counters: Counters {
+                metrics,
+                statistics: Arc::default(),
+            },
             loaded: ArcSwapOption::empty(),
             load_state: Mutex::default(),
-            turns: Arc::new(Semaphore::new(1)),
+            permits: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -65,8 +68,13 @@ impl ModelEntry {
         self.loaded.load_full().ok_or_else(|| self.absent())
     }
 
-    /// Why nothing answers. What is wrong with a model is for those who run the service, where it
-    /// stands in status, health and log: it may name places that are no business of callers.
+    /// Whether something answers.
+    pub(super) fn is_ready(&self) -> bool {
+        self.loaded.load().is_some()
+    }
+
+    /// Why nothing answers. What is wrong with a model is not in the fault: that is in status,
+    /// health and log, and may name files and addresses.
     fn absent(&self) -> Fault {
         let ModelConfig { name, version, .. } = &self.config;
         let fault = |code, why: &str| {
@@ -88,15 +96,15 @@ impl ModelEntry {
         }
     }
 
-    /// Where the model stands.
+    /// The state of this version.
     pub(super) fn state(&self) -> ModelState {
         let load_state = self.load_state();
-        let is_loading = self.turns.available_permits() == 0;
+        let is_loading = self.permits.available_permits() == 0;
         let leaving = load_state
             .unloaded
             .as_ref()
             .map(|left| left.strong_count() > 0);
-        let (availability, reason) = if self.loaded.load().is_some() {
+        let (availability, reason) = if self.is_ready() {
             (Availability::Ready, None)
         } else {
             match leaving {
@@ -126,9 +134,9 @@ impl ModelEntry {
         }
     }
 
-    /// The right to change what answers; `None` while somebody else has it.
-    pub(super) fn turn(&self) -> Option<LoadPermit> {
-        Arc::clone(&self.turns).try_acquire_owned().ok()
+    /// The right to change what answers; `None` while another caller has it.
+    pub(super) fn permit(&self) -> Option<LoadPermit> {
+        Arc::clone(&self.permits).try_acquire_owned().ok()
     }
 
     /// Loads the model for the first time, trying again for as long as a failure may pass.
@@ -140,11 +148,11 @@ impl ModelEntry {
         options: &LoaderOptions,
         lifecycle: &Lifecycle,
     ) -> Result<(), LoadError> {
-        // Never closed.
-        let _turn = self.turns.acquire().await;
+        // The semaphore is never closed.
+        let _permit = self.permits.acquire().await;
         let mut wait = FIRST_WAIT;
         loop {
-            match self.attempt(options, Some(lifecycle)).await {
+            match self.load(options, Some(lifecycle)).await {
                 Err(error) if !error.permanent => {
                     let asked = error.retry_after.unwrap_or_default().min(LONGEST_WAIT);
                     wait = wait.max(asked);
@@ -163,43 +171,35 @@ impl ModelEntry {
         }
     }
 
-    /// Loads the model once and lets it answer in the place of the one before, which goes on until
-    /// then, and beyond if this fails.
+    /// Loads the model once and replaces the one before, which answers until then, and goes on where
+    /// this fails.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub(super) async fn attempt(
+    pub(super) async fn load(
         &self,
         options: &LoaderOptions,
         starting: Option<&Lifecycle>,
     ) -> Result<(), LoadError> {
-        let outcome = load(
-            &self.config,
-            options,
-            &self.metrics,
-            &self.statistics,
-            starting,
-        )
-        .await;
-        match outcome {
+        match load(&self.config, options, &self.counters, starting).await {
             Ok(loaded) => {
                 self.loaded.store(Some(Arc::new(loaded)));
                 *self.load_state() = LoadState::default();
-                self.metrics.set_ready(true);
+                self.counters.metrics.set_ready(true);
                 Ok(())
             }
             Err(error) => {
                 let mut load_state = self.load_state();
                 load_state.reason = Some(error.public());
-                // Whoever asks for a load that fails is told; at the start, only some failures
-                // are the end.
+                // The caller of a load learns of its failure; at the start, failures that may pass
+                // are retried.
                 load_state.failed = error.permanent || starting.is_none();
                 Err(error)
             }
         }
     }
 
-    /// Takes away what answers. The caller has the turn.
+    /// Takes what answers out of service. The caller has the permit.
     pub(super) fn unload(&self) {
         let mut load_state = self.load_state();
         let left = self.loaded.swap(None);
@@ -208,7 +208,7 @@ impl ModelEntry {
             ..LoadState::default()
         };
         drop(load_state);
-        self.metrics.set_ready(false);
+        self.counters.metrics.set_ready(false);
     }
 
     fn load_state(&self) -> MutexGuard<'_, LoadState> {

@@ -1,42 +1,35 @@
 //! A model is an untrusted program: before this process loads it, a child process does, with bounds
-//! on memory and time, and runs it once. What crashes, hangs or swells does so there.
+//! on memory and time, and runs it once. What crashes, hangs or takes too much memory does so there.
 //!
 //! The child is this same program, started anew; [`enter`] is its way in.
 
 mod cache;
 mod child;
+mod supervise;
 
-use std::io::{self, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
-use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
+use std::path::PathBuf;
+use std::process::ExitCode;
 use std::sync::OnceLock;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-pub(super) use cache::PreflightCache;
-use child::{Job, Report};
-use serde::{Deserialize, Serialize};
+pub(super) use cache::{Outcome, PreflightCache};
+#[cfg(test)]
+pub(super) use child::try_model;
+pub(super) use child::{Job, Report};
+pub(super) use supervise::{Watch, watch};
 
-use super::load::LoadBounds;
-use super::{LoadError, LocalArtifact, memory};
-use serin_engine::onnx::ModelFile;
-
-/// Makes a process a child that tries a model.
-const VARIABLE: &str = "SERIN_MODEL_TRIAL";
-
-/// Longest report that is read, in bytes.
-const LONGEST_REPORT: u64 = 64 << 10;
+use self::supervise::{Failure, Limits, explain, finish, start};
+use super::error::LoadError;
+use super::memory;
+use super::options::LoadBounds;
+use serin_engine::{Artifact, Backend, OpenError};
 
 /// Longest reason that is passed on, in characters.
 const LONGEST_REASON: usize = 1000;
 
 /// How long the model may run on made-up inputs, and at most half of the time that loading has; one
-/// that needs longer is told to stop, which is no fault.
+/// that needs longer is stopped, which is no fault.
 const RUN: Duration = Duration::from_secs(30);
-
-/// Between two looks at what the child holds; a process gets some 10 MiB of new memory meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// What the child needs besides the model.
 const OWN_MEMORY: u64 = 32 << 20;
@@ -45,101 +38,75 @@ const OWN_MEMORY: u64 = 32 << 20;
 const BYTES_PER_SECOND: u64 = 16 << 20;
 
 /// Whether `main` has called [`enter`]: only such a program can be its own child.
-static ABLE: OnceLock<()> = OnceLock::new();
+static AVAILABLE: OnceLock<()> = OnceLock::new();
 
-/// One model is tried and opened at a time, so that what memory is left for it is known.
-static TURN: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
+/// Held while a model is tried and opened: one at a time, so that the memory left for it is known.
+/// Everything else of several loads (fetching, hashing, warming up) runs beside each other.
+static OPENING: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(1);
 
-/// To be called first in `main`, after [`serin_engine::onnx::silence_runtime`]. Where this process
+/// To be called first in `main`, after the runtimes of models are silenced. Where this process
 /// was started to try a model, does so and gives the exit status to end with; else returns at
 /// once, and models that are loaded later are tried in a child first.
 pub fn enter() -> Option<ExitCode> {
-    if std::env::var_os(VARIABLE).is_some_and(|value| value == "1") {
+    if std::env::var_os(child::VARIABLE).is_some_and(|value| value == "1") {
         return Some(child::run());
     }
-    ABLE.get_or_init(|| ());
+    AVAILABLE.get_or_init(|| ());
     None
 }
 
 /// Whether models can be tried here.
-pub(super) fn is_able() -> bool {
-    ABLE.get().is_some()
+pub(super) fn is_available() -> bool {
+    AVAILABLE.get().is_some()
 }
 
 /// The right to open a model, held until it is open.
-pub(super) async fn turn() -> Option<tokio::sync::SemaphorePermit<'static>> {
+pub(super) async fn opening_permit() -> Option<tokio::sync::SemaphorePermit<'static>> {
     // It is never closed.
-    TURN.acquire().await.ok()
+    OPENING.acquire().await.ok()
 }
 
-/// Ends the preflight when it is dropped.
-pub(super) struct GiveUp(Sender<Event>);
-
-impl Drop for GiveUp {
-    fn drop(&mut self) {
-        let _ = self.0.send(Event::GivenUp);
-    }
+/// A model to be tried.
+#[derive(Clone)]
+pub(super) struct Trial<'a> {
+    /// Opens it.
+    pub(super) backend: &'a dyn Backend,
+    pub(super) artifact: &'a Artifact,
+    /// What the backend runs models with, where it needs a library.
+    pub(super) library: Option<PathBuf>,
+    /// The source as messages name it.
+    pub(super) shown: &'a str,
+    pub(super) bounds: LoadBounds,
 }
 
-/// Where a preflight listens.
-pub(super) struct Watch(Sender<Event>, Receiver<Event>);
-
-enum Event {
-    Said(Vec<u8>),
-    GivenUp,
-}
-
-/// For one preflight: what ends it early, and what the preflight needs.
-pub(super) fn watch() -> (GiveUp, Watch) {
-    let (sender, receiver) = mpsc::channel();
-    (GiveUp(sender.clone()), Watch(sender, receiver))
-}
-
-/// How a preflight went wrong, where the model itself said nothing.
-#[derive(Debug, PartialEq, Eq)]
-enum Broken {
-    TimeOver,
-    /// It took more memory than it may.
-    OutOfMemory,
-    GivenUp,
-    Ended(ExitStatus),
-}
-
-/// What is known of a model that has passed.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Outcome {
-    /// Why no made-up input gave an answer, where none did: such a run is not to be tried again in
-    /// the serving process.
-    pub(super) unanswered: Option<String>,
-}
-
-/// Tries a checked file; blocks until that is over. `None` where it could not be tried, there being
-/// no runtime.
+/// Tries a checked model; blocks until that is over. `None` where it could not be tried, its runtime
+/// being unavailable.
 ///
 /// # Errors
 /// Permanent when the model is refused, crashes, or needs more memory or time than there is;
-/// passing when no process can be had.
-pub(super) fn attempt(
-    file: &ModelFile,
-    located: &LocalArtifact,
-    library: &Path,
-    bounds: LoadBounds,
-    watch: Watch,
-) -> Result<Option<Outcome>, LoadError> {
-    let most = longest(bounds.timeout, file.bytes());
+/// passing when no process can be started.
+pub(super) fn run(trial: Trial<'_>, watch: Watch) -> Result<Option<Outcome>, LoadError> {
+    let Trial {
+        backend,
+        artifact,
+        library,
+        shown,
+        bounds,
+    } = trial;
+    let most = longest(bounds.timeout, artifact.bytes());
     let left = bounds
         .memory
         .saturating_sub(memory::held())
         .max(memory::LEAST);
     let job = Job {
-        path: file.path().to_path_buf(),
-        runtime_library: library.to_path_buf(),
+        backend: backend.name().to_owned(),
+        library,
+        artifact: artifact.clone(),
         memory: left,
         run_ms: u64::try_from(RUN.min(most / 2).as_millis()).unwrap_or(u64::MAX),
         cpu_s: most.as_secs().saturating_add(1),
         parent: std::process::id(),
     };
-    let shown = &located.shown;
     let limits = Limits {
         time: most,
         memory: left.saturating_add(OWN_MEMORY),
@@ -169,18 +136,22 @@ pub(super) fn attempt(
             );
             Ok(Some(Outcome { unanswered }))
         }
-        // Loading it here says why, with the cure.
-        Ok(Report::NoRuntime) => Ok(None),
+        // The error of opening it in this process says what to do.
+        Ok(Report::Unavailable) => Ok(None),
+        Ok(Report::Changed) => Err(LoadError::passing(format!(
+            "model source {shown}: {}",
+            OpenError::Changed
+        ))),
         Ok(Report::Refused(reason)) => Err(LoadError::permanent(format!(
             "model source {shown}: {}",
             readable(&reason)
         ))),
-        Err(Broken::GivenUp) => Err(LoadError::passing(format!(
+        Err(Failure::GivenUp) => Err(LoadError::passing(format!(
             "model source {shown}: loading it was given up"
         ))),
-        Err(broken) => Err(LoadError::permanent(format!(
+        Err(failure) => Err(LoadError::permanent(format!(
             "model source {shown}: {}",
-            explain(&broken, most, left)
+            explain(&failure, backend.runtime(), most, left)
         ))),
     }
 }
@@ -190,111 +161,7 @@ fn longest(timeout: Duration, bytes: u64) -> Duration {
     timeout.saturating_add(Duration::from_secs(bytes / BYTES_PER_SECOND))
 }
 
-fn start(job: &Job) -> io::Result<Child> {
-    let job = serde_json::to_vec(job)?;
-    // Not by its path: there a newer program may lie by now.
-    let mut child = Command::new("/proc/self/exe")
-        .arg0("serin-model-preflight")
-        .env(VARIABLE, "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()?;
-    if let Some(mut input) = child.stdin.take() {
-        // One that ended before it read this is found to have ended.
-        let _ = input.write_all(&job);
-    }
-    Ok(child)
-}
-
-/// Bounds of a child.
-#[derive(Clone, Copy)]
-struct Limits {
-    time: Duration,
-    /// In bytes.
-    memory: u64,
-}
-
-/// Waits for the child's report or its end; afterwards there is no child.
-fn finish(mut child: Child, watch: Watch, limits: Limits) -> io::Result<Result<Report, Broken>> {
-    let Watch(sender, events) = watch;
-    let output = child.stdout.take();
-    let reader = std::thread::Builder::new()
-        .name("model-preflight".to_owned())
-        .spawn(move || {
-            let mut said = Vec::new();
-            if let Some(output) = output {
-                let _ = output.take(LONGEST_REPORT).read_to_end(&mut said);
-            }
-            let _ = sender.send(Event::Said(said));
-        });
-    let said = match &reader {
-        Ok(_) => listen(&events, child.id(), limits),
-        Err(_) => Err(Broken::GivenUp),
-    };
-    // It has said all it has to say, or may say no more; killing one that ended changes nothing.
-    let _ = child.kill();
-    let status = child.wait()?;
-    reader?;
-    Ok(said.and_then(|said| serde_json::from_slice(&said).map_err(|_| Broken::Ended(status))))
-}
-
-/// What the child says, while it keeps within its limits.
-fn listen(events: &Receiver<Event>, child: u32, limits: Limits) -> Result<Vec<u8>, Broken> {
-    let begun = Instant::now();
-    loop {
-        match events.recv_timeout(LOOK_EVERY) {
-            Ok(Event::Said(said)) => return Ok(said),
-            Ok(Event::GivenUp) => return Err(Broken::GivenUp),
-            Err(_) if begun.elapsed() > limits.time => return Err(Broken::TimeOver),
-            Err(_) if memory::held_by(child) > limits.memory => return Err(Broken::OutOfMemory),
-            Err(_) => {}
-        }
-    }
-}
-
-/// What happened, and what to do.
-fn explain(broken: &Broken, most: Duration, memory: u64) -> String {
-    const XCPU: i32 = 24;
-    const ABRT: i32 = 6;
-    const KILL: i32 = 9;
-    let slow = || {
-        format!(
-            "it was not loaded within {} s, tried in a process of its own: give it longer with \
-             --model-load-timeout, or serve a smaller model",
-            most.as_secs()
-        )
-    };
-    let large = || {
-        format!(
-            "loading it, tried in a process of its own, takes more than the {} MiB that are left for it: raise the \
-             container's memory limit or --model-memory-mib, or serve a smaller model",
-            memory >> 20
-        )
-    };
-    let status = match broken {
-        Broken::TimeOver => return slow(),
-        Broken::OutOfMemory => return large(),
-        Broken::GivenUp => return "loading it was given up".to_owned(),
-        Broken::Ended(status) => status,
-    };
-    match status.signal() {
-        Some(XCPU) => slow(),
-        // What a process does that gets no memory, and what the system does to one that takes it.
-        Some(ABRT | KILL) => large(),
-        Some(signal) => format!(
-            "it crashes ONNX Runtime (signal {signal}, in a process of its own): do not serve this file; export the \
-             model anew"
-        ),
-        None => format!(
-            "the process that tried it ended without a word (exit status {}): see whether limits are set that keep \
-             it from starting",
-            status.code().unwrap_or_default()
-        ),
-    }
-}
-
-/// One bounded line, whatever was said: the one who said it may have been taken over.
+/// One line of bounded length: a hostile model may have taken over the child that reports.
 fn readable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
@@ -303,4 +170,19 @@ fn readable(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_models_may_take_longer() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(longest(minute, 680), minute);
+        assert_eq!(longest(minute, 2 << 30), minute + Duration::from_secs(128));
+    }
+
+    #[test]
+    fn what_a_child_reports_is_one_bounded_line() {
+        let text = readable(&"a\n\u{1b}[2J".repeat(10_000));
+        assert!(text.len() <= LONGEST_REASON && !text.contains(char::is_control));
+    }
+}

@@ -1,29 +1,24 @@
-//! From a source to a file within reach.
+//! From a source to files on this machine.
 
 use std::path::PathBuf;
 
 use serin_crds::contract::pod_config::SourceConfig;
 
-use super::address::{Network, Rule};
+use super::address::Rule;
+use super::error::LoadError;
 use super::fetch::{self, Fetch};
-use super::{LoadError, LocalArtifact};
+use super::options::SourceOptions;
 
-/// What fetching may use.
-#[derive(Clone, Debug)]
-pub struct SourceOptions {
-    /// The folder to keep fetched files in.
-    pub cache_dir: PathBuf,
-    /// Largest file that is fetched, in bytes.
-    pub max_bytes: u64,
-    /// Fetching happens on somebody's own machine: its own and its private network's addresses are
-    /// no secret from its owner.
-    pub local_mode: bool,
-    /// PEM file of certificate authorities to tls_roots besides the built-in ones and the system's
-    /// (which `SSL_CERT_FILE` names).
-    pub extra_roots: Option<PathBuf>,
+/// A source whose files are on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalArtifact {
+    /// The model's file, or the folder that holds it.
+    pub path: PathBuf,
+    /// The source as the user wrote it, without secrets: for errors and logs.
+    pub shown: String,
 }
 
-/// Brings the source within reach.
+/// Finds the files of a source, fetched where they are elsewhere.
 ///
 /// # Errors
 /// [`LoadError`]; passing for networks and stores, permanent for everything else.
@@ -72,7 +67,7 @@ fn rule(source: &SourceConfig, options: &SourceOptions) -> Result<Rule, LoadErro
         .allowed_networks
         .iter()
         .map(|text| {
-            Network::parse(text).ok_or_else(|| {
+            text.parse().map_err(|_| {
                 LoadError::permanent(format!(
                     "allowed network '{text}' is not in CIDR notation, as 10.0.0.0/8 is"
                 ))
@@ -163,8 +158,10 @@ mod tests {
     #[tokio::test]
     async fn an_allowed_network_that_is_none_is_named() {
         let mut listed = source("https://h.example/m.onnx");
-        listed.allowed_networks = vec!["10.0.0.0".into()];
-        let error = locate(&listed, &options()).await.unwrap_err();
-        assert!(error.message.contains("'10.0.0.0'"), "{error}");
+        for text in ["10.0.0.0", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "x/8"] {
+            listed.allowed_networks = vec![text.into()];
+            let error = locate(&listed, &options()).await.unwrap_err();
+            assert!(error.message.contains(&format!("'{text}'")), "{error}");
+        }
     }
 }

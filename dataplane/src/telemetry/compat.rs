@@ -9,6 +9,8 @@ mod triton;
 mod vllm;
 mod writer;
 
+use std::sync::Arc;
+
 use std::time::SystemTime;
 
 use serin_crds::contract::policy::CompatMetrics;
@@ -34,7 +36,7 @@ pub(super) fn append(out: &mut String, metrics: &Metrics, names: &[CompatMetrics
 }
 
 /// The durations of requests to these models that ended in `outcome`.
-fn durations(models: &[&ModelMetrics], outcome: &str) -> Figures {
+fn durations(models: &[Arc<ModelMetrics>], outcome: &str) -> Figures {
     let mut sum = Figures::new(LATENCY);
     for model in models {
         model.add_durations(outcome, &mut sum);
@@ -43,7 +45,7 @@ fn durations(models: &[&ModelMetrics], outcome: &str) -> Figures {
 }
 
 /// The time that requests to these models spent in one phase.
-fn phases(models: &[&ModelMetrics], phase: Phase) -> Figures {
+fn phases(models: &[Arc<ModelMetrics>], phase: Phase) -> Figures {
     let mut sum = Figures::new(LATENCY);
     for model in models {
         model.add_phase(phase, &mut sum);

@@ -121,7 +121,7 @@ impl<'a> RequestRecord<'a> {
     pub fn set_version(&mut self, version: &str) {
         if self.model_metrics.is_none() {
             let metrics = self.metrics.model(&self.info.model.name, Some(version));
-            self.model_metrics = Some(Arc::clone(metrics));
+            self.model_metrics = Some(metrics);
         }
     }
 
@@ -129,7 +129,7 @@ impl<'a> RequestRecord<'a> {
     pub fn read_tokens(&self, tokens: usize) {
         let model = &self.info.model;
         let named = || self.metrics.model(&model.name, model.version.as_deref());
-        let metrics = self.model_metrics.as_ref().unwrap_or_else(named);
+        let metrics = self.model_metrics.clone().unwrap_or_else(named);
         metrics.read_tokens(tokens);
     }
 
@@ -203,7 +203,7 @@ impl<'a> RequestRecord<'a> {
         } = &self.info;
         let asked = model.version.as_deref();
         let metrics = match &self.model_metrics {
-            Some(ran) => ran,
+            Some(ran) => Arc::clone(ran),
             None => self.metrics.model(&model.name, asked),
         };
         let parts = match &self.kind {

@@ -15,6 +15,7 @@ use serin_core::types::{
     Call, CallMeta, ModelDescription, ModelRef, Outputs, RequestedOutput, Tensor,
 };
 use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
+use serin_dataplane::backends;
 use serin_dataplane::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, SourceOptions, load_all,
 };
@@ -59,7 +60,7 @@ pub fn options() -> LoaderOptions {
             local_mode: true,
             extra_roots: None,
         },
-        runtime_library: None,
+        backends: backends::all(None),
         threads: 1,
         bounds: LoadBounds {
             memory: 1 << 30,
@@ -74,7 +75,7 @@ pub fn registry(models: Vec<ModelConfig>) -> Arc<Registry> {
         .iter()
         .map(|model| (model.name.clone(), model.version.clone()))
         .collect();
-    Arc::new(Registry::new(models, &Metrics::new(names)))
+    Arc::new(Registry::new(models, &Arc::new(Metrics::new(names))))
 }
 
 /// The error that loading one model ends with.
@@ -148,7 +149,7 @@ impl Served {
             name: name.to_owned(),
             version: None,
         };
-        self.registry.resolve(&model).unwrap().worker.counts()
+        self.registry.resolve(&model).unwrap().runner.counts()
     }
 }
 

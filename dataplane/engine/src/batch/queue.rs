@@ -6,12 +6,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::merge::RowClass;
 use super::observer::{Observer, Waiting};
 use super::policy::{Candidate, plan};
-use super::worker::{Answer, Work};
+use super::work::{Completion, Work};
 use crate::Stop;
 use serin_core::fault::{Fault, FaultKind};
 
@@ -20,23 +20,30 @@ pub(super) struct Entry {
     pub(super) work: Work,
     /// Its class and rows, where it may share a run.
     pub(super) mergeable: Option<(RowClass, usize)>,
-    pub(super) enqueued: Instant,
-    /// Counts the request as waiting until it runs or is gone.
-    pub(super) waiting: Option<Waiting>,
-    pub(super) caller: Arc<Caller>,
-    pub(super) reply: oneshot::Sender<Result<Answer, Fault>>,
+    /// When it came, before it waited for its permit.
+    pub(super) arrived: Instant,
+    /// Given back when it begins to run or is removed.
+    pub(super) permit: Option<QueuePermit>,
+    pub(super) waiter: Arc<Waiter>,
+    pub(super) reply: oneshot::Sender<Result<Completion, Fault>>,
     /// Where the caller waits.
     pub(super) runtime: Handle,
 }
 
+/// The right to be in the queue; counted in its depth.
+pub(super) struct QueuePermit {
+    _waiting: Waiting,
+    _permit: OwnedSemaphorePermit,
+}
+
 /// Whether a request's caller still waits, and for which run.
 #[derive(Default)]
-pub(super) struct Caller {
-    state: Mutex<CallerState>,
+pub(super) struct Waiter {
+    state: Mutex<WaiterState>,
 }
 
 #[derive(Default)]
-struct CallerState {
+struct WaiterState {
     left: bool,
     run: Option<Arc<Run>>,
 }
@@ -47,14 +54,17 @@ pub(super) struct Run {
     pub(super) stop: Stop,
 }
 
-impl Caller {
-    /// The caller does not wait any more; the last one of a run stops it.
-    pub(super) fn leave(&self) {
+impl Waiter {
+    /// The caller does not wait any more: the last one of a run stops it. `false` where the request
+    /// has not begun to run.
+    pub(super) fn leave(&self) -> bool {
         let mut state = lock(&self.state);
         state.left = true;
-        if let Some(run) = state.run.take() {
+        let run = state.run.take();
+        if let Some(run) = &run {
             run.forget_one();
         }
+        run.is_some()
     }
 
     pub(super) fn has_left(&self) -> bool {
@@ -71,10 +81,10 @@ impl Run {
             stop: Stop::new(),
         });
         entries.retain_mut(|entry| {
-            let mut state = lock(&entry.caller.state);
+            let mut state = lock(&entry.waiter.state);
             if !state.left {
                 run.waiting.fetch_add(1, Ordering::SeqCst);
-                entry.waiting = None;
+                entry.permit = None;
                 state.run = Some(Arc::clone(&run));
             }
             !state.left
@@ -91,10 +101,13 @@ impl Run {
 }
 
 /// A bounded queue with one or more threads at its end.
+///
+/// It is bounded by permits: each entry holds one. A caller that waits for a permit gets it in the
+/// order of arrival; [`try_permit`](Self::try_permit) does not overtake those that wait.
 pub(super) struct Queue {
     state: Mutex<QueueState>,
     arrived: Condvar,
-    capacity: usize,
+    permits: Arc<Semaphore>,
     observer: Arc<dyn Observer>,
 }
 
@@ -111,38 +124,59 @@ impl Queue {
         Self {
             state: Mutex::default(),
             arrived: Condvar::new(),
-            capacity,
+            permits: Arc::new(Semaphore::new(capacity.min(Semaphore::MAX_PERMITS))),
             observer,
         }
     }
 
-    /// Requests waiting.
+    /// Entries in the queue.
     pub(super) fn len(&self) -> usize {
         lock(&self.state).entries.len()
     }
 
-    /// Adds a request; `false` if the queue is full of requests that somebody waits for, which is
-    /// not counted here, as it may be tried again.
-    pub(super) fn push(&self, entry: Entry) -> bool {
+    /// A permit, if one is free and nobody waits for it.
+    pub(super) fn try_permit(&self) -> Option<QueuePermit> {
+        let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
+        Some(self.counted(permit))
+    }
+
+    /// A permit, as soon as it is this caller's turn. Dropping the future gives the turn to the next
+    /// caller.
+    pub(super) async fn permit(&self) -> Option<QueuePermit> {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        Some(self.counted(permit))
+    }
+
+    fn counted(&self, permit: OwnedSemaphorePermit) -> QueuePermit {
+        QueuePermit {
+            _waiting: Waiting::new(&self.observer),
+            _permit: permit,
+        }
+    }
+
+    /// Adds a request, which has its permit.
+    pub(super) fn push(&self, entry: Entry) {
         let mut state = lock(&self.state);
-        if state.entries.len() >= self.capacity {
-            state.drop_left(&*self.observer);
-        }
-        if state.entries.len() >= self.capacity || state.closed {
-            return false;
-        }
         state.entries.push_back(entry);
         let wake = state.asleep > 0;
         if wake {
             state.asleep -= 1;
         }
         drop(state);
-        // Only where somebody sleeps: each call costs a system call, and a busy thread looks by
+        // Only where a thread sleeps: each call costs a system call, and a busy thread looks by
         // itself.
         if wake {
             self.arrived.notify_one();
         }
-        true
+    }
+
+    /// Removes the entries whose callers have left, so that neither their permits nor their tensors
+    /// are kept until the engine is free.
+    pub(super) fn remove_left(&self) {
+        let left = lock(&self.state).remove_left(&*self.observer);
+        // Giving a permit back wakes the next caller: outside of the lock.
+        drop(left);
     }
 
     /// Waits for requests and takes those that run next; `None` once the queue is closed and
@@ -159,14 +193,14 @@ impl Queue {
                     .arrived
                     .wait(state)
                     .unwrap_or_else(PoisonError::into_inner);
-                // Whoever woke this thread often has more requests at hand, and is preempted on a
-                // shared core: it goes on first, and its requests share one run. Where nobody else
-                // wants the core this returns at once.
+                // The thread that woke this one often has more requests at hand, and is preempted on
+                // a shared core: it goes on first, and its requests share one run. On an idle core
+                // this returns at once.
                 drop(woken);
                 std::thread::yield_now();
                 state = lock(&self.state);
             }
-            state.drop_left(&*self.observer);
+            state.remove_left(&*self.observer);
             let (run, expired) = state.take_next(max_rows, Instant::now());
             for entry in expired {
                 self.observer.rejected("timeout");
@@ -186,19 +220,20 @@ impl Queue {
 }
 
 impl QueueState {
-    /// Forgets the requests that nobody waits for.
-    fn drop_left(&mut self, observer: &dyn Observer) {
-        self.entries.retain(|waiting| {
-            let left = waiting.caller.has_left();
-            if left {
-                observer.rejected(if waiting.work.deadline <= Instant::now() {
-                    "timeout"
-                } else {
-                    "cancelled"
-                });
+    /// Takes out the entries whose callers have left, and counts each by its reason.
+    fn remove_left(&mut self, observer: &dyn Observer) -> Vec<Entry> {
+        let mut removed = Vec::new();
+        let mut at = 0;
+        while let Some(entry) = self.entries.get(at) {
+            if !entry.waiter.has_left() {
+                at += 1;
+                continue;
             }
-            !left
-        });
+            let expired = entry.work.deadline <= Instant::now();
+            observer.rejected(if expired { "timeout" } else { "cancelled" });
+            removed.extend(self.entries.remove(at));
+        }
+        removed
     }
 
     /// What runs now and what has expired; what was left is gone.
@@ -214,7 +249,7 @@ impl QueueState {
                 class,
                 priority: entry.work.priority,
                 deadline: entry.work.deadline,
-                left: entry.caller.has_left(),
+                left: entry.waiter.has_left(),
             }
         });
         let plan = plan(candidates, max_rows, now);
@@ -247,3 +282,6 @@ fn expired_in_queue() -> Fault {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests;

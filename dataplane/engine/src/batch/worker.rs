@@ -11,8 +11,9 @@ use tokio::sync::oneshot;
 
 use super::attempt::{broken, entry_rows, run, scatter, wanted_outputs};
 use super::merge::{classify, join};
-use super::observer::{Execution, Observer, Waiting};
-use super::queue::{Caller, Entry, Queue, Run};
+use super::observer::{Execution, Observer};
+use super::queue::{Entry, Queue, Run, Waiter};
+use super::work::{Completion, Rejected, WhenBusy, Work};
 use crate::{Engine, Stop};
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Tensor, Timing};
@@ -33,28 +34,6 @@ pub struct WorkerOptions {
     pub per_request: Duration,
     /// Where runs and waiting requests are counted.
     pub observer: Arc<dyn Observer>,
-}
-
-/// One request, checked against the signature.
-#[derive(Clone, Debug)]
-pub struct Work {
-    /// Its inputs.
-    pub inputs: Vec<Tensor>,
-    /// Indices of the outputs wanted, in the order wanted, none twice.
-    pub outputs: Vec<usize>,
-    /// When it is no longer worth computing.
-    pub deadline: Instant,
-    /// 1 is highest, 0 stands for "last".
-    pub priority: u64,
-}
-
-/// What came of it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    /// The outputs wanted, in the order wanted.
-    pub outputs: Vec<Tensor>,
-    /// Where the time went.
-    pub timing: Timing,
 }
 
 /// What a worker has done and is doing.
@@ -127,27 +106,38 @@ impl Worker {
     /// Runs one request. Dropping the future before it ends gives the request up.
     ///
     /// # Errors
-    /// `Overloaded` when the queue is full (not counted: it may be tried again), `Timeout` at the
-    /// deadline, `Inference` when the model fails on these inputs, `Internal` when the engine breaks.
-    pub async fn run(&self, work: Work) -> Result<Answer, Fault> {
-        let deadline = work.deadline;
-        let caller = Arc::new(Caller::default());
+    /// `Overloaded` when the queue is full, with [`WhenBusy::Wait`] until the deadline; `Timeout` at the deadline, `Inference` when the model fails on these inputs,
+    /// `Internal` when the engine breaks.
+    pub async fn run(&self, work: Work, when_busy: WhenBusy) -> Result<Completion, Rejected> {
+        let arrived = Instant::now();
+        let (deadline, queue) = (work.deadline, &self.shared.queue);
+        let permit = match when_busy {
+            WhenBusy::Refuse => queue.try_permit(),
+            WhenBusy::Wait => tokio::time::timeout_at(deadline.into(), queue.permit())
+                .await
+                .ok()
+                .flatten(),
+        };
+        if permit.is_none() {
+            return Err(Rejected::queue_full());
+        }
+        let waiter = Arc::new(Waiter::default());
         // From here on leaving early, in whichever way, gives the request up.
-        let _waits = Waits(Arc::clone(&caller));
+        let _leaving = Leaving {
+            waiter: Arc::clone(&waiter),
+            queue,
+        };
         let (reply, answer) = oneshot::channel();
-        let entry = Entry {
+        queue.push(Entry {
             mergeable: self.shared.mergeable(&work.inputs),
-            enqueued: Instant::now(),
-            waiting: Some(Waiting::new(&self.shared.options.observer)),
+            arrived,
+            permit,
             work,
-            caller,
+            waiter,
             reply,
             runtime: Handle::current(),
-        };
-        if !self.shared.queue.push(entry) {
-            return Err(queue_full());
-        }
-        match tokio::time::timeout_at(deadline.into(), answer).await {
+        });
+        let answer = match tokio::time::timeout_at(deadline.into(), answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(broken("its run broke off")),
             Err(_) => Err(Fault::new(
@@ -155,7 +145,8 @@ impl Worker {
                 "timeout",
                 "the deadline passed before the model had answered",
             )),
-        }
+        };
+        answer.map_err(Rejected::from)
     }
 
     /// What it has done and is doing.
@@ -178,12 +169,17 @@ impl Drop for Worker {
     }
 }
 
-/// Tells the run that its caller has left.
-struct Waits(Arc<Caller>);
+/// When dropped, tells the run, or else the queue, that nobody waits for the request any more.
+struct Leaving<'q> {
+    waiter: Arc<Waiter>,
+    queue: &'q Queue,
+}
 
-impl Drop for Waits {
+impl Drop for Leaving<'_> {
     fn drop(&mut self) {
-        self.0.leave();
+        if !self.waiter.leave() {
+            self.queue.remove_left();
+        }
     }
 }
 
@@ -213,13 +209,13 @@ impl Shared {
     }
 
     /// Runs what the queue gave. Where several fail together, each is run alone once, so that only
-    /// the guilty fails.
+    /// the one at fault fails.
     fn execute(&self, engine: &mut dyn Engine, mut entries: Vec<Entry>) {
         let Some(run) = Run::begin(&mut entries) else {
             return;
         };
         let running = Running::count(&self.running, entries.len());
-        let (results, rest) = self.attempt(engine, entries, &run.stop);
+        let (results, rest) = self.run_once(engine, entries, &run.stop);
         drop(running);
         deliver(results);
         for entry in rest {
@@ -235,8 +231,8 @@ impl Shared {
         }
     }
 
-    /// One run: the results, and the requests to run again alone.
-    fn attempt(&self, engine: &mut dyn Engine, entries: Vec<Entry>, stop: &Stop) -> Attempt {
+    /// One run of several requests.
+    fn run_once(&self, engine: &mut dyn Engine, entries: Vec<Entry>, stop: &Stop) -> RunOnce {
         let wanted = wanted_outputs(&entries);
         let started = Instant::now();
         let mut joined_at = started;
@@ -270,7 +266,7 @@ impl Shared {
         let ran_at = Instant::now();
         self.took((ran_at - started) / count(&entries));
         let Some(answers) = scatter(&entries, &wanted, &outputs, rows) else {
-            // The proof at load was wrong; be slow rather than wrong.
+            // The decision at load was wrong: from now on, slow rather than wrong.
             tracing::warn!(
                 model = self.options.name,
                 rows,
@@ -279,7 +275,7 @@ impl Shared {
             self.max_rows.store(1, Ordering::Relaxed);
             return (Vec::new(), entries);
         };
-        let waited = |entry: &Entry| started.saturating_duration_since(entry.enqueued);
+        let waited = |entry: &Entry| started.saturating_duration_since(entry.arrived);
         self.options.observer.answered(&Execution {
             requests: entries.len() as u64,
             rows,
@@ -296,7 +292,7 @@ impl Shared {
                 batch_rows: rows,
                 run: number,
             };
-            (entry, Ok(Answer { outputs, timing }))
+            (entry, Ok(Completion { outputs, timing }))
         });
         (results.collect(), Vec::new())
     }
@@ -321,8 +317,8 @@ impl Shared {
 
 /// Answers the callers of a run. Those of a shared run are answered from their own runtime: from
 /// here each answer would wake it, a system call and on a shared core a change of thread each.
-fn deliver(results: Vec<(Entry, Result<Answer, Fault>)>) {
-    let send = |results: Vec<(Entry, Result<Answer, Fault>)>| {
+fn deliver(results: Vec<(Entry, Result<Completion, Fault>)>) {
+    let send = |results: Vec<(Entry, Result<Completion, Fault>)>| {
         for (entry, result) in results {
             // A caller that has left meanwhile wants no answer.
             let _ = entry.reply.send(result);
@@ -345,16 +341,8 @@ fn count(entries: &[Entry]) -> u32 {
     u32::try_from(entries.len()).unwrap_or(u32::MAX).max(1)
 }
 
-type Attempt = (Vec<(Entry, Result<Answer, Fault>)>, Vec<Entry>);
-
-fn queue_full() -> Fault {
-    Fault::new(
-        FaultKind::Overloaded,
-        "overloaded",
-        "the model's queue is full",
-    )
-    .retry_after(Duration::from_secs(1))
-}
+/// Requests with their results, and requests to run again alone.
+type RunOnce = (Vec<(Entry, Result<Completion, Fault>)>, Vec<Entry>);
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,10 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::OFlags;
 
+use super::backend::MAIN_FILE;
 use super::graph::{GraphError, GraphFile};
 use super::labels;
+use crate::artifact::{ArtifactError, Stamp, resolve};
 
 /// A file that may be given to the runtime: a regular file inside its own folder, an ONNX model by
 /// its structure, referring to no file outside that folder.
@@ -18,28 +20,6 @@ pub struct ModelFile {
     graph: GraphFile,
     /// It and its weights as they were when they were checked.
     parts: Vec<(PathBuf, Stamp)>,
-}
-
-/// What changes when a file is replaced or written to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    device: u64,
-    inode: u64,
-    bytes: u64,
-    /// Last change of content, name or rights, in nanoseconds; no program can set it.
-    changed: i128,
-}
-
-impl Stamp {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            device: metadata.dev(),
-            inode: metadata.ino(),
-            bytes: metadata.len(),
-            changed: i128::from(metadata.ctime()) * 1_000_000_000
-                + i128::from(metadata.ctime_nsec()),
-        }
-    }
 }
 
 /// Longest name of a weights file, in bytes: the system's own limit for paths.
@@ -79,6 +59,18 @@ pub enum FileError {
     Io(#[from] std::io::Error),
 }
 
+impl From<ArtifactError> for FileError {
+    fn from(error: ArtifactError) -> Self {
+        match error {
+            ArtifactError::Missing => Self::Missing,
+            ArtifactError::NoMainFile(_) => Self::NoModelInFolder,
+            ArtifactError::NotAFile => Self::NotAFile,
+            ArtifactError::LinksOut => Self::LinksOut,
+            ArtifactError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
 impl ModelFile {
     /// Checks `path`: a file, or a folder that holds `model.onnx`. Links inside the folder are
     /// followed (a ConfigMap's files are links), links out of it are refused.
@@ -86,39 +78,7 @@ impl ModelFile {
     /// # Errors
     /// [`FileError`].
     pub fn check(path: &Path) -> Result<Self, FileError> {
-        let missing = |error: std::io::Error, otherwise: FileError| match error.kind() {
-            std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => otherwise,
-            _ => FileError::Io(error),
-        };
-        let (folder, file) = if path.is_dir() {
-            (path.to_path_buf(), path.join("model.onnx"))
-        } else {
-            (
-                path.parent().map(Path::to_path_buf).unwrap_or_default(),
-                path.to_path_buf(),
-            )
-        };
-        let absent = || {
-            if path.is_dir() {
-                FileError::NoModelInFolder
-            } else {
-                FileError::Missing
-            }
-        };
-        let folder = if folder.as_os_str().is_empty() {
-            PathBuf::from(".")
-        } else {
-            folder
-        };
-        let folder = folder
-            .canonicalize()
-            .map_err(|error| missing(error, FileError::Missing))?;
-        let file = file
-            .canonicalize()
-            .map_err(|error| missing(error, absent()))?;
-        if !file.starts_with(&folder) {
-            return Err(FileError::LinksOut);
-        }
+        let (folder, file) = resolve(path, &[MAIN_FILE])?;
         let (handle, metadata) = open_regular(&file)?;
         let graph = GraphFile::read(handle, metadata.len()).map_err(|error| match error {
             GraphError::Io(error) => FileError::Io(error),
@@ -146,10 +106,7 @@ impl ModelFile {
     /// # Errors
     /// [`FileError::Changed`].
     pub fn unchanged(&self) -> Result<(), FileError> {
-        let same = |(path, stamp): &(PathBuf, Stamp)| {
-            path.symlink_metadata()
-                .is_ok_and(|now| Stamp::of(&now) == *stamp)
-        };
+        let same = |(path, stamp): &(PathBuf, Stamp)| stamp.is_of(path);
         if self.parts.iter().all(same) {
             Ok(())
         } else {
@@ -157,22 +114,9 @@ impl ModelFile {
         }
     }
 
-    /// Bytes of the model and its weights.
-    pub fn bytes(&self) -> u64 {
-        self.parts.iter().map(|(_, stamp)| stamp.bytes).sum()
-    }
-
-    /// Differs between two states of the files beside the model that hold its weights.
-    pub fn weights_identity(&self) -> String {
-        let parts = self.parts.iter().skip(1);
-        parts
-            .map(|(_, stamp)| {
-                format!(
-                    "{}:{}:{}:{};",
-                    stamp.device, stamp.inode, stamp.bytes, stamp.changed
-                )
-            })
-            .collect()
+    /// Canonical paths of the files beside the model that hold its weights.
+    pub(super) fn weights(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().skip(1).map(|(path, _)| path.as_path())
     }
 
     /// Its canonical path.

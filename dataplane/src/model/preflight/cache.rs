@@ -10,34 +10,44 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::Outcome;
+use serde::{Deserialize, Serialize};
+use serin_engine::Artifact;
 
-/// So many marks are kept; then all are forgotten.
+/// Most marks; at this number all are removed.
 const MOST: usize = 1000;
 
 /// Longest mark that is read, in bytes.
 const LONGEST: u64 = 64 << 10;
 
-/// The place of one model's mark.
+/// What is known of a model that has passed.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::model) struct Outcome {
+    /// Why no made-up input gave an answer, where none did: such a run is not to be tried again in
+    /// the serving process.
+    pub(in crate::model) unanswered: Option<String>,
+}
+
+/// The file of one model's mark.
 pub(in crate::model) struct PreflightCache(PathBuf);
 
 impl PreflightCache {
-    /// For a model of this digest and these weights, tried with this library and so much memory.
+    /// For a model of these files, tried with this library and so much memory.
     pub(in crate::model) fn new(
         cache_dir: &Path,
-        digest: &str,
-        weights: &str,
-        library: &Path,
+        artifact: &Artifact,
+        library: Option<&Path>,
         memory: u64,
     ) -> Self {
-        let library = fs::metadata(library)
+        let library = library
+            .and_then(|library| fs::metadata(library).ok())
             .map(|file| format!("{}:{}:{}", file.ino(), file.len(), file.ctime_nsec()))
             .unwrap_or_default();
+        let digest = artifact.digest.as_deref().unwrap_or_default();
         let mut key = Sha256::new();
         for part in [
             env!("CARGO_PKG_VERSION"),
             digest,
-            weights,
+            &artifact.identity_of_others(),
             &library,
             &memory.to_string(),
         ] {
@@ -74,8 +84,20 @@ impl PreflightCache {
 mod tests {
     use super::*;
 
+    /// The mark of a model of this digest and weights, in a folder of its own.
     fn passed(cache: &Path, digest: &str, weights: &str, memory: u64) -> PreflightCache {
-        PreflightCache::new(cache, digest, weights, Path::new("/proc/self/exe"), memory)
+        let folder = cache.join("model");
+        let _ = fs::create_dir(&folder);
+        let _ = fs::write(folder.join("m.onnx"), "");
+        let library = Path::new("/proc/self/exe");
+        let mut artifact = Artifact::find(&folder.join("m.onnx"), &[]).unwrap();
+        artifact.digest = Some(digest.to_owned());
+        let weights = folder.join(weights);
+        if !weights.exists() {
+            fs::write(&weights, "").unwrap();
+        }
+        artifact.add(vec![weights]).unwrap();
+        PreflightCache::new(&cache.join("marks"), &artifact, Some(library), memory)
     }
 
     #[test]
@@ -96,7 +118,7 @@ mod tests {
 
     #[test]
     fn where_nothing_can_be_written_nothing_is_remembered() {
-        let nowhere = passed(Path::new("/proc/nowhere"), "a", "", 1);
+        let nowhere = PreflightCache(Path::new("/proc/nowhere/mark").to_path_buf());
         nowhere.mark(&Outcome::default());
         assert_eq!(nowhere.recall(), None);
     }

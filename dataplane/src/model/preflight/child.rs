@@ -1,10 +1,10 @@
-//! The process that tries one model: it binds itself, loads and runs the model once, says what
-//! came of it, and ends.
+//! The process that tries one model: it binds itself, loads and runs the model once,
+//! reports what it found, and ends.
 
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::process::{
     Pid, Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit,
@@ -12,31 +12,37 @@ use rustix::process::{
 use rustix::thread::set_no_new_privs;
 use serde::{Deserialize, Serialize};
 
+use crate::backends;
 use crate::model::memory;
-use serin_engine::batch::warm_up;
-use serin_engine::onnx::{Device, ModelFile, OnnxEngine, OpenError, Runtime, SessionOptions};
+use serin_engine::backend::Bounds;
+use serin_engine::{Artifact, Backends, OpenError};
 
-/// What the child is told, on standard input, as JSON.
+/// The variable that makes a process a child that tries a model.
+pub(super) const VARIABLE: &str = "SERIN_MODEL_TRIAL";
+
+/// What the child is to do, on standard input, as JSON.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Job {
-    /// The model's file.
-    pub(super) path: PathBuf,
-    /// The library of ONNX Runtime.
-    pub(super) runtime_library: PathBuf,
+pub(in crate::model) struct Job {
+    /// Name of the backend that opens the model.
+    pub(in crate::model) backend: String,
+    /// The library that runs it.
+    pub(in crate::model) library: Option<PathBuf>,
+    /// The model.
+    pub(in crate::model) artifact: Artifact,
     /// What the tensors of the model may take, in bytes.
-    pub(super) memory: u64,
-    /// How long a run may take, in milliseconds, before it is told to stop.
-    pub(super) run_ms: u64,
+    pub(in crate::model) memory: u64,
+    /// How long a run may take, in milliseconds, before it is stopped.
+    pub(in crate::model) run_ms: u64,
     /// How long all of it may take, in seconds of CPU time; the parent watches the clock.
-    pub(super) cpu_s: u64,
+    pub(in crate::model) cpu_s: u64,
     /// The process that waits.
-    pub(super) parent: u32,
+    pub(in crate::model) parent: u32,
 }
 
-/// What the child says, on standard output, as JSON.
+/// What the child found, on standard output, as JSON.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Report {
+pub(in crate::model) enum Report {
     /// The model loads, and a run of it comes to an end.
     Loaded {
         /// The most memory that the process held, in bytes.
@@ -50,26 +56,29 @@ pub(super) enum Report {
     },
     /// The model cannot be served, for this reason.
     Refused(String),
-    /// ONNX Runtime cannot be opened: nothing is known of the model.
-    NoRuntime,
+    /// The model's files were replaced since they were found.
+    Changed,
+    /// The runtime of the backend cannot be used: nothing is known of the model.
+    Unavailable,
 }
 
 /// Longest job that is read, in bytes.
 const LONGEST_JOB: u64 = 64 << 10;
 
-pub(super) fn run() -> ExitCode {
+pub(in crate::model) fn run() -> ExitCode {
     let report = read_job().and_then(|job| {
         confine(&job)?;
-        Some(attempt(&job))
+        let backends = backends::all(job.library.clone());
+        Some(try_model(&job, &backends))
     });
     let Some(report) = report else {
         return ExitCode::FAILURE;
     };
-    let said = serde_json::to_vec(&report).ok().and_then(|text| {
+    let written = serde_json::to_vec(&report).ok().and_then(|text| {
         let mut out = std::io::stdout().lock();
         out.write_all(&text).and_then(|()| out.flush()).ok()
     });
-    match said {
+    match written {
         Some(()) => ExitCode::SUCCESS,
         None => ExitCode::FAILURE,
     }
@@ -89,7 +98,8 @@ fn read_job() -> Option<Job> {
 /// runtime hides in places (a constant that it cannot compute ahead is computed later), so that the
 /// same model would take there what it was not given here.
 fn confine(job: &Job) -> Option<()> {
-    // Whoever waits may be killed; a race with that is settled by looking after asking.
+    // The parent may be killed at any time: asking for the signal first, then looking at the parent,
+    // leaves no gap.
     set_parent_process_death_signal(Some(Signal::KILL)).ok()?;
     if getppid().map(Pid::as_raw_nonzero) != i32::try_from(job.parent).ok()?.try_into().ok() {
         return None;
@@ -106,38 +116,33 @@ fn confine(job: &Job) -> Option<()> {
     bound(Resource::Fsize, 0)?;
     bound(Resource::Cpu, job.cpu_s)?;
     set_no_new_privs(true).ok()?;
-    // Of the two processes, the system should end this one. Not every system lets us say so.
+    // Short of memory, the system should end this process and not its parent. Not every system
+    // permits that.
     let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
     Some(())
 }
 
-fn attempt(job: &Job) -> Report {
-    let file = match ModelFile::check(&job.path) {
-        Ok(file) => file,
-        Err(error) => return Report::Refused(error.to_string()),
+/// Has the model's backend try it.
+pub(in crate::model) fn try_model(job: &Job, backends: &Backends) -> Report {
+    let Some(backend) = backends.named(&job.backend) else {
+        return Report::Unavailable;
     };
-    let Ok(runtime) = Runtime::open(Some(&job.runtime_library)) else {
-        return Report::NoRuntime;
+    let bounds = Bounds {
+        memory: job.memory,
+        run: Duration::from_millis(job.run_ms),
     };
-    runtime.bound_memory(job.memory);
-    let options = SessionOptions {
-        device: Device::Cpu,
-        threads: 1,
-    };
-    let begun = Instant::now();
-    let opened: Result<OnnxEngine, OpenError> = OnnxEngine::open(&runtime, &file, options);
-    let mut engine = match opened {
-        Ok(engine) => engine,
-        Err(error) => return Report::Refused(error.to_string()),
-    };
-    let open_ms = millis(begun.elapsed());
-    let begun = Instant::now();
-    let run = warm_up(&mut engine, Duration::from_millis(job.run_ms));
-    Report::Loaded {
-        peak: memory::peak(),
-        open_ms,
-        run_ms: millis(begun.elapsed()),
-        unanswered: run.err(),
+    match backend.preflight(&job.artifact, bounds) {
+        Ok(found) => Report::Loaded {
+            peak: memory::peak(),
+            open_ms: millis(found.open),
+            run_ms: millis(found.run),
+            unanswered: found.unanswered,
+        },
+        Err(OpenError::Unavailable { .. }) => Report::Unavailable,
+        Err(OpenError::Changed) => Report::Changed,
+        Err(error @ (OpenError::Unusable(_) | OpenError::Refused(_))) => {
+            Report::Refused(error.to_string())
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! KServe's names. Serin has no explainers, so `request_explain_seconds` is not there.
 
+use std::sync::Arc;
+
 use super::phases;
 use super::writer::{Kind, Writer};
 use crate::telemetry::metrics::{ModelMetrics, Phase};
 
-pub(super) fn write(models: &[&ModelMetrics], to: &mut Writer<'_>) {
+pub(super) fn write(models: &[Arc<ModelMetrics>], to: &mut Writer<'_>) {
     for (name, help, phase) in [
         (
             "request_preprocess_seconds",

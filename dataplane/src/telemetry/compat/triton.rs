@@ -1,5 +1,8 @@
 //! Triton's names.
 
+use std::slice::from_ref;
+use std::sync::Arc;
+
 use super::writer::{Kind, Writer};
 use super::{durations, phases};
 use crate::telemetry::metrics::{Figures, ModelMetrics, Phase};
@@ -12,8 +15,8 @@ const REASONS: [(&str, &[&str]); 4] = [
     ("OTHER", &["client_error"]),
 ];
 
-pub(super) fn write(models: &[&ModelMetrics], to: &mut Writer<'_>) {
-    let mut family = |name: &str, kind, help: &str, value: &dyn Fn(&ModelMetrics) -> f64| {
+pub(super) fn write(models: &[Arc<ModelMetrics>], to: &mut Writer<'_>) {
+    let mut family = |name: &str, kind, help: &str, value: &dyn Fn(&Arc<ModelMetrics>) -> f64| {
         to.family(name, kind, help);
         for model in models {
             let labels = [("model", model.name()), ("version", model.version())];
@@ -24,7 +27,7 @@ pub(super) fn write(models: &[&ModelMetrics], to: &mut Writer<'_>) {
         "nv_inference_request_success",
         Kind::BareCounter,
         "Requests that were answered",
-        &|model| durations(&[model], "ok").count() as f64,
+        &|model| durations(from_ref(model), "ok").count() as f64,
     );
     family(
         "nv_inference_count",
@@ -42,7 +45,7 @@ pub(super) fn write(models: &[&ModelMetrics], to: &mut Writer<'_>) {
         "nv_inference_request_duration_us",
         Kind::BareCounter,
         "Microseconds from receiving a request to its last byte, of those that were answered",
-        &|model| micros(&durations(&[model], "ok")),
+        &|model| micros(&durations(from_ref(model), "ok")),
     );
     for (name, help, phase) in [
         (
@@ -70,7 +73,7 @@ pub(super) fn write(models: &[&ModelMetrics], to: &mut Writer<'_>) {
             &format!("nv_inference_{name}_duration_us"),
             Kind::BareCounter,
             help,
-            &|model| micros(&phases(&[model], phase)),
+            &|model| micros(&phases(from_ref(model), phase)),
         );
     }
     family(
@@ -83,7 +86,7 @@ pub(super) fn write(models: &[&ModelMetrics], to: &mut Writer<'_>) {
         "nv_model_load_duration_secs",
         Kind::Gauge,
         "How long fetching, loading and warming up took",
-        &ModelMetrics::load_seconds,
+        &|model| model.load_seconds(),
     );
     let name = "nv_inference_request_failure";
     to.family(name, Kind::BareCounter, "Requests that were not answered");
@@ -94,7 +97,7 @@ pub(super) fn write(models: &[&ModelMetrics], to: &mut Writer<'_>) {
                 ("version", model.version()),
                 ("reason", reason),
             ];
-            let of = |outcome: &&str| durations(&[model], outcome).count();
+            let of = |outcome: &&str| durations(from_ref(model), outcome).count();
             let failed: u64 = outcomes.iter().map(of).sum();
             to.sample(name, &labels, failed as f64);
         }

@@ -2,13 +2,15 @@
 //! extension reads, by default and without any configuration; it takes the first series of each,
 //! so a pod has one, summed over its models (GAIE, docs/proposals/003).
 
+use std::sync::Arc;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::writer::{Kind, Writer};
 use super::{durations, phases};
 use crate::telemetry::metrics::{ModelMetrics, Phase};
 
-pub(super) fn write(models: &[&ModelMetrics], now: SystemTime, to: &mut Writer<'_>) {
+pub(super) fn write(models: &[Arc<ModelMetrics>], now: SystemTime, to: &mut Writer<'_>) {
     let Some(first) = models.first() else {
         return;
     };

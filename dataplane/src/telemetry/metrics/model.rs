@@ -2,6 +2,8 @@
 
 mod families;
 mod figures;
+mod registration;
+mod removable;
 mod streams;
 
 use std::sync::atomic::AtomicU64;
@@ -17,6 +19,7 @@ pub(in crate::telemetry) use self::families::LATENCY;
 pub(super) use self::families::ModelFamilies;
 use self::families::{InfoLabels, ModelLabels};
 pub(in crate::telemetry) use self::figures::Phase;
+use self::registration::Registration;
 pub use self::streams::StreamMetrics;
 use super::histogram::Histogram;
 
@@ -42,6 +45,8 @@ pub struct ModelMetrics {
     described: Mutex<Option<InfoLabels>>,
     families: ModelFamilies,
     labels: ModelLabels,
+    /// Removes the series of a version that is no longer there.
+    _registration: Option<Registration>,
 }
 
 /// The durations of requests of one kind, of which there are few: none is chosen by callers.

@@ -88,11 +88,29 @@ fn work(rows: &[[u8; 2]]) -> Work {
     }
 }
 
-fn bytes(answer: &Answer) -> Vec<u8> {
+/// A request that is refused where there is no room.
+async fn run(worker: &Worker, work: Work) -> Result<Completion, Fault> {
+    let ran = worker.run(work, WhenBusy::Refuse).await;
+    ran.map_err(|rejected| rejected.fault)
+}
+
+fn bytes(answer: &Completion) -> Vec<u8> {
     match &answer.outputs[0].data {
         TensorData::Raw(bytes) => bytes.to_vec(),
         TensorData::Elements(_) => panic!("not fixed-width"),
     }
+}
+
+/// Polls a future once.
+async fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+    use std::task::Poll;
+    std::future::poll_fn(
+        |context| match std::pin::Pin::new(&mut *future).poll(context) {
+            Poll::Ready(output) => Poll::Ready(Some(output)),
+            Poll::Pending => Poll::Ready(None),
+        },
+    )
+    .await
 }
 
 async fn until(what: &str, mut holds: impl FnMut() -> bool) {
@@ -104,10 +122,10 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Fills the engine with one request, so that what follows is queued.
-async fn occupy(worker: &Arc<Worker>) -> tokio::task::JoinHandle<Result<Answer, Fault>> {
+async fn occupy(worker: &Arc<Worker>) -> tokio::task::JoinHandle<Result<Completion, Fault>> {
     let task = tokio::spawn({
         let worker = Arc::clone(worker);
-        async move { worker.run(work(&[[0, 0]])).await }
+        async move { run(&worker, work(&[[0, 0]])).await }
     });
     until("the first request runs", || worker.counts().running == 1).await;
     task
@@ -121,7 +139,7 @@ async fn what_is_queued_runs_together_and_everybody_gets_their_own_rows() {
         .map(|n| {
             let worker = Arc::clone(&worker);
             let rows: Vec<[u8; 2]> = (0..n % 3 + 1).map(|row| [n, row]).collect();
-            tokio::spawn(async move { (worker.run(work(&rows)).await.unwrap(), rows.concat()) })
+            tokio::spawn(async move { (run(&worker, work(&rows)).await.unwrap(), rows.concat()) })
         })
         .collect();
     until("all are queued", || worker.counts().queued == 10).await;
@@ -142,7 +160,7 @@ async fn what_is_queued_runs_together_and_everybody_gets_their_own_rows() {
 }
 
 #[tokio::test]
-async fn only_the_guilty_of_a_batch_fails() {
+async fn only_the_request_at_fault_of_a_batch_fails() {
     for (behaviour, kind) in [
         (Behaviour::FailOn(9), FaultKind::Inference),
         (Behaviour::PanicOn(9), FaultKind::Internal),
@@ -151,7 +169,7 @@ async fn only_the_guilty_of_a_batch_fails() {
         let tasks: Vec<_> = [1u8, 9, 2, 3]
             .map(|n| {
                 let worker = Arc::clone(&worker);
-                tokio::spawn(async move { (n, worker.run(work(&[[n, n]])).await) })
+                tokio::spawn(async move { (n, run(&worker, work(&[[n, n]])).await) })
             })
             .into_iter()
             .collect();
@@ -168,9 +186,9 @@ async fn only_the_guilty_of_a_batch_fails() {
 async fn a_worker_whose_run_breaks_outside_of_the_engine_goes_on() {
     let worker = worker(Behaviour::PanicTwiceOn(9), 64, 256);
     for _ in 0..3 {
-        let fault = worker.run(work(&[[9, 9]])).await.unwrap_err();
+        let fault = run(&worker, work(&[[9, 9]])).await.unwrap_err();
         assert_eq!(fault.kind, FaultKind::Internal);
-        let answer = worker.run(work(&[[1, 1]])).await.unwrap();
+        let answer = run(&worker, work(&[[1, 1]])).await.unwrap();
         assert_eq!(bytes(&answer), [1, 1]);
     }
     until("nothing runs", || worker.counts().running == 0).await;
@@ -182,14 +200,14 @@ async fn a_caller_that_leaves_the_queue_is_never_run() {
     let first = occupy(&worker).await;
     let second = tokio::spawn({
         let worker = Arc::clone(&worker);
-        async move { worker.run(work(&[[1, 1]])).await }
+        async move { run(&worker, work(&[[1, 1]])).await }
     });
     until("the second is queued", || worker.counts().queued == 1).await;
     second.abort();
     assert!(second.await.unwrap_err().is_cancelled());
     gate.open();
     first.await.unwrap().unwrap();
-    worker.run(work(&[[2, 2]])).await.unwrap();
+    run(&worker, work(&[[2, 2]])).await.unwrap();
     assert_eq!(worker.counts().executions, 2);
 }
 
@@ -205,7 +223,10 @@ async fn a_passed_deadline_is_a_timeout_and_stops_the_run() {
     let worker = worker(Behaviour::Slow(Duration::from_secs(3600)), 64, 256);
     let mut late = work(&[[1, 1]]);
     late.deadline = Instant::now() + Duration::from_millis(50);
-    assert_eq!(worker.run(late).await.unwrap_err().kind, FaultKind::Timeout);
+    assert_eq!(
+        run(&worker, late).await.unwrap_err().kind,
+        FaultKind::Timeout
+    );
     until("the run was stopped", || worker.counts().running == 0).await;
 }
 
@@ -214,8 +235,11 @@ async fn a_request_that_is_late_before_it_starts_is_not_computed() {
     let worker = worker(Behaviour::Echo, 64, 256);
     let mut late = work(&[[1, 1]]);
     late.deadline = Instant::now();
-    assert_eq!(worker.run(late).await.unwrap_err().kind, FaultKind::Timeout);
-    worker.run(work(&[[2, 2]])).await.unwrap();
+    assert_eq!(
+        run(&worker, late).await.unwrap_err().kind,
+        FaultKind::Timeout
+    );
+    run(&worker, work(&[[2, 2]])).await.unwrap();
     assert_eq!(worker.counts().executions, 1);
 }
 
@@ -225,15 +249,90 @@ async fn a_full_queue_refuses_and_says_when_to_come_back() {
     let first = occupy(&worker).await;
     let second = tokio::spawn({
         let worker = Arc::clone(&worker);
-        async move { worker.run(work(&[[1, 1]])).await }
+        async move { run(&worker, work(&[[1, 1]])).await }
     });
     until("the second is queued", || worker.counts().queued == 1).await;
-    let fault = worker.run(work(&[[2, 2]])).await.unwrap_err();
-    assert_eq!(fault.kind, FaultKind::Overloaded);
-    assert!(fault.retry_after.is_some());
+    let rejected = worker.run(work(&[[2, 2]]), WhenBusy::Refuse).await;
+    let rejected = rejected.unwrap_err();
+    assert_eq!(rejected.reason, Some("full"));
+    assert_eq!(rejected.fault.kind, FaultKind::Overloaded);
+    assert!(rejected.fault.retry_after.is_some());
     gate.open();
     first.await.unwrap().unwrap();
     second.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn requests_that_wait_are_all_served_in_the_order_they_came() {
+    const HELD: Duration = Duration::from_millis(10);
+    let (gate, worker) = held(options(1, 1));
+    let first = occupy(&worker).await;
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut waiting = Vec::new();
+    for n in 1..=8u8 {
+        let (worker, order) = (Arc::clone(&worker), Arc::clone(&order));
+        let mut request = Box::pin(async move {
+            let answer = worker.run(work(&[[n, n]]), WhenBusy::Wait).await.unwrap();
+            order.lock().unwrap().push(n);
+            answer
+        });
+        // Polled once: the request has come, and waits for a permit or in the queue.
+        assert!(poll_once(&mut request).await.is_none());
+        waiting.push(tokio::spawn(request));
+    }
+    assert_eq!(worker.counts().queued, 1);
+    let all_wait = Instant::now();
+    until("they have waited", || all_wait.elapsed() >= HELD).await;
+    gate.open();
+    first.await.unwrap().unwrap();
+    let mut ran = Vec::new();
+    for (request, n) in waiting.into_iter().zip(1u8..) {
+        let answer = request.await.unwrap();
+        assert_eq!(bytes(&answer), [n, n]);
+        ran.push((answer.timing.run, answer.timing.queue));
+    }
+    assert_eq!(*order.lock().unwrap(), [1, 2, 3, 4, 5, 6, 7, 8]);
+    for (at, (run, queued)) in ran.iter().enumerate() {
+        assert_eq!(*run, at as u64 + 1, "the order of the runs");
+        // The wait for a permit counts as time in the queue.
+        assert!(*queued >= HELD, "{queued:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_waits_is_not_overtaken_by_one_that_would_be_refused() {
+    let (gate, worker) = held(options(1, 1));
+    let first = occupy(&worker).await;
+    let mut second = Box::pin(worker.run(work(&[[1, 1]]), WhenBusy::Wait));
+    let mut third = Box::pin(worker.run(work(&[[2, 2]]), WhenBusy::Wait));
+    assert!(poll_once(&mut second).await.is_none());
+    assert!(poll_once(&mut third).await.is_none());
+    // The permit of the second is the third's now, which has not run since.
+    drop(second);
+    assert_eq!(worker.counts().queued, 0);
+    let rejected = worker.run(work(&[[3, 3]]), WhenBusy::Refuse).await;
+    assert_eq!(rejected.unwrap_err().reason, Some("full"));
+    gate.open();
+    first.await.unwrap().unwrap();
+    assert_eq!(bytes(&third.await.unwrap()), [2, 2]);
+}
+
+#[tokio::test]
+async fn a_request_that_gets_no_permit_by_its_deadline_is_refused() {
+    let (gate, worker) = held(options(1, 1));
+    let first = occupy(&worker).await;
+    let mut second = Box::pin(worker.run(work(&[[1, 1]]), WhenBusy::Refuse));
+    assert!(poll_once(&mut second).await.is_none());
+    let mut short = work(&[[2, 2]]);
+    short.deadline = Instant::now() + Duration::from_millis(50);
+    let rejected = worker.run(short, WhenBusy::Wait).await.unwrap_err();
+    assert_eq!(
+        (rejected.fault.kind, rejected.reason),
+        (FaultKind::Overloaded, Some("full"))
+    );
+    gate.open();
+    first.await.unwrap().unwrap();
+    assert_eq!(bytes(&second.await.unwrap()), [1, 1]);
 }
 
 #[tokio::test]
@@ -245,7 +344,7 @@ async fn an_optional_input_makes_a_request_run_alone() {
     let first = occupy(&worker).await;
     let tasks = [1, 2].map(|n| {
         let worker = Arc::clone(&worker);
-        tokio::spawn(async move { worker.run(work(&[[n, n]])).await })
+        tokio::spawn(async move { run(&worker, work(&[[n, n]])).await })
     });
     until("both are queued", || worker.counts().queued == 2).await;
     gate.open();
@@ -265,7 +364,7 @@ async fn runs_rows_and_waiting_requests_are_measured() {
     let first = occupy(&worker).await;
     let second = tokio::spawn({
         let worker = Arc::clone(&worker);
-        async move { worker.run(work(&[[1, 1], [2, 2]])).await }
+        async move { run(&worker, work(&[[1, 1], [2, 2]])).await }
     });
     until("the second request waits", || worker.counts().queued == 1).await;
     assert_eq!(counting.counts()[0], 1);
@@ -285,17 +384,17 @@ async fn queued_requests_that_never_run_are_counted_by_why() {
     let first = occupy(&worker).await;
     let left = tokio::spawn({
         let worker = Arc::clone(&worker);
-        async move { worker.run(work(&[[1, 1]])).await }
+        async move { run(&worker, work(&[[1, 1]])).await }
     });
     until("a request waits", || worker.counts().queued == 1).await;
     left.abort();
     let mut late = work(&[[2, 2]]);
     late.deadline = Instant::now() + Duration::from_millis(200);
-    let fault = worker.run(late).await.unwrap_err();
+    let fault = run(&worker, late).await.unwrap_err();
     assert_eq!(fault.kind, FaultKind::Timeout);
     gate.open();
     first.await.unwrap().unwrap();
-    worker.run(work(&[[4, 4]])).await.unwrap();
+    run(&worker, work(&[[4, 4]])).await.unwrap();
     let mut rejected = counting.rejected.lock().unwrap().clone();
     rejected.sort_unstable();
     assert_eq!(rejected, ["cancelled", "timeout"]);

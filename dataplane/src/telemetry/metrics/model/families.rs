@@ -2,16 +2,18 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::family::MetricConstructor;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::super::histogram::{Histogram, Layout};
+use super::registration::{Registration, Registrations};
+use super::removable::{Family, OfModel};
 use super::streams::StreamFamilies;
 use super::{Bodies, ModelMetrics, Phases, RequestOutcome};
 
@@ -99,6 +101,28 @@ struct TokenLabels {
     r#type: &'static str,
 }
 
+/// Labels of series of one version of a model.
+macro_rules! of_model {
+    ($($labels:ty),*) => {$(
+        impl OfModel for $labels {
+            fn is_of(&self, model: &ModelLabels) -> bool {
+                self.model == model.model && self.version == model.version
+            }
+        }
+    )*};
+}
+
+of_model!(
+    ModelLabels,
+    RequestLabels,
+    DurationLabels,
+    PhaseLabels,
+    ProtocolLabels,
+    RejectLabels,
+    InfoLabels,
+    TokenLabels
+);
+
 pub(super) type Histograms<L> = Family<L, Histogram, Layout>;
 
 /// The families from which a model's handles are resolved.
@@ -120,6 +144,7 @@ pub(in super::super) struct ModelFamilies {
     load_seconds: Family<ModelLabels, Gauge<f64, AtomicU64>>,
     tokens: Family<TokenLabels, Counter>,
     pub(super) streams: StreamFamilies,
+    pub(super) registrations: Registrations,
 }
 
 impl ModelFamilies {
@@ -141,6 +166,7 @@ impl ModelFamilies {
             load_seconds: Family::default(),
             tokens: Family::default(),
             streams: StreamFamilies::default(),
+            registrations: Registrations::default(),
         };
         families.streams.register(registry);
         // Counters are registered without `_total`: the encoder appends it.
@@ -195,13 +221,18 @@ impl ModelFamilies {
         families
     }
 
-    /// Handles of a configured model; its gauges, and the counts of plain inference, show from now
-    /// on.
-    pub(in super::super) fn listed(&self, model: &str, version: &str) -> ModelMetrics {
+    /// Handles of one version of a model; its gauges, and the counts of plain inference, are shown
+    /// until the last user of the handles is gone.
+    pub(in super::super) fn listed(&self, model: &str, version: &str) -> Arc<ModelMetrics> {
         let labels = ModelLabels {
             model: model.to_owned(),
             version: version.to_owned(),
         };
+        self.registrations
+            .get_or_insert(&labels, || self.new_listed(labels.clone()))
+    }
+
+    fn new_listed(&self, labels: ModelLabels) -> ModelMetrics {
         let metrics = ModelMetrics {
             in_flight: self.in_flight.get_or_create_owned(&labels),
             queue_depth: self.queue_depth.get_or_create_owned(&labels),
@@ -210,6 +241,10 @@ impl ModelFamilies {
             batch_size: self.batch_size.get_or_create_owned(&labels),
             inferences: self.inferences.get_or_create_owned(&labels),
             executions: self.executions.get_or_create_owned(&labels),
+            _registration: Some(Registration {
+                families: self.clone(),
+                labels: labels.clone(),
+            }),
             ..self.unlisted_labelled(labels)
         };
         self.streams.list(&metrics.labels);
@@ -256,7 +291,28 @@ impl ModelFamilies {
             described: Mutex::default(),
             families: self.clone(),
             labels,
+            _registration: None,
         }
+    }
+
+    /// Removes every series of one version of a model.
+    pub(super) fn remove(&self, model: &ModelLabels) {
+        self.requests.remove_model(model);
+        self.duration.remove_model(model);
+        self.phase.remove_model(model);
+        self.rejected.remove_model(model);
+        self.info.remove_model(model);
+        self.in_flight.remove_model(model);
+        self.queue_depth.remove_model(model);
+        self.batch_size.remove_model(model);
+        self.inferences.remove_model(model);
+        self.executions.remove_model(model);
+        self.request_bytes.remove_model(model);
+        self.response_bytes.remove_model(model);
+        self.ready.remove_model(model);
+        self.load_seconds.remove_model(model);
+        self.tokens.remove_model(model);
+        self.streams.remove(model);
     }
 
     fn phase(&self, labels: &ModelLabels, phase: &'static str) -> Histogram {

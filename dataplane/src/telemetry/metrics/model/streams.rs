@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::super::histogram::Histogram;
 use super::Counted;
 use super::families::{Histograms, LATENCY, ModelLabels};
+use super::removable::{Family, OfModel};
 
 /// The protocols of streams; each has its series from the start.
 const PROTOCOLS: [&str; 3] = ["rest", "websocket", "grpc"];
@@ -20,6 +20,12 @@ struct StreamLabels {
     model: String,
     version: String,
     protocol: &'static str,
+}
+
+impl OfModel for StreamLabels {
+    fn is_of(&self, model: &ModelLabels) -> bool {
+        self.model == model.model && self.version == model.version
+    }
 }
 
 #[derive(Clone)]
@@ -74,6 +80,13 @@ impl StreamFamilies {
         for protocol in PROTOCOLS {
             drop(self.enter(labels, protocol));
         }
+    }
+
+    /// Removes the series of one version of a model.
+    pub(super) fn remove(&self, model: &ModelLabels) {
+        self.open.remove_model(model);
+        self.events.remove_model(model);
+        self.cancelled.remove_model(model);
     }
 
     pub(super) fn enter(&self, labels: &ModelLabels, protocol: &'static str) -> StreamMetrics {
