@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use serin_crds::contract::pod_config::ModelConfig;
 
 use super::default_version::{DefaultVersionPolicy, VersionState, default_version};
-use super::entry::ModelEntry;
+use super::entry::{LoadPermit, ModelEntry};
 use super::error::LoadError;
 use super::options::LoaderOptions;
 use super::serving::ServingModel;
@@ -64,8 +64,8 @@ impl Registry {
         self.add(config).is_some()
     }
 
-    /// As [`insert`](Self::insert): the new entry.
-    pub(super) fn add(&self, config: ModelConfig) -> Option<Arc<ModelEntry>> {
+    /// As [`insert`](Self::insert): the new entry, and the permit to load it, which no one else had.
+    pub(super) fn add(&self, config: ModelConfig) -> Option<(Arc<ModelEntry>, LoadPermit)> {
         let _changing = self.lock();
         let mut models = Models::clone(&self.models.load());
         if models.find(&config.name, &config.version).is_some() {
@@ -73,22 +73,30 @@ impl Registry {
         }
         let metrics = self.metrics.register(&config.name, &config.version);
         let entry = Arc::new(ModelEntry::new(config, metrics));
+        let permit = entry.permit()?;
         models.entries.push(Arc::clone(&entry));
         let versions = models.by_name.entry(entry.config.name.clone()).or_default();
         versions.push(Arc::clone(&entry));
         self.models.store(Arc::new(models));
-        Some(entry)
+        Some((entry, permit))
     }
 
     /// Removes a version; `false` where there is none. Requests that it has are answered; then its
     /// memory is freed, and its metrics are no longer shown.
     pub fn remove(&self, name: &str, version: &str) -> bool {
+        let entry = self.models.load().find(name, version).cloned();
+        entry.is_some_and(|entry| self.remove_entry(&entry))
+    }
+
+    /// As [`remove`](Self::remove), of this entry and of no later one with the same name.
+    pub(super) fn remove_entry(&self, removed: &Arc<ModelEntry>) -> bool {
         let _changing = self.lock();
         let mut models = Models::clone(&self.models.load());
-        let Some(removed) = models.find(name, version).cloned() else {
+        let (name, version) = (&removed.config.name, &removed.config.version);
+        let kept = |entry: &Arc<ModelEntry>| !Arc::ptr_eq(entry, removed);
+        if models.entries.iter().all(kept) {
             return false;
-        };
-        let kept = |entry: &Arc<ModelEntry>| !Arc::ptr_eq(entry, &removed);
+        }
         models.entries.retain(kept);
         if let Some(versions) = models.by_name.get_mut(name) {
             versions.retain(kept);
@@ -230,7 +238,7 @@ fn model_not_found(name: &str) -> Fault {
     Fault::new(FaultKind::NotFound, "model_not_found", message).with_param("model")
 }
 
-fn version_not_found(name: &str, version: &str) -> Fault {
+pub(super) fn version_not_found(name: &str, version: &str) -> Fault {
     let message = format!("model '{name}' has no version '{version}'");
     Fault::new(FaultKind::NotFound, "version_not_found", message).with_param("version")
 }

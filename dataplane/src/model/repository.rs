@@ -11,7 +11,7 @@ use serin_crds::contract::pod_config::ModelConfig;
 
 use super::entry::{LoadPermit, ModelEntry};
 use super::options::LoaderOptions;
-use super::registry::Registry;
+use super::registry::{Registry, version_not_found};
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelState;
@@ -53,20 +53,16 @@ impl Repository {
     /// `NotReady` where the version is there already, or cannot be loaded.
     pub async fn insert(&self, config: ModelConfig) -> Result<(), Fault> {
         let (name, version) = (config.name.clone(), config.version.clone());
-        let Some(entry) = self.registry.add(config) else {
+        let Some((entry, permit)) = self.registry.add(config) else {
             return Err(busy(&name, &version, "is there already"));
         };
         let repository = self.clone();
         let insert = tokio::spawn(async move {
-            let entry_of = Arc::clone(&entry);
-            let outcome = match entry.permit() {
-                Some(permit) => repository.load_entry(entry_of, permit).await,
-                None => Err(being_loaded(&entry)),
-            };
+            let outcome = repository.load_entry(&entry).await;
             if outcome.is_err() {
-                let config = &entry.config;
-                repository.registry.remove(&config.name, &config.version);
+                repository.registry.remove_entry(&entry);
             }
+            drop(permit);
             repository.settle();
             outcome
         });
@@ -99,7 +95,9 @@ impl Repository {
     pub fn remove(&self, name: &str, version: &str) -> Result<(), Fault> {
         let entry = self.registry.one_version(name, version)?;
         let _permit = entry.permit().ok_or_else(|| being_loaded(&entry))?;
-        self.registry.remove(name, version);
+        if !self.registry.remove_entry(&entry) {
+            return Err(version_not_found(name, version));
+        }
         tracing::info!(model = name, version, "model removed");
         self.settle();
         Ok(())
@@ -114,9 +112,11 @@ impl Repository {
     ) -> Result<(), Fault> {
         let repository = self.clone();
         let load = tokio::spawn(async move {
-            let loads = permits
-                .into_iter()
-                .map(|(entry, permit)| repository.load_entry(entry, permit));
+            let loads = permits.into_iter().map(async |(entry, permit)| {
+                let outcome = repository.load_entry(&entry).await;
+                drop(permit);
+                outcome
+            });
             let outcomes = join_all(loads).await;
             repository.settle();
             outcomes.into_iter().collect()
@@ -124,10 +124,9 @@ impl Repository {
         load.await.unwrap_or_else(|_| Err(stopping(name)))
     }
 
-    async fn load_entry(&self, entry: Arc<ModelEntry>, permit: LoadPermit) -> Result<(), Fault> {
-        let outcome = entry.load(&self.options, None).await;
-        drop(permit);
-        outcome.map_err(|error| {
+    /// Loads an entry. The caller has its permit.
+    async fn load_entry(&self, entry: &ModelEntry) -> Result<(), Fault> {
+        entry.load(&self.options, None).await.map_err(|error| {
             let (name, version) = (&entry.config.name, &entry.config.version);
             tracing::warn!(model = name, version, %error, "the model could not be loaded, as asked");
             let kept = if entry.is_ready() {
