@@ -183,9 +183,10 @@ impl ModelEntry {
     ) -> Result<(), LoadError> {
         match load(&self.config, options, &self.counters, starting).await {
             Ok(loaded) => {
+                // The gauge first: a caller that finds the model may look at the metrics next.
+                self.counters.metrics.set_ready(true);
                 self.loaded.store(Some(Arc::new(loaded)));
                 *self.load_state() = LoadState::default();
-                self.counters.metrics.set_ready(true);
                 Ok(())
             }
             Err(error) => {
@@ -201,6 +202,7 @@ impl ModelEntry {
 
     /// Takes what answers out of service. The caller has the permit.
     pub(super) fn unload(&self) {
+        self.counters.metrics.set_ready(false);
         let mut load_state = self.load_state();
         let left = self.loaded.swap(None);
         *load_state = LoadState {
@@ -208,7 +210,6 @@ impl ModelEntry {
             ..LoadState::default()
         };
         drop(load_state);
-        self.counters.metrics.set_ready(false);
     }
 
     fn load_state(&self) -> MutexGuard<'_, LoadState> {

@@ -11,11 +11,19 @@ use serin_core::fault::{Fault, FaultKind};
 /// longer than the 500 µs that a request may hold such a thread.
 pub const INLINE_LIMIT: usize = 64 << 10;
 
-/// Threads that may block, as many at once as there are cores.
+/// Threads that may block, as many at once as there are processors. The process has one pool; clones
+/// share it.
 #[derive(Clone)]
 pub struct CpuPool(Arc<Semaphore>);
 
+impl Default for CpuPool {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl CpuPool {
+    /// As many threads as the process may use processors: the cgroup's quota where there is one.
     pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(cores)))

@@ -7,7 +7,7 @@ use serin_core::types::{Datatype, Dimension, Signature, Tensor, TensorSpec};
 
 /// An example request: one row of made-up values for every input that must be given.
 #[derive(Debug, Serialize)]
-pub(crate) struct Request<'a> {
+pub struct Request<'a> {
     inputs: Vec<Input<'a>>,
 }
 
@@ -21,7 +21,7 @@ struct Input<'a> {
 
 /// A request for a model of this signature; `None` where one of its inputs would have more than
 /// `max_elements` elements.
-pub(crate) fn request(signature: &Signature, max_elements: usize) -> Option<Request<'_>> {
+pub fn request(signature: &Signature, max_elements: usize) -> Option<Request<'_>> {
     let required = signature.inputs.iter().filter(|input| !input.optional);
     let inputs = required.map(|input| {
         let shape = shape(input);

@@ -202,7 +202,9 @@ impl Queue {
             }
             state.remove_left(&*self.observer);
             let (run, expired) = state.take_next(max_rows, Instant::now());
-            for entry in expired {
+            for mut entry in expired {
+                // Counted before the caller knows.
+                entry.waiting = None;
                 self.observer.rejected("timeout");
                 let _ = entry.reply.send(Err(expired_in_queue()));
             }
