@@ -209,7 +209,6 @@ impl ModelEntry {
             unloaded: Some(left.as_ref().map(Arc::downgrade).unwrap_or_default()),
             ..LoadState::default()
         };
-        drop(load_state);
     }
 
     fn load_state(&self) -> MutexGuard<'_, LoadState> {

@@ -204,7 +204,7 @@ impl Queue {
             let (run, expired) = state.take_next(max_rows, Instant::now());
             for mut entry in expired {
                 // Counted before the caller knows.
-                entry.waiting = None;
+                entry.permit = None;
                 self.observer.rejected("timeout");
                 let _ = entry.reply.send(Err(expired_in_queue()));
             }
