@@ -11,6 +11,7 @@ mod decision;
 mod document;
 mod file;
 mod reload;
+mod source;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +24,8 @@ use serin_crds::contract::status_report::PolicyReport;
 pub use self::decision::{Reading, Rejection, Step, decide};
 pub use self::document::Document;
 pub use self::file::{FileStamp, PolicyError};
-pub use self::reload::{PolicyFollower, PolicyInput, PolicySource, Reloader};
+pub use self::reload::{PolicyFollower, PolicyInput, Reloader};
+pub use self::source::PolicySource;
 
 /// A policy, and what is known of it.
 #[derive(Clone, Debug)]

@@ -1,4 +1,7 @@
 //! What runs a model: a small surface, so that engines can be added and faked.
+//!
+//! `onnx::raw` alone has unsafe code: it wraps what `ort` does not of the runtime's C interface.
+#![deny(unsafe_code)]
 
 pub mod artifact;
 pub mod backend;

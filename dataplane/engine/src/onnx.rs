@@ -11,6 +11,7 @@ pub mod fuzzing;
 mod graph;
 mod labels;
 mod message;
+mod options;
 mod protobuf;
 mod raw;
 mod reopen;
@@ -24,6 +25,7 @@ mod value;
 
 pub use backend::OnnxBackend;
 pub use file::{FileError, ModelFile};
+pub use options::{Device, SessionOptions};
 pub use runtime::{MINIMUM_VERSION, PINNED_VERSION, Runtime, RuntimeError, cache_path};
-pub use session::{Device, OnnxEngine, OpenError, SessionOptions};
+pub use session::{OnnxEngine, OpenError};
 pub use silence::silence_runtime;

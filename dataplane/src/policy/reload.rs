@@ -10,21 +10,11 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::file::PolicyFile;
+use super::source::PolicySource;
 use super::{Document, PolicyError, PolicyStore, Reading, Rejection, Step, decide};
 
 /// Time between two looks at the source: with the reading, a change is in force within 2 s.
 const INTERVAL: Duration = Duration::from_secs(1);
-
-/// Where policies come from. It may block.
-pub trait PolicySource: Send + 'static {
-    /// Reads it, if it has changed since it was last read.
-    fn read(&mut self) -> Reading;
-
-    /// Tells the user what was done; a line in the log unless a source has another way.
-    fn tell(&mut self, step: &Step) {
-        log(step);
-    }
-}
 
 /// A part of the process that a policy is handed to. (Most parts read the store instead.)
 pub trait PolicyFollower: Send + Sync + 'static {
@@ -144,22 +134,6 @@ fn accepted(reading: Reading, follower: &dyn PolicyFollower) -> Reading {
             }),
         },
         other => other,
-    }
-}
-
-fn log(step: &Step) {
-    match step {
-        Step::Keep => {}
-        Step::Replace { document, changes } => tracing::info!(
-            hash = document.hash,
-            changes = changes.join(", "),
-            "the policy is reloaded"
-        ),
-        Step::Recover => tracing::info!("the policy can be read again and is the one in force"),
-        Step::Reject(rejection) => tracing::warn!(
-            error = rejection.reason,
-            "the policy cannot be reloaded; the last good one stays in force"
-        ),
     }
 }
 

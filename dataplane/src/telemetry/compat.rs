@@ -5,18 +5,17 @@
 //! Serin's buckets. Only configured models are shown: requests to unknown ones are no model's load.
 
 mod kserve;
+mod sums;
 mod triton;
 mod vllm;
 mod writer;
-
-use std::sync::Arc;
 
 use std::time::SystemTime;
 
 use serin_crds::contract::policy::CompatMetrics;
 
 use self::writer::Writer;
-use super::metrics::{Figures, LATENCY, Metrics, ModelMetrics, Phase};
+use super::metrics::Metrics;
 
 /// Appends the names of these servers to `out`, which is in OpenMetrics if `open` is set, else in
 /// the classic format.
@@ -33,24 +32,6 @@ pub(super) fn append(out: &mut String, metrics: &Metrics, names: &[CompatMetrics
             CompatMetrics::KServe => kserve::write(&models, &mut writer),
         }
     }
-}
-
-/// The durations of requests to these models that ended in `outcome`.
-fn durations(models: &[Arc<ModelMetrics>], outcome: &str) -> Figures {
-    let mut sum = Figures::new(LATENCY);
-    for model in models {
-        model.add_durations(outcome, &mut sum);
-    }
-    sum
-}
-
-/// The time that requests to these models spent in one phase.
-fn phases(models: &[Arc<ModelMetrics>], phase: Phase) -> Figures {
-    let mut sum = Figures::new(LATENCY);
-    for model in models {
-        model.add_phase(phase, &mut sum);
-    }
-    sum
 }
 
 #[cfg(test)]

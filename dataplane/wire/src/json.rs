@@ -5,11 +5,13 @@
 //! duplicate members, depth and lone surrogates apart. This reader returns a number's text, which
 //! allows all of that and is faster; a property test compares its grammar with serde_json's.
 
+mod error;
 mod number;
 mod string;
 
 use std::borrow::Cow;
 
+pub use error::{JsonError, Problem};
 pub use number::Integer;
 
 /// Reads one JSON document, front to back.
@@ -19,52 +21,6 @@ pub struct Reader<'a> {
     at: usize,
     depth: usize,
     max_depth: usize,
-}
-
-/// Why the text cannot be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonError {
-    /// Byte offset in the text.
-    pub at: usize,
-    /// What was found wrong there.
-    pub problem: Problem,
-}
-
-/// What can be wrong with JSON text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Problem {
-    /// Something else had to come here.
-    Expected(&'static str),
-    /// The text ends too early.
-    Truncated,
-    /// Something follows the document.
-    Trailing,
-    /// More levels than allowed.
-    TooDeep,
-    /// A `\u` escape names half a character.
-    LoneSurrogate,
-    /// An escape that JSON does not have.
-    BadEscape,
-    /// A control character that must be escaped.
-    ControlCharacter,
-    /// No number by JSON's grammar.
-    BadNumber,
-}
-
-impl std::fmt::Display for JsonError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.problem {
-            Problem::Expected(what) => write!(f, "expected {what}")?,
-            Problem::Truncated => f.write_str("the text ends too early")?,
-            Problem::Trailing => f.write_str("nothing may follow the document")?,
-            Problem::TooDeep => f.write_str("nested too deep")?,
-            Problem::LoneSurrogate => f.write_str("a lone surrogate is no character")?,
-            Problem::BadEscape => f.write_str("unknown escape in a string")?,
-            Problem::ControlCharacter => f.write_str("a control character must be escaped")?,
-            Problem::BadNumber => f.write_str("not a number")?,
-        }
-        write!(f, " at byte {}", self.at)
-    }
 }
 
 /// What kind of value comes next.
@@ -282,7 +238,7 @@ impl<'a> Reader<'a> {
     /// Reads a string.
     pub fn string(&mut self) -> Result<Cow<'a, str>> {
         match self.peek() {
-            Some(b'"') => string::read(self),
+            Some(b'"') => string::read(self.text, &mut self.at),
             _ => Err(self.expected("a string")),
         }
     }
@@ -291,7 +247,7 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn number(&mut self) -> Result<&'a str> {
         match self.peek() {
-            Some(b'-' | b'0'..=b'9') => number::read(self),
+            Some(b'-' | b'0'..=b'9') => number::read(self.text, &mut self.at),
             _ => Err(self.expected("a number")),
         }
     }

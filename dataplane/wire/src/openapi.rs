@@ -6,6 +6,7 @@
 //! derived from types at compile time.
 
 mod answers;
+mod at;
 mod elements;
 mod operation;
 mod paths;
@@ -15,6 +16,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use self::at::At;
 use self::operation::Operation;
 use crate::path::segment;
 use serin_core::types::ModelDescription;
@@ -55,20 +57,6 @@ pub fn of_model(model: &ModelDescription, of_version_only: bool) -> Value {
     let mut document = Document::default();
     document.add_model(model, !of_version_only);
     document.finish(&format!("{} (version {})", model.name, model.version))
-}
-
-/// A model under one of its addresses.
-pub(super) struct At<'a> {
-    /// What it takes and gives.
-    pub(super) model: &'a ModelDescription,
-    /// Where its paths begin, `/v2/models/{name}[/versions/{version}]`, percent-encoded.
-    pub(super) base: String,
-    /// Whether they name the version.
-    pub(super) versioned: bool,
-    /// Ends the names of operations, so that each is unique: letters, digits and `_`.
-    pub(super) suffix: String,
-    /// Begins the names of its schemas.
-    pub(super) key: &'a str,
 }
 
 #[derive(Default)]

@@ -1,9 +1,8 @@
 //! Every error code, with its kind: a closed list, so that callers can rely on it.
 
-use super::FaultKind;
-use super::FaultKind::{
-    BadTensor, Cancelled, Forbidden, Inference, Internal, Malformed, MethodNotAllowed, NotFound,
-    NotImplemented, NotReady, Overloaded, SlowBody, Timeout, TooLarge, Unsupported,
+use super::kind::FaultKind::{
+    self, BadTensor, Cancelled, Forbidden, Inference, Internal, Malformed, MethodNotAllowed,
+    NotFound, NotImplemented, NotReady, Overloaded, SlowBody, Timeout, TooLarge, Unsupported,
     UnsupportedEncoding,
 };
 

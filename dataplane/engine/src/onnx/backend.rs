@@ -2,17 +2,15 @@
 
 use std::path::PathBuf;
 
-use super::file::{FileError, ModelFile};
+use super::file::{FileError, MAIN_FILE, ModelFile};
+use super::options::{Device, SessionOptions};
 use super::runtime::{Runtime, RuntimeError};
-use super::session::{Device, OnnxEngine, SessionOptions};
+use super::session::OnnxEngine;
 use crate::artifact::Artifact;
 use crate::backend::{Backend, OpenError, OpenOptions, Opened};
 
 /// Triton's name for models of ONNX Runtime.
 const PLATFORM: &str = "onnxruntime_onnx";
-
-/// The name of the model's file in a folder.
-pub(super) const MAIN_FILE: &str = "model.onnx";
 
 /// The backend of ONNX models.
 #[derive(Clone, Debug)]

@@ -7,7 +7,6 @@ use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::backend::MAIN_FILE;
 use super::graph::{GraphError, GraphFile};
 use super::labels;
 use crate::artifact::{ArtifactError, Stamp, resolve};
@@ -21,6 +20,9 @@ pub struct ModelFile {
     /// It and its weights as they were when they were checked.
     parts: Vec<(PathBuf, Stamp)>,
 }
+
+/// The name of the model's file in a folder.
+pub(super) const MAIN_FILE: &str = "model.onnx";
 
 /// Longest name of a weights file, in bytes: the system's own limit for paths.
 const LONGEST_LOCATION: usize = 4096;

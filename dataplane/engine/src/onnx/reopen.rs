@@ -4,14 +4,16 @@
 use std::cell::OnceCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use ort::session::Session;
+
 use super::file::{CheckedFile, ModelFile};
 use super::message::clean;
+use super::options::{SessionOptions, builder};
 use super::rows::{Findings, examine};
 use super::runtime::Runtime;
-use super::session::{OnnxEngine, SessionOptions, builder};
 use super::topology::Model;
 use super::value::datatype;
-use crate::{Engine, RowStructure};
+use crate::RowStructure;
 use serin_core::types::{Signature, TensorSpec};
 
 /// Largest file that is loaded a second time, in bytes.
@@ -65,8 +67,12 @@ impl Reopen {
         })
     }
 
-    /// The model with the floats before its other outputs as outputs of their own.
-    pub(super) fn with_floats(&self, signature: &Signature) -> Result<Box<dyn Engine>, String> {
+    /// A session of the model with the floats before its other outputs as outputs of their own, and
+    /// its signature.
+    pub(super) fn with_floats(
+        &self,
+        signature: &Signature,
+    ) -> Result<(Session, Signature), String> {
         let floats = &self.findings().floats;
         if floats.is_empty() {
             return Err("its graph has no floats before them".to_owned());
@@ -103,12 +109,7 @@ impl Reopen {
                 });
             }
         }
-        Ok(Box::new(OnnxEngine {
-            session,
-            signature,
-            memory: self.runtime.memory(),
-            source: None,
-        }))
+        Ok((session, signature))
     }
 }
 

@@ -7,6 +7,7 @@
 mod floats;
 mod flow;
 mod operators;
+mod rearrange;
 mod rules;
 #[cfg(test)]
 mod tests;

@@ -4,12 +4,11 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use ort::ep;
-use ort::session::builder::{AutoDevicePolicy, GraphOptimizationLevel, SessionBuilder};
 use ort::session::{Session, SessionInputValue};
 
 use super::file::ModelFile;
 use super::message::clean;
+use super::options::{Device, SessionOptions, builder};
 use super::raw::SharedRunOptions;
 use super::reopen::Reopen;
 use super::runtime::Runtime;
@@ -17,25 +16,6 @@ use super::value::Room;
 use super::{signature, value};
 use crate::{Engine, RowStructure, RunError, Stop};
 use serin_core::types::{Signature, Tensor};
-
-/// Where a model runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Device {
-    /// The processor.
-    Cpu,
-    /// A CUDA device, or loading fails.
-    Cuda,
-}
-
-/// How a session is made. Fixed per revision, so that results do not depend on load: the number
-/// of threads and the optimisation level change the last digits.
-#[derive(Clone, Copy, Debug)]
-pub struct SessionOptions {
-    /// Where it runs.
-    pub device: Device,
-    /// Threads within one operator; at least 1.
-    pub threads: usize,
-}
 
 /// Why a model's file does not become an engine. No text holds a path.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -58,12 +38,12 @@ pub enum OpenError {
 
 /// A model in ONNX Runtime.
 pub struct OnnxEngine {
-    pub(super) session: Session,
-    pub(super) signature: Signature,
+    session: Session,
+    signature: Signature,
     /// Bytes that tensors may take in all, if that is bounded.
-    pub(super) memory: Option<usize>,
+    memory: Option<usize>,
     /// The file that it was loaded from; `None` of an engine for comparisons.
-    pub(super) source: Option<Reopen>,
+    source: Option<Reopen>,
 }
 
 impl OnnxEngine {
@@ -111,37 +91,6 @@ fn build(runtime: &Runtime, file: &ModelFile, options: SessionOptions) -> ort::R
     builder(runtime, options)?.commit_from_file(file.path())
 }
 
-/// A session's settings, the same for every session of a model.
-pub(super) fn builder(runtime: &Runtime, options: SessionOptions) -> ort::Result<SessionBuilder> {
-    let mut builder = Session::builder(runtime.environment())?
-        // The default may pick an NPU where there is one.
-        .with_auto_device(AutoDevicePolicy::PreferCPU)?
-        .with_intra_threads(options.threads.max(1))?
-        .with_inter_threads(1)?
-        .with_parallel_execution(false)?
-        // Shared nodes must not be heated by waiting threads.
-        .with_intra_op_spinning(false)?
-        .with_inter_op_spinning(false)?
-        // Batches vary in size; patterns would be planned for each size anew.
-        .with_memory_pattern(false)?
-        .with_optimization_level(GraphOptimizationLevel::All)?
-        // By its content, whatever its name: files of the runtime's own format are not checked.
-        .with_config_entry("session.load_model_format", "ONNX")?;
-    if runtime.memory().is_some() {
-        builder = builder.with_env_allocators()?;
-    }
-    if options.device == Device::Cuda {
-        // Without this a missing driver is only logged and the model runs on the processor.
-        let cuda = ep::CUDA::default()
-            .with_conv_algorithm_search(ep::cuda::ConvAlgorithmSearch::Heuristic)
-            .with_arena_extend_strategy(ep::ArenaExtendStrategy::SameAsRequested)
-            .build()
-            .error_on_failure();
-        builder = builder.with_execution_providers([cuda])?;
-    }
-    Ok(builder)
-}
-
 /// The runtime's reason without "Load model from PATH failed:".
 fn load_reason(message: &str) -> String {
     let reason = message
@@ -170,10 +119,16 @@ impl Engine for OnnxEngine {
     }
 
     fn with_floats(&self) -> Result<Box<dyn Engine>, String> {
-        match &self.source {
-            Some(source) => source.with_floats(&self.signature),
-            None => Err("it shows them already".to_owned()),
-        }
+        let Some(source) = &self.source else {
+            return Err("it shows them already".to_owned());
+        };
+        let (session, signature) = source.with_floats(&self.signature)?;
+        Ok(Box::new(Self {
+            session,
+            signature,
+            memory: self.memory,
+            source: None,
+        }))
     }
 
     fn run(

@@ -5,10 +5,11 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::state::CLOSING_FIRST_REQUEST;
-
 /// What every HTTP/2 connection begins with (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// When the port closes: for the first request of a connection that has sent none.
+pub(super) const CLOSING_FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Between two looks at a preface that is not complete: peeked bytes raise no new event.
 const NEXT_LOOK: Duration = Duration::from_millis(10);

@@ -9,11 +9,8 @@ use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
 use super::h2_send::H2SendTracker;
-use super::sniff::Spoken;
+use super::sniff::{CLOSING_FIRST_REQUEST, Spoken};
 use serin_core::Limits;
-
-/// When the port closes: for the first request of a connection that has sent none.
-pub(super) const CLOSING_FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Shared by a connection's task, its socket and its requests. Times are milliseconds since the
 /// connection began, plus one; zero is "not so".

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::phases;
+use super::sums::phases;
 use super::writer::{Kind, Writer};
 use crate::telemetry::metrics::{ModelMetrics, Phase};
 

@@ -3,8 +3,8 @@
 use std::slice::from_ref;
 use std::sync::Arc;
 
+use super::sums::{durations, phases};
 use super::writer::{Kind, Writer};
-use super::{durations, phases};
 use crate::telemetry::metrics::{Figures, ModelMetrics, Phase};
 
 /// Reasons of `nv_inference_request_failure`, and our outcomes that they stand for.

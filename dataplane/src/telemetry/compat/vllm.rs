@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::sums::{durations, phases};
 use super::writer::{Kind, Writer};
-use super::{durations, phases};
 use crate::telemetry::metrics::{ModelMetrics, Phase};
 
 pub(super) fn write(models: &[Arc<ModelMetrics>], now: SystemTime, to: &mut Writer<'_>) {

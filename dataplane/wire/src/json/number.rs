@@ -1,12 +1,12 @@
 //! Numbers: the text by JSON's grammar, and the exact integer that a text denotes.
 
-use super::{JsonError, Problem, Reader};
+use super::error::{JsonError, Problem};
 
-/// Reads the number that begins here.
+/// Reads the number that begins at `position`, which is then after it.
 #[inline]
-pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<&'a str, JsonError> {
-    let bytes = reader.text.as_bytes();
-    let start = reader.at;
+pub(super) fn read<'a>(text: &'a str, position: &mut usize) -> Result<&'a str, JsonError> {
+    let bytes = text.as_bytes();
+    let start = *position;
     let mut at = start;
     let digits = |mut at: usize| {
         let first = at;
@@ -46,8 +46,8 @@ pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<&'a str, JsonError> {
         }
         at = end;
     }
-    reader.at = at;
-    Ok(&reader.text[start..at])
+    *position = at;
+    Ok(&text[start..at])
 }
 
 /// The exact integer that a number's text denotes.

@@ -2,49 +2,53 @@
 
 use std::borrow::Cow;
 
-use super::{JsonError, Problem, Reader};
+use super::error::{JsonError, Problem};
 
-/// Reads the string whose opening quote is next.
-pub(super) fn read<'a>(reader: &mut Reader<'a>) -> Result<Cow<'a, str>, JsonError> {
-    reader.at += 1;
-    let start = reader.at;
+/// Reads the string whose opening quote is at `at`, which is then after its closing quote.
+pub(super) fn read<'a>(text: &'a str, at: &mut usize) -> Result<Cow<'a, str>, JsonError> {
+    *at += 1;
+    let start = *at;
     let mut owned: Option<String> = None;
     let mut copied = start;
     loop {
         // Quotes, backslashes and control characters are ASCII: they never cut a character, so
         // slicing the text at them is always on a boundary.
-        match reader.byte() {
-            None => return Err(reader.error(Problem::Truncated)),
+        match text.as_bytes().get(*at).copied() {
+            None => return Err(error(*at, Problem::Truncated)),
             Some(b'"') => {
-                let tail = &reader.text[copied..reader.at];
-                reader.at += 1;
+                let tail = &text[copied..*at];
+                *at += 1;
                 return Ok(match owned {
                     None => Cow::Borrowed(tail),
-                    Some(mut text) => {
-                        text.push_str(tail);
-                        Cow::Owned(text)
+                    Some(mut owned) => {
+                        owned.push_str(tail);
+                        Cow::Owned(owned)
                     }
                 });
             }
             Some(b'\\') => {
-                let text = owned.get_or_insert_default();
-                text.push_str(&reader.text[copied..reader.at]);
-                text.push(escape(reader)?);
-                copied = reader.at;
+                let owned = owned.get_or_insert_default();
+                owned.push_str(&text[copied..*at]);
+                owned.push(escape(text, at)?);
+                copied = *at;
             }
-            Some(0..=0x1f) => return Err(reader.error(Problem::ControlCharacter)),
-            Some(_) => reader.at += 1,
+            Some(0..=0x1f) => return Err(error(*at, Problem::ControlCharacter)),
+            Some(_) => *at += 1,
         }
     }
 }
 
+fn error(at: usize, problem: Problem) -> JsonError {
+    JsonError { at, problem }
+}
+
 /// Reads the escape whose backslash is next.
-fn escape(reader: &mut Reader<'_>) -> Result<char, JsonError> {
-    reader.at += 1;
-    let Some(letter) = reader.byte() else {
-        return Err(reader.error(Problem::Truncated));
+fn escape(text: &str, at: &mut usize) -> Result<char, JsonError> {
+    *at += 1;
+    let Some(letter) = text.as_bytes().get(*at).copied() else {
+        return Err(error(*at, Problem::Truncated));
     };
-    reader.at += 1;
+    *at += 1;
     Ok(match letter {
         b'"' => '"',
         b'\\' => '\\',
@@ -54,29 +58,26 @@ fn escape(reader: &mut Reader<'_>) -> Result<char, JsonError> {
         b'n' => '\n',
         b'r' => '\r',
         b't' => '\t',
-        b'u' => return unicode(reader),
+        b'u' => return unicode(text, at),
         _ => {
-            reader.at -= 1;
-            return Err(reader.error(Problem::BadEscape));
+            *at -= 1;
+            return Err(error(*at, Problem::BadEscape));
         }
     })
 }
 
 /// Reads the four digits after `\u`, and the second half of a pair.
-fn unicode(reader: &mut Reader<'_>) -> Result<char, JsonError> {
-    let start = reader.at;
-    let lone = |at| JsonError {
-        at,
-        problem: Problem::LoneSurrogate,
-    };
-    let first = four_digits(reader)?;
+fn unicode(text: &str, at: &mut usize) -> Result<char, JsonError> {
+    let start = *at;
+    let lone = |at| error(at, Problem::LoneSurrogate);
+    let first = four_digits(text, at)?;
     let code = match first {
         0xd800..=0xdbff => {
-            if !reader.text.as_bytes()[reader.at..].starts_with(b"\\u") {
+            if !text.as_bytes()[*at..].starts_with(b"\\u") {
                 return Err(lone(start));
             }
-            reader.at += 2;
-            let second = four_digits(reader)?;
+            *at += 2;
+            let second = four_digits(text, at)?;
             if !(0xdc00..=0xdfff).contains(&second) {
                 return Err(lone(start));
             }
@@ -87,18 +88,18 @@ fn unicode(reader: &mut Reader<'_>) -> Result<char, JsonError> {
     char::from_u32(code).ok_or_else(|| lone(start))
 }
 
-fn four_digits(reader: &mut Reader<'_>) -> Result<u32, JsonError> {
-    let digits = reader.text.as_bytes().get(reader.at..reader.at + 4);
+fn four_digits(text: &str, at: &mut usize) -> Result<u32, JsonError> {
+    let digits = text.as_bytes().get(*at..*at + 4);
     let Some(digits) = digits else {
-        return Err(reader.error(Problem::Truncated));
+        return Err(error(*at, Problem::Truncated));
     };
     let mut code = 0;
     for digit in digits {
         let Some(value) = char::from(*digit).to_digit(16) else {
-            return Err(reader.error(Problem::BadEscape));
+            return Err(error(*at, Problem::BadEscape));
         };
         code = code * 16 + value;
     }
-    reader.at += 4;
+    *at += 4;
     Ok(code)
 }

@@ -8,7 +8,7 @@ pub(super) mod openai;
 mod server;
 mod stream;
 
-use super::At;
+use super::at::At;
 use super::operation::Operation;
 use serin_core::types::ModelDescription;
 

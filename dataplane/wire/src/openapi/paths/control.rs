@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use crate::oip_rest::model_config::ModelConfig;
-use crate::openapi::At;
+use crate::openapi::at::At;
 use crate::openapi::operation::{Operation, schema};
 
 const TAG: &str = "Control";

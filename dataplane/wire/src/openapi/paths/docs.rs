@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::openapi::At;
+use crate::openapi::at::At;
 use crate::openapi::operation::Operation;
 
 const TAG: &str = "Server";

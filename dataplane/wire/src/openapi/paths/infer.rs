@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::oip_rest::JSON_LENGTH_HEADER;
-use crate::openapi::At;
+use crate::openapi::at::At;
 use crate::openapi::operation::{Operation, schema};
 use crate::{deadline, example};
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::oip_rest::metadata::ModelMetadata;
-use crate::openapi::At;
+use crate::openapi::at::At;
 use crate::openapi::operation::{Operation, schema};
 
 const TAG: &str = "Models";

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::infer::timeout_header;
-use crate::openapi::At;
+use crate::openapi::at::At;
 use crate::openapi::operation::{Operation, schema};
 use serin_core::types::{ModelDescription, TensorSpec};
 

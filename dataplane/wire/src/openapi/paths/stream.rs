@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::infer::timeout_header;
-use crate::openapi::At;
+use crate::openapi::at::At;
 use crate::openapi::operation::{Operation, schema};
 use crate::{ndjson, sse};
 
