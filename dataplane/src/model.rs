@@ -30,4 +30,4 @@ pub use preflight::enter as enter_preflight;
 pub use registry::{Registry, load_all};
 pub use repository::Repository;
 pub use serving::{Runner, ServingModel};
-pub use source::{LocalArtifact, file_path, locate};
+pub use source::{LocalArtifact, locate};

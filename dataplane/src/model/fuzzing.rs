@@ -3,7 +3,6 @@
 use std::net::IpAddr;
 
 use super::address::Rule;
-use super::source;
 
 /// Whether a pod with these allowed networks may dial `address`; `None` where a network is none.
 pub fn may_dial(networks: &[&str], address: IpAddr) -> Option<bool> {
@@ -13,9 +12,4 @@ pub fn may_dial(networks: &[&str], address: IpAddr) -> Option<bool> {
         loopback: false,
     };
     Some(rule.refusal(address).is_none())
-}
-
-/// A URI as errors and logs show it.
-pub fn shown(uri: &str) -> String {
-    source::shown(uri)
 }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use serin_crds::contract::pod_config::SourceConfig;
+use serin_crds::source_uri::{SourceUri, SourceUriError, shown};
 
 use super::address::Rule;
 use super::error::LoadError;
@@ -33,11 +34,15 @@ pub async fn locate(
             shown,
         });
     }
-    let path = match source.uri.split_once("://") {
-        Some(("file", _)) => file_path(&source.uri).ok_or_else(|| {
-            LoadError::permanent(format!("{shown} needs an absolute path: file:///PATH"))
-        })?,
-        Some(("https", _)) => {
+    let not_mounted = |scheme| {
+        LoadError::permanent(format!(
+            "{shown} is not mounted: a {scheme} source needs its content's place in source.path, which the \
+             operator and `serin run` set"
+        ))
+    };
+    let path = match SourceUri::parse(&source.uri) {
+        Ok(SourceUri::File { path }) => path,
+        Ok(SourceUri::Https) => {
             let fetch = Fetch {
                 uri: &source.uri,
                 shown: &shown,
@@ -47,16 +52,16 @@ pub async fn locate(
             };
             fetch::fetch(&fetch).await?
         }
-        Some((scheme @ ("configmap" | "pvc"), _)) => {
-            return Err(LoadError::permanent(format!(
-                "{shown} is not mounted: a {scheme} source needs its content's place in source.path, which the \
-                 operator and `serin run` set"
-            )));
-        }
-        _ => {
-            return Err(LoadError::permanent(format!(
-                "{shown} is no source that is understood: use https://, pvc://, configmap:// or file://"
-            )));
+        Ok(SourceUri::ConfigMap { .. }) => return Err(not_mounted("configmap")),
+        Ok(SourceUri::Pvc { .. }) => return Err(not_mounted("pvc")),
+        Err(error) => {
+            return Err(LoadError::permanent(match error {
+                SourceUriError::Scheme => format!(
+                    "{shown} is no source that is understood: use https://, pvc://, configmap:// or file://"
+                ),
+                SourceUriError::File => format!("{shown} needs an absolute path: file:///PATH"),
+                error => format!("{shown} is no source that is understood: {error}"),
+            }));
         }
     };
     Ok(LocalArtifact { path, shown })
@@ -78,24 +83,6 @@ fn rule(source: &SourceConfig, options: &SourceOptions) -> Result<Rule, LoadErro
         networks,
         loopback: options.local_mode,
     })
-}
-
-/// The path of a `file://` URI, percent-escapes resolved; `None` for one of another machine.
-pub fn file_path(uri: &str) -> Option<PathBuf> {
-    reqwest::Url::parse(uri).ok()?.to_file_path().ok()
-}
-
-/// A URI as errors and logs show it: queries and users may be secrets.
-pub(super) fn shown(uri: &str) -> String {
-    let bare = uri.split(['?', '#']).next().unwrap_or_default();
-    match bare.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{path}")
-        }
-        None => bare.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -120,15 +107,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn secrets_of_a_uri_are_not_shown() {
-        assert_eq!(
-            shown("https://u:p@h.example/a/b?sig=s#f"),
-            "https://h.example/a/b"
-        );
-        assert_eq!(shown("file:///a@b"), "file:///a@b");
-    }
-
     #[tokio::test]
     async fn a_mounted_source_is_where_it_is_mounted() {
         let mut mounted = source("configmap://iris/iris.onnx");
@@ -138,20 +116,27 @@ mod tests {
         assert_eq!(located.shown, "configmap://iris/iris.onnx");
     }
 
-    #[test]
-    fn a_file_uri_may_hold_escapes_and_needs_a_path() {
-        assert_eq!(
-            file_path("file:///m%20x/a+b.onnx"),
-            Some(PathBuf::from("/m x/a+b.onnx"))
-        );
-        assert_eq!(file_path("file://host.example/m.onnx"), None);
+    #[tokio::test]
+    async fn a_file_uri_may_hold_escapes() {
+        let file = source("file:///m%20x/a+b.onnx");
+        let located = locate(&file, &options()).await.unwrap();
+        assert_eq!(located.path, PathBuf::from("/m x/a+b.onnx"));
     }
 
     #[tokio::test]
     async fn what_is_not_mounted_or_not_understood_is_refused_for_good() {
-        for uri in ["configmap://a/b", "pvc://a/b", "ftp://a/b", "nonsense"] {
+        for (uri, reason) in [
+            ("configmap://a/b", "is not mounted: a configmap source"),
+            ("pvc://a/b", "is not mounted: a pvc source"),
+            ("pvc://a", "a pvc URI is pvc://CLAIM/PATH"),
+            ("file://h.example/m", "needs an absolute path: file:///PATH"),
+            ("ftp://a/b", "use https://, pvc://, configmap:// or file://"),
+            ("nonsense", "use https://, pvc://, configmap:// or file://"),
+        ] {
             let error = locate(&source(uri), &options()).await.unwrap_err();
-            assert!(error.permanent && error.message.contains(uri), "{error}");
+            let message = &error.message;
+            assert!(error.permanent && message.contains(uri), "{error}");
+            assert!(message.contains(reason), "{error}");
         }
     }
 

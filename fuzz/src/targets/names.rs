@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use arbitrary::Unstructured;
 use http::HeaderValue;
+use serin_crds::source_uri::{SourceUri, shown};
 use serin_dataplane::fuzzing::{config, model, server, traces};
-use serin_dataplane::model::file_path;
 use serin_wire::{oip_grpc, request_id};
 
 use super::checks;
@@ -175,13 +175,13 @@ fn source(data: &[u8]) {
             let Some(uri) = text(input.take_rest()) else {
                 return;
             };
-            let shown = model::shown(uri);
+            let shown = shown(uri);
             assert!(!shown.contains(['?', '#']), "{shown}");
             if let Some((_, rest)) = shown.split_once("://") {
                 let authority = rest.split('/').next().unwrap_or_default();
                 assert!(!authority.contains('@'), "{shown}");
             }
-            if let Some(path) = file_path(uri) {
+            if let Ok(SourceUri::File { path }) = SourceUri::parse(uri) {
                 assert!(path.is_absolute(), "{}", path.display());
             }
         }
