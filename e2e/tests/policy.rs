@@ -25,10 +25,11 @@ const CONNECTIONS: u32 = 8;
 /// A second. Leaves enough of two cores for what looks at the pods.
 const RATE: u32 = 300;
 
-/// The longest time from a changed ConfigMap in a pod's volume to the policy in force, and from the
-/// service to the ConfigMap.
+/// What a change may take besides the kubelet's sync: the operator writes the ConfigMap, and the data
+/// plane looks at its file once a second.
 const RELOAD: Duration = seconds(2);
-/// The time that looking at the pods takes.
+/// What a look at the pods through kubectl may take. It lengthens the wait only: when the policy came
+/// into force is told by its age.
 const LOOK: Duration = seconds(15);
 
 /// An iris flower whose probabilities are no numbers.
