@@ -11,7 +11,7 @@ use crate::{
 const TICKS: f64 = 100.0;
 
 /// What came of one round.
-#[derive(Debug, Clone, Copy, PartialEq, Clone)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Round {
     pub requests_per_second: f64,
     /// Of the server, in microseconds.
