@@ -87,6 +87,7 @@ impl StreamFamilies {
         self.open.remove_model(model);
         self.events.remove_model(model);
         self.cancelled.remove_model(model);
+        self.first_part.remove_model(model);
     }
 
     pub(super) fn enter(&self, labels: &ModelLabels, protocol: &'static str) -> StreamMetrics {
