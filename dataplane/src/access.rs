@@ -1,20 +1,20 @@
-//! The first seam of a request's way: who may ask, and how much. Decided on the request as it came,
+//! The first seam: who is admitted, and how much. It decides on the undecoded request,
 //! before anything of the model is touched.
 
 use serin_core::fault::Fault;
 
 use crate::envelope::Envelope;
 
-/// Decides whether a request is let in.
+/// Decides whether a request is admitted.
 pub trait Access: Send + Sync + 'static {
     /// Admits a request.
     ///
     /// # Errors
-    /// What its caller is told.
+    /// The refusal.
     fn admit(&self, request: &Envelope<'_>) -> Result<(), Fault>;
 }
 
-/// Admits whoever reaches the port.
+/// Admits every request that reaches the port.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OpenAccess;
 

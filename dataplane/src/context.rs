@@ -1,5 +1,5 @@
-//! What is known of a request from its header block on: made once, at the connection, and carried
-//! by every protocol to the end of its answer.
+//! The context of a request. The connection makes it once, from the header block; every protocol
+//! carries it to the end of the answer.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ const GRPC_SERVICES: [&str; 2] = ["/inference.", "/grpc."];
 /// Methods whose callers may be silent between their messages for as long as they like.
 const GRPC_STREAMS: [&str; 2] = ["/ModelStreamInfer", "/ServerReflectionInfo"];
 
-/// The protocol that a caller speaks: it decides how a refusal is rendered.
+/// The protocol of a caller. It decides how a refusal is rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// The Open Inference Protocol over REST, and everything else that is not listed here.
@@ -78,7 +78,7 @@ pub struct RequestContext {
     pub dialect: Dialect,
     /// The trace that the request may be part of.
     pub trace: Option<Trace>,
-    /// How long the caller waits, if its header says so.
+    /// The timeout in the header, if it has one.
     budget: Result<Option<Duration>, Box<Fault>>,
     uri: Uri,
     problem_json: bool,
@@ -129,28 +129,29 @@ impl RequestContext {
         self.id.clone()
     }
 
-    /// The path asked for.
+    /// The requested path.
     pub fn path(&self) -> &str {
         self.uri.path()
     }
 
-    /// Whether the caller asks for error bodies of RFC 9457.
+    /// Whether the caller accepts error bodies of RFC 9457.
     pub fn wants_problem_json(&self) -> bool {
         self.problem_json
     }
 
-    /// How long the caller waits, if it says so: for the whole answer, or for each one of a stream.
+    /// The caller's timeout, if it has one: of the whole answer, or of each answer of a stream.
     ///
     /// # Errors
-    /// `Malformed` for a header that says no time.
+    /// `Malformed` for a header that is no duration.
     pub fn budget(&self) -> Result<Option<Duration>, Fault> {
         self.budget.clone().map_err(|fault| *fault)
     }
 
-    /// When the caller stops to wait: `limit` after the request came, sooner if the caller said so.
+    /// The caller's deadline: `limit` after the receipt of the request, or the end of the caller's
+    /// timeout if that is sooner.
     ///
     /// # Errors
-    /// `Malformed` for a header that says no time.
+    /// `Malformed` for a header that is no duration.
     pub fn deadline(&self, limit: Duration) -> Result<Instant, Fault> {
         Ok(self.received + deadline::least(limit, [self.budget()?, None]))
     }

@@ -1,4 +1,4 @@
-//! A request that has been read and not decoded: what access and routing decide by.
+//! A read and undecoded request: the input of access and routing.
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -9,11 +9,11 @@ use crate::context::RequestContext;
 /// An undecoded request.
 #[derive(Clone, Copy, Debug)]
 pub struct Envelope<'a> {
-    /// What is known of the request.
+    /// Its id, times, peer and dialect.
     pub context: &'a RequestContext,
     /// Its header fields, or gRPC metadata.
     pub headers: &'a HeaderMap,
-    /// The model that it names, from its path or by a look at its body.
+    /// The requested model, from its path or by a scan of its body.
     pub model: &'a ModelRef,
     /// The body, or the message, without its content coding.
     pub body: &'a Bytes,

@@ -1,4 +1,4 @@
-//! Serving, as the protocols see it, and how it is done: resolve, check, queue, run.
+//! The traits of serving that the protocols use, and their implementation: resolve, check, queue, run.
 
 mod check;
 mod classification;
@@ -22,12 +22,12 @@ pub use self::reply::{Reply, ReplyStream};
 pub use serin_core::types::{Batching, ModelDescription, ModelState};
 pub use serin_engine::batch::WhenBusy;
 
-/// A loaded model, as a request that is meant for it sees it.
+/// A loaded model, as requests for it see it.
 pub trait Served: Send + Sync + 'static {
-    /// What it takes and gives.
+    /// Its description: name, version, inputs, outputs.
     fn description(&self) -> &ModelDescription;
 
-    /// What makes texts its inputs, and its outputs vectors.
+    /// Converts texts to its inputs and its outputs to vectors.
     ///
     /// # Errors
     /// `Unsupported` for a model that is no embedder.
@@ -38,17 +38,17 @@ pub trait Served: Send + Sync + 'static {
 
 /// Runs requests.
 pub trait Infer: Send + Sync + 'static {
-    /// A loaded model. Who holds it is answered by it, whatever is loaded meanwhile.
+    /// A loaded model. A request that holds it is answered by it, whatever is loaded meanwhile.
     type Model: Served;
 
-    /// The model that a request is meant for.
+    /// The requested model.
     ///
     /// # Errors
     /// `NotFound` for an unknown model or version, `NotReady` while it loads or if it failed to.
     fn model(&self, model: &ModelRef) -> Result<Arc<Self::Model>, Fault>;
 
-    /// Runs one request. Dropping the future cancels it: a queued request is not run, and a run
-    /// that nobody waits for any more is stopped.
+    /// Runs one request. Dropping the future cancels it: a queued request does not run, and a run
+    /// whose requests are all cancelled is stopped.
     fn infer(
         &self,
         model: &Arc<Self::Model>,
@@ -57,7 +57,7 @@ pub trait Infer: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Reply, Fault>> + Send;
 }
 
-/// Everything that the ports need of what is below them.
+/// All traits that the ports use.
 pub trait Serve: Infer + Catalog + RepositoryControl {}
 
 impl<S: Infer + Catalog + RepositoryControl> Serve for S {}
@@ -75,7 +75,7 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Serves the models of `registry`, each from when it is loaded.
+    /// Serves the models of `registry`, each as soon as it is loaded.
     pub fn new(registry: Arc<Registry>, cpu_pool: CpuPool) -> Self {
         Self {
             registry,
@@ -84,7 +84,7 @@ impl Pipeline {
         }
     }
 
-    /// Lets models be loaded and unloaded.
+    /// Enables loading and unloading of models.
     #[must_use]
     pub fn with_repository_control(mut self, repository: Repository) -> Self {
         self.repository = Some(repository);
@@ -92,11 +92,11 @@ impl Pipeline {
     }
 }
 
-/// Scores above this many are ranked off the network's threads.
+/// From this number of scores on, ranking runs in the CPU pool.
 const HEAVY_SCORES: usize = 16 << 10;
 
 impl Pipeline {
-    /// The outputs, each as its request wants it.
+    /// The outputs in their requested form.
     async fn classified(
         &self,
         tensors: Vec<Tensor>,

@@ -1,28 +1,28 @@
-//! The second seam of a request's way: which revision answers. Decided on the undecoded request, as
-//! each revision reads a body by its own model.
+//! The second seam: which revision answers. It decides on the undecoded request, because
+//! each revision decodes a body for its own model.
 
 use serin_core::fault::Fault;
 use serin_core::types::ModelRef;
 
 use crate::envelope::Envelope;
 
-/// Where a request is answered.
+/// The route of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {
-    /// By this process's model.
+    /// This process answers, with this model.
     Local(ModelRef),
 }
 
-/// Decides where a request is answered.
+/// Chooses routes.
 pub trait Router: Send + Sync + 'static {
     /// Chooses the route of an admitted request.
     ///
     /// # Errors
-    /// What its caller is told where it can be answered nowhere.
+    /// The refusal where no route exists.
     fn choose(&self, request: &Envelope<'_>) -> Result<Route, Fault>;
 }
 
-/// Answers every request here, by the model that it names.
+/// Routes every request to this process and the model that it names.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LocalRouter;
 

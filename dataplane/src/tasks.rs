@@ -1,4 +1,4 @@
-//! What models are asked for: each task knows how its input becomes runs of a model, and their
+//! Tasks. Each converts its input to runs of a model, and their
 //! outputs its answer. Nothing here knows how a request came.
 
 pub mod embed;

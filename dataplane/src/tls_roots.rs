@@ -1,4 +1,4 @@
-//! Whom TLS connections tls_roots.
+//! The certificate authorities that TLS connections trust.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -38,7 +38,7 @@ pub(super) fn inputs(
     Ok(())
 }
 
-/// The places of the outputs asked for; all of them when none is.
+/// The indices of the requested outputs; of all outputs when none is requested.
 ///
 /// # Errors
 /// `BadTensor` for an unknown or repeated name, and for classes of an output that has none.

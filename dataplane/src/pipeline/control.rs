@@ -1,13 +1,13 @@
-//! What models there are, and which of them are loaded.
+//! The catalogue of models, and loading and unloading.
 
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{ModelDescription, ModelRef, ModelState, ModelStatistics};
 
 use super::Pipeline;
 
-/// What can be told of the configured models.
+/// Describes the configured models.
 pub trait Catalog: Send + Sync + 'static {
-    /// What a model takes and gives, with every version of its name.
+    /// The description of a model, with every version of its name.
     ///
     /// # Errors
     /// `NotFound` for an unknown model or version, `NotReady` while it loads or if it failed to.
@@ -16,7 +16,7 @@ pub trait Catalog: Send + Sync + 'static {
     /// Every configured model, loaded or not, in configuration order.
     fn models(&self) -> Vec<ModelState>;
 
-    /// What has been counted of one version, of every version of a name, or of all models.
+    /// The statistics of one version, of every version of a name, or of all models.
     ///
     /// # Errors
     /// `NotFound` for an unknown name or version.
@@ -26,9 +26,9 @@ pub trait Catalog: Send + Sync + 'static {
     }
 }
 
-/// Loads and unloads models. Whether a caller may is decided above.
+/// Loads and unloads models. The layer above decides whether a caller is allowed to.
 pub trait RepositoryControl: Send + Sync + 'static {
-    /// Loads every version of a model, or loads it again, and returns once all of them answer.
+    /// Loads or reloads every version of a model, and returns when all of them answer.
     ///
     /// # Errors
     /// `NotFound` for an unknown name, `NotReady` when it is being loaded already or cannot be
@@ -38,7 +38,7 @@ pub trait RepositoryControl: Send + Sync + 'static {
         async { Err(no_repository()) }
     }
 
-    /// Takes every version of a model out of service.
+    /// Unloads every version of a model.
     ///
     /// # Errors
     /// `NotFound` for an unknown name, `NotReady` while it is being loaded.

@@ -1,4 +1,4 @@
-//! What comes of a request: one answer, or answers of many parts.
+//! The reply to a request: whole, or a stream of parts.
 
 use std::pin::Pin;
 
@@ -6,19 +6,19 @@ use futures_util::Stream;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::Outputs;
 
-/// The parts of an answer, in their order. Dropping it gives the rest up.
+/// The parts of an answer, in their order. Dropping it cancels the rest.
 pub type ReplyStream = Pin<Box<dyn Stream<Item = Result<Outputs, Fault>> + Send>>;
 
 /// The answer to a [`Call`](serin_core::types::Call).
 pub enum Reply {
-    /// All of it at once.
+    /// The whole answer.
     Whole(Outputs),
-    /// One part after another, while the model makes them.
+    /// Parts, each as soon as the model has made it.
     Stream(ReplyStream),
 }
 
 impl Reply {
-    /// The answer of a protocol that has room for one.
+    /// The answer for a protocol that has no answers of many parts.
     ///
     /// # Errors
     /// `Unsupported` for an answer of many parts.

@@ -57,7 +57,7 @@ impl CpuPool {
         let turn = Arc::clone(&self.0).acquire_owned().await;
         let task = tokio::task::spawn_blocking(move || {
             let done = work();
-            // ResponseReservation by work whose caller has left: it still takes a core.
+            // The permit is kept by work whose caller has left: it still takes a core.
             drop(turn);
             done
         });

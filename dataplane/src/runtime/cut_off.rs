@@ -18,7 +18,7 @@ impl CutOff {
         self.notify.notify_waiters();
     }
 
-    /// What `work` comes to, unless the drain ends before it.
+    /// The result of `work`, or a fault when the drain ends first.
     pub(super) async fn or_refuse<T>(
         &self,
         work: impl Future<Output = Result<T, Fault>>,

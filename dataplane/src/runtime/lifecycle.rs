@@ -1,4 +1,4 @@
-//! Where the process stands, as one value that readiness, logs and the drain read.
+//! The phase of the process, as one value that readiness, logs and the drain read.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -67,12 +67,12 @@ impl Lifecycle {
         end.ok().and_then(|end| *end).unwrap_or_else(Instant::now)
     }
 
-    /// The drain is at its end: what is still in flight is refused.
+    /// The drain ends: requests in flight are refused.
     pub fn cut_off(&self) {
         self.cut_off.reach();
     }
 
-    /// What `work` comes to, unless the drain ends before it.
+    /// The result of `work`, or a fault when the drain ends first.
     ///
     /// # Errors
     /// Those of `work`, and `NotReady`.

@@ -1,4 +1,4 @@
-//! Descriptions of what is served, kept until another set of models is loaded.
+//! Descriptions of the served models, cached until another set of models is loaded.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -31,7 +31,7 @@ pub struct BindError {
     reason: io::Error,
 }
 
-/// A bound port on which nobody accepts yet.
+/// A bound port that accepts no connections yet.
 pub(super) struct Listener {
     inner: TcpListener,
     address: SocketAddr,

@@ -20,7 +20,7 @@ pub(super) fn next_bytes_by(
     (now + limits.stall_timeout).min(begun + limits.slow_body_grace + at_pace)
 }
 
-/// The fault of what came more slowly.
+/// The fault of a slower body.
 pub(super) fn too_slow(received: usize) -> Fault {
     Fault::new(
         FaultKind::SlowBody,

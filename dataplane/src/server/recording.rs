@@ -1,4 +1,4 @@
-//! The record of a request with one answer, kept by its steps.
+//! The record of a request with one answer, filled by the driver's progress.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,13 +11,13 @@ use crate::context::RequestContext;
 use crate::tasks::Usage;
 use crate::telemetry::{Metrics, RequestInfo, RequestRecord};
 
-/// How a request is called in metrics, logs and traces.
+/// Labels of a request in metrics, logs and traces.
 pub(super) struct Labels {
     pub(super) protocol: &'static str,
     pub(super) operation: &'static str,
 }
 
-/// Notes the steps of a request in its record.
+/// Writes the progress of a request into its record.
 pub(super) struct Recording<'a> {
     pub(super) record: RequestRecord<'a>,
     /// Bytes of the request's body.
@@ -25,7 +25,7 @@ pub(super) struct Recording<'a> {
 }
 
 impl<'a> Recording<'a> {
-    /// A request has come for `model`, which has no name yet where the body has it.
+    /// Begins the record of a request for `model`, whose name is still empty where the body names it.
     pub(super) fn begin(
         metrics: &Arc<Metrics>,
         labels: Labels,

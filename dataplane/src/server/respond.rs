@@ -32,7 +32,7 @@ fn over_http(fault: &Fault, context: &RequestContext) -> Response<Body> {
         problem_json: context.wants_problem_json(),
     };
     let mut response = errors::response(fault, shown).map(Body::from);
-    // The rest of the body is still coming and nobody will read it.
+    // The rest of the body will not be read.
     if matches!(fault.kind, FaultKind::TooLarge | FaultKind::SlowBody) {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(CONNECTION, close);
@@ -66,7 +66,7 @@ pub(super) fn event(
     errors::event(fault, shown)
 }
 
-/// A defect of the server, which its log tells more about.
+/// A defect of the server; the log has the details.
 pub(super) fn defect(context: &RequestContext) -> Fault {
     Fault::new(
         FaultKind::Internal,

@@ -34,7 +34,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     }?;
     // A port whose last connections are still ending may be taken again.
     socket.set_reuseaddr(true)?;
-    // What is accepted has it from here.
+    // Accepted connections inherit it.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
         // The machine's own default may be IPv6 alone (`net.ipv6.bindv6only`).
@@ -68,7 +68,7 @@ mod tests {
         let listening = listen(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).unwrap();
         let client = TcpStream::connect(listening.local_addr().unwrap());
         let (accepted, _) = listening.accept().await.unwrap();
-        // The kernel doubles what it is told, for its own bookkeeping (socket(7)).
+        // The kernel doubles the value, for its own bookkeeping (socket(7)).
         let size = socket_send_buffer_size(&accepted).unwrap();
         assert_eq!(size, 2 * SEND_BUFFER as usize);
         drop(client);

@@ -1,4 +1,4 @@
-//! What every handler shares.
+//! The state that every handler shares.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -14,23 +14,23 @@ use crate::runtime::Resources;
 use crate::runtime::lifecycle::Lifecycle;
 use crate::telemetry::{Exposition, Metrics, Monitoring, TracerHandle};
 
-/// What the ports are made of.
+/// The parts that the server is built from.
 pub struct Parts<S> {
     /// Answers the requests.
     pub service: Arc<S>,
-    /// Decides who is let in.
+    /// Decides who is admitted.
     pub access: Arc<dyn Access>,
-    /// Decides where a request is answered.
+    /// Chooses the route of a request.
     pub router: Arc<dyn Router>,
-    /// What requests share.
+    /// Bounds and pools that requests share.
     pub resources: Resources,
-    /// What the protocols offer, which may change meanwhile.
+    /// The policy; it may change while the server runs.
     pub policy: Arc<PolicyStore>,
-    /// Where the process stands.
+    /// The phase of the process.
     pub lifecycle: Lifecycle,
-    /// What is measured.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// What monitoring is given besides Serin's own metrics and logs.
+    /// Monitoring besides Serin's own metrics and logs.
     pub monitoring: Monitoring,
 }
 
@@ -43,10 +43,10 @@ pub(super) struct ServerState<S> {
     pub(super) lifecycle: Lifecycle,
     pub(super) metrics: Arc<Metrics>,
     pub(super) exposition: Exposition,
-    /// Decides what is traced, where there is a collector.
+    /// Samples traces; there is one only with a collector.
     pub(super) tracer: TracerHandle,
     pub(super) documents: Documents,
-    /// When the process began to serve, in Unix seconds.
+    /// The start of serving, in Unix seconds.
     pub(super) started: u64,
 }
 

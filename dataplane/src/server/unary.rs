@@ -1,7 +1,7 @@
-//! The way of one request, whatever its protocol.
+//! The driver of unary requests of all protocols.
 //!
-//! REST, OpenAI's interface, KServe's first protocol, gRPC, and each request of a stream take it. A
-//! protocol says which model is meant, reads a body and writes an answer; everything else is here.
+//! REST, OpenAI's interface, KServe's first protocol, gRPC, and each request of a stream use it. A
+//! protocol names the model, decodes a body and encodes an answer; everything else is here.
 
 use std::pin::pin;
 use std::time::{Duration, Instant};
@@ -23,45 +23,45 @@ use crate::runtime::Resources;
 use crate::runtime::memory_budget::Reservation;
 use crate::tasks::{Task, TaskRun, Usage};
 
-/// A body or message without its content coding, and its share of the memory for requests.
+/// A body or message without its content coding, and its memory reservation.
 pub(super) struct Received {
     pub(super) bytes: Bytes,
     pub(super) reservation: Reservation,
 }
 
-/// A request that has come, and of which nothing but the header block has been read.
+/// A received request of which only the header block has been read.
 pub(super) struct Arrival<'a, R> {
     pub(super) context: &'a RequestContext,
     pub(super) headers: &'a HeaderMap,
-    /// When its time began: within a stream later than the stream's own.
+    /// The start of its time; for a request of a stream later than the start of the stream.
     pub(super) begun: Instant,
-    /// When its caller stops to wait.
+    /// The caller's deadline.
     pub(super) deadline: Result<Instant, Fault>,
     pub(super) when_busy: WhenBusy,
     /// Reads the body.
     pub(super) read: R,
 }
 
-/// What a protocol made of a body.
+/// A decoded body.
 pub(super) struct Decoded<T, A> {
     pub(super) task: T,
-    /// How the answer is to be written.
+    /// The requested form of the answer.
     pub(super) asked: A,
-    /// The request's own id, where its body has one.
+    /// The id in the body, if it has one.
     pub(super) id: Option<String>,
-    /// How long its caller waits, where its body says so.
+    /// The timeout in the body, if it has one.
     pub(super) timeout: Option<Duration>,
-    /// Its place among others that wait; 1 is first, 0 the default.
+    /// Its priority in the queue; 1 is the highest, 0 the default.
     pub(super) priority: u64,
-    /// The memory that it holds.
+    /// Its memory reservation.
     pub(super) reservation: Reservation,
 }
 
-/// What a body is read with.
+/// The resources of decoding.
 pub(super) struct Reader<'a> {
     pub(super) resources: &'a Resources,
     pub(super) deadline: Instant,
-    /// The body's memory, to be grown before more is taken.
+    /// The body's reservation; it grows before more memory is allocated.
     pub(super) reservation: Reservation,
 }
 
@@ -71,10 +71,10 @@ pub(super) trait UnaryProtocol: Send + Sync {
     type Asked: Send;
     type Answer: Send;
 
-    /// The model that is meant: from the path, or by a look at the body that does not decode it.
+    /// The requested model: from the path, or by a scan of the undecoded body.
     fn model(&self, body: &Bytes, resources: &Resources) -> Result<ModelRef, Fault>;
 
-    /// Reads the body by the model that was chosen.
+    /// Decodes the body for the chosen model.
     fn decode<M: Served>(
         &self,
         envelope: Envelope<'_>,
@@ -82,7 +82,7 @@ pub(super) trait UnaryProtocol: Send + Sync {
         reader: Reader<'_>,
     ) -> impl Future<Output = Result<Decoded<Self::Task, Self::Asked>, Fault>> + Send;
 
-    /// Writes what came of it; `id` is the request's own, or the one that it goes by in logs.
+    /// Encodes the output; `id` is the id of the body, or else the id in the logs.
     fn encode(
         &self,
         output: <Self::Task as Task>::Output,
@@ -92,11 +92,11 @@ pub(super) trait UnaryProtocol: Send + Sync {
     ) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
 }
 
-/// What is noted of a request on its way.
+/// Receives the progress of a request.
 pub(super) trait Progress: Send {
     /// The body was read.
     fn received(&mut self, bytes: usize);
-    /// The model that is meant.
+    /// The requested model is known.
     fn named(&mut self, model: &ModelRef);
     /// The body was decoded.
     fn decoded(&mut self, took: Duration);
@@ -109,7 +109,7 @@ pub(super) trait Progress: Send {
 /// Answers one request.
 ///
 /// # Errors
-/// The one fault that ends it, at whichever step.
+/// The fault that ended it, of any step.
 pub(super) async fn drive<P: UnaryProtocol, S: Infer, R>(
     state: &ServerState<S>,
     protocol: &P,
@@ -193,7 +193,7 @@ where
     Ok(answer)
 }
 
-/// What `work` comes to before the caller stops to wait.
+/// The result of `work`, if it is there before the deadline.
 ///
 /// # Errors
 /// Those of `work`, and `Timeout`.
@@ -202,7 +202,7 @@ async fn in_time<T>(
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
     let mut work = pin!(work);
-    // Mostly it is done at once, and nobody need look at the clock.
+    // Most work completes at once and needs no timer.
     if let Some(done) = work.as_mut().now_or_never() {
         return done;
     }

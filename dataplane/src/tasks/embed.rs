@@ -36,11 +36,11 @@ pub struct Vectors {
 }
 
 impl Pieces {
-    /// The ids of each piece. Work that nobody waits for any more, or not in time, stops between
+    /// The ids of each piece. Cancelled work, and work past its deadline, stops between
     /// two pieces.
     ///
     /// # Errors
-    /// What the embedder says of a piece, and `Timeout`.
+    /// The embedder's faults, and `Timeout`.
     pub async fn tokenize(
         self,
         embedder: &Arc<Embedder>,
@@ -110,7 +110,7 @@ impl Task for Embedding {
     }
 }
 
-/// The vectors of texts that run together.
+/// The vectors of texts that run in one batch.
 async fn run_group<S: Infer>(
     embedder: &Arc<Embedder>,
     texts: &[&[u32]],

@@ -6,9 +6,9 @@ use serin_core::types::{Call, RequestedOutput, Tensor};
 use super::{Task, TaskRun};
 use crate::pipeline::{Infer, Reply};
 
-/// Tensors for a model, as they were sent.
+/// The tensors of a request.
 pub struct Inference {
-    /// The inputs; names not yet compared with the model's.
+    /// The inputs; their names are not yet compared with the model's.
     pub inputs: Vec<Tensor>,
     /// The outputs to return, in this order; empty for all.
     pub outputs: Vec<RequestedOutput>,

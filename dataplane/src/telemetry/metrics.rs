@@ -22,7 +22,7 @@ pub(super) use histogram::Figures;
 pub use model::{Counted, ModelMetrics, PartsSent, Phases, RequestOutcome, StreamMetrics};
 pub(super) use model::{LATENCY, Phase};
 
-use self::model::ModelFamilies;
+use self::model::AllModels;
 use super::logging;
 use super::process::ProcessCollector;
 
@@ -54,7 +54,7 @@ pub struct Metrics {
     models: ArcSwap<Handles>,
     /// Held by whoever changes `models`.
     changing: Mutex<()>,
-    families: ModelFamilies,
+    handles: AllModels,
     unknown: Arc<ModelMetrics>,
     http: Family<HttpLabels, Counter>,
     traces_dropped: Family<DroppedLabels, Counter>,
@@ -120,12 +120,12 @@ impl Metrics {
         );
         registry.register_collector(Box::new(ProcessCollector));
 
-        let families = ModelFamilies::register(&mut registry);
-        let unknown = Arc::new(families.unlisted(UNKNOWN_MODEL));
+        let handles = AllModels::register(&mut registry);
+        let unknown = Arc::new(handles.unlisted(UNKNOWN_MODEL));
         let metrics = Self {
             models: ArcSwap::default(),
             changing: Mutex::default(),
-            families,
+            handles,
             unknown,
             http,
             traces_dropped,
@@ -141,7 +141,7 @@ impl Metrics {
 
     /// The handles of one version of a model, which are shown from now on.
     pub fn register(&self, name: &str, version: &str) -> Arc<ModelMetrics> {
-        let handles = self.families.listed(name, version);
+        let handles = self.handles.listed(name, version);
         self.change(|models| {
             let versions = models.entry(name.to_owned()).or_default();
             versions.insert(version.to_owned(), Arc::clone(&handles));

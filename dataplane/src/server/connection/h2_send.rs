@@ -26,7 +26,7 @@ impl H2SendTracker {
         change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// A place for an answer of which nothing is there yet.
+    /// The tracker of an answer that has no bytes yet.
     pub(super) fn enter(&self) -> usize {
         self.change(|answers| {
             answers.free.pop().unwrap_or_else(|| {

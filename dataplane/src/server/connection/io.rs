@@ -15,7 +15,7 @@ use super::state::ConnectionState;
 pub(super) struct InstrumentedIo {
     inner: TokioIo<TcpStream>,
     activity: Arc<ConnectionState>,
-    /// Told when the socket closes, which may be after HTTP has ended on it.
+    /// Notified when the socket closes, which may be after the end of HTTP on it.
     _open: DropGuard,
 }
 

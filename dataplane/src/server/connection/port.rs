@@ -12,7 +12,7 @@ use crate::telemetry::{Metrics, TracerHandle};
 pub(in crate::server) enum Stage {
     /// They stay open.
     Open = 0,
-    /// They are told to go elsewhere: `Connection: close` with the next answer, GOAWAY.
+    /// They are asked to close: `Connection: close` with the next answer, GOAWAY.
     Draining = 1,
     /// Idle ones close at once.
     Closing = 2,
@@ -22,7 +22,7 @@ pub(in crate::server) enum Stage {
 pub(in crate::server) struct Port {
     pub(in crate::server) resources: Resources,
     pub(in crate::server) metrics: Arc<Metrics>,
-    /// Decides what is traced, where there is a collector and the port is for callers.
+    /// Samples traces; there is one only with a collector, on ports for callers.
     pub(in crate::server) tracer: TracerHandle,
     stage: AtomicU8,
 }

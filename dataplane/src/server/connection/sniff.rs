@@ -20,7 +20,7 @@ pub(super) enum Spoken {
     Http2,
 }
 
-/// Waits for the first bytes; `None` when the peer leaves, says nothing in time, or `closing`
+/// Waits for the first bytes; `None` when the peer disconnects, sends nothing in time, or `closing`
 /// comes first.
 pub(super) async fn sniff(
     stream: &TcpStream,

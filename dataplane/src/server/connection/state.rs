@@ -1,4 +1,4 @@
-//! What a connection is doing, as its deadlines need to know it.
+//! The state of a connection that its deadlines depend on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -109,7 +109,7 @@ impl ConnectionState {
             return after(idle_since, CLOSING_FIRST_REQUEST);
         }
         match silence.spoken {
-            // Between streams, HTTP/2's own pings tell a dead peer from a patient one.
+            // Between streams, HTTP/2's pings detect a dead peer.
             Spoken::Http2 if self.has_served() => None,
             Spoken::Http2 => after(idle_since, limits.header_timeout),
             Spoken::Http1 => after(
@@ -128,7 +128,7 @@ impl ConnectionState {
 /// Counts a request in flight on its connection until its answer is sent.
 pub(in crate::server) struct InFlight {
     activity: Arc<ConnectionState>,
-    /// Its place among the answers of an HTTP/2 connection.
+    /// Its tracker among the answers of an HTTP/2 connection.
     place: Option<usize>,
 }
 

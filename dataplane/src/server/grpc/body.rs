@@ -49,9 +49,9 @@ pub(in crate::server) fn paced(
 
 struct Paced {
     body: Body,
-    /// When what is open began.
+    /// The start of the open wait.
     begun: Instant,
-    /// Until when the caller waits, if it says so.
+    /// The caller's deadline, if it has one.
     until: Option<Instant>,
     /// Bytes that came of what is not whole: of the body, or of a stream's next message.
     open: usize,
@@ -66,7 +66,7 @@ struct Paced {
 #[derive(Default)]
 struct Messages {
     boundaries: Boundaries,
-    /// Since when nobody asks for more bytes, in the middle of a message.
+    /// The time since which no bytes were requested, in the middle of a message.
     unasked: Option<Instant>,
 }
 
@@ -88,7 +88,7 @@ impl Paced {
         too_slow(self.open)
     }
 
-    /// Counts what came.
+    /// Counts received bytes.
     ///
     /// # Errors
     /// `Overloaded`.

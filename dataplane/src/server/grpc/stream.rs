@@ -79,7 +79,7 @@ impl<S: Serve> InferStream<S> {
         caller.end(ended).await;
     }
 
-    /// When the caller stops to wait for all of it, if it says so.
+    /// The caller's deadline for the whole stream, if it has one.
     fn until(&self) -> Option<Instant> {
         let budget = self.context.budget().ok().flatten()?;
         self.context.received.checked_add(budget)
@@ -110,7 +110,7 @@ impl<S: Serve> InferStream<S> {
     }
 }
 
-/// What came of one message.
+/// The answer to one message.
 struct Answered {
     outcome: Result<Answer<ModelInferResponse>, Fault>,
     model: ModelRef,
@@ -193,7 +193,7 @@ impl<S: Serve> Caller<S> {
         Ok(())
     }
 
-    /// Sends what came of one message, part by part.
+    /// Sends the answer to one message, part by part.
     async fn send_answer(&mut self, answered: Answered) -> Result<(), Disconnected> {
         let Answered { outcome, model, id } = answered;
         let place = Place {
@@ -255,7 +255,7 @@ impl<S: Serve> StreamTransport for Caller<S> {
                 Incoming::Request(message, bytes)
             }
             Ok(None) => Incoming::End,
-            // How the transport tells of a caller that is gone.
+            // The transport reports a disconnected caller in this way.
             Err(status) if matches!(status.code(), Code::Cancelled | Code::Unknown) => {
                 Incoming::Left
             }

@@ -1,11 +1,12 @@
-//! The messages of `ModelStreamInfer`: each says whether it is its request's last, as Triton's do.
+//! The messages of `ModelStreamInfer`. Each marks whether it is the last of its request, as in
+//! Triton.
 
 use serin_core::fault::Fault;
 use serin_core::types::ModelRef;
 use serin_wire::oip_grpc::proto::infer_parameter::ParameterChoice;
 use serin_wire::oip_grpc::proto::{InferParameter, ModelInferResponse, ModelStreamInferResponse};
 
-/// Says, on every answer, whether it is its request's last.
+/// Marks on every answer whether it is the last of its request.
 const FINAL_RESPONSE: &str = "triton_final_response";
 
 /// Whose answer a message without outputs is.

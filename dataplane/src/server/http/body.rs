@@ -77,7 +77,7 @@ async fn collect(
     let mut rest: Option<BytesMut> = None;
     let mut total = 0;
     loop {
-        // Mostly the body came with its header, and nobody need look at the clock.
+        // Most bodies arrive with their header and need no timer.
         let frame = match body.frame().now_or_never() {
             Some(frame) => frame,
             None => {

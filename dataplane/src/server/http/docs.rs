@@ -1,4 +1,4 @@
-//! Descriptions of what is served, for tools and for people.
+//! Descriptions of the served models, for tools and for people.
 
 use std::sync::Arc;
 

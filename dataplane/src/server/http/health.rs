@@ -34,7 +34,7 @@ pub(in crate::server) async fn live<S: Serve>(
     alive(&state, None)
 }
 
-/// `GET /`: the same, as KServe's first protocol says it.
+/// `GET /`: the same, in the form of KServe's first protocol.
 pub(in crate::server) async fn root<S: Serve>(
     State(state): State<Arc<ServerState<S>>>,
 ) -> Response<Body> {

@@ -16,7 +16,7 @@ use crate::server::state::ServerState;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelRef;
 
-/// Where the interface is found: its own place, and KServe's.
+/// The prefixes of the interface: OpenAI's own, and KServe's.
 const PREFIXES: [&str; 2] = ["/v1", "/openai/v1"];
 
 /// The rest of a path.

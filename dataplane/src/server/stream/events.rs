@@ -84,7 +84,7 @@ impl Out {
     }
 }
 
-/// Room for what is handed over next: the caller is there.
+/// Room for the next part: the caller is connected.
 pub(super) struct Room<'o>(mpsc::Permit<'o, Outgoing>);
 
 impl Room<'_> {
@@ -97,7 +97,7 @@ impl Room<'_> {
         self.0.send(Outgoing::Refused(fault));
     }
 
-    /// Without this the answer is cut off, so that nobody takes it for whole.
+    /// Without this the answer is cut off, so that the caller sees that it is incomplete.
     pub(super) fn end(self, _: Settled) {
         self.0.send(Outgoing::End);
     }
@@ -116,7 +116,7 @@ impl Events {
     /// Waits for the first answer, as long as the caller may be kept waiting for a header block.
     ///
     /// # Errors
-    /// What is known to be wrong by then: it has a status of its own.
+    /// A fault that is known before the header: it has an HTTP status.
     pub(super) async fn begun(mut self) -> Result<Self, Fault> {
         let first = match self.style.keep_alive {
             Some(patience) => timeout(patience, self.receiver.recv()).await,

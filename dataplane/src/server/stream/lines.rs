@@ -156,7 +156,7 @@ impl Lines {
     }
 }
 
-/// Whether a body ends because its connection does: while the answer goes on, nothing else tells.
+/// Whether a body ended because its connection ended: during the answer, nothing else shows it.
 fn is_left(error: &axum::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {

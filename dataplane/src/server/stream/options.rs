@@ -1,4 +1,4 @@
-//! What the header of a stream asks for.
+//! The options in the header of a stream.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ pub(super) enum Framing {
     Lines,
 }
 
-/// What is asked for.
+/// The requested options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StreamOptions {
     /// The body is a request on each line, not one request.
     pub(super) rows: bool,
     pub(super) framing: Framing,
-    /// How long the caller waits for each answer, if it says so.
+    /// The caller's timeout for each answer, if it has one.
     pub(super) budget: Option<Duration>,
 }
 

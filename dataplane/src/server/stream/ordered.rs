@@ -38,14 +38,14 @@ pub(in crate::server) struct Demand {
     pub(in crate::server) busy: bool,
 }
 
-/// What a peer says.
+/// Input from the peer.
 #[derive(Debug)]
 pub(in crate::server) enum Incoming<R> {
     /// A request, and how many bytes it holds.
     Request(R, usize),
     /// There are no more requests.
     End,
-    /// Nothing after this can be read; what came before is answered first.
+    /// Nothing after this can be read; earlier requests are answered first.
     Failed(Fault),
     /// The caller has left.
     Left,
@@ -57,9 +57,9 @@ pub(in crate::server) struct Disconnected;
 
 /// The other end of a stream.
 pub(in crate::server) trait StreamTransport: Send {
-    /// What is asked.
+    /// The requests.
     type Request: Send;
-    /// What is answered.
+    /// The answers.
     type Answer: Send;
 
     /// Waits for what the caller says; for its leaving alone where no request is wanted. Nothing

@@ -28,14 +28,14 @@ use crate::tasks::infer::Inference;
 /// A request as it came.
 #[derive(Debug)]
 pub(super) struct StreamRequest {
-    /// Its line, or its place among the messages; from 1.
+    /// The number of its line or message; from 1.
     pub(super) number: u64,
     pub(super) text: Result<Bytes, Fault>,
     /// Its share of the memory for requests.
     pub(super) reservation: Reservation,
 }
 
-/// What came of it, each part as JSON on one line.
+/// Its answer, each part as JSON on one line.
 pub(super) struct Answered {
     pub(super) answer: Answer<Vec<u8>>,
     /// The version that ran.
@@ -50,7 +50,7 @@ pub(super) struct StreamRequests<S> {
     pub(super) context: Arc<RequestContext>,
     pub(super) headers: HeaderMap,
     pub(super) model: ModelRef,
-    /// How long the caller waits for each answer, if it says so.
+    /// The caller's timeout for each answer, if it has one.
     pub(super) budget: Option<Duration>,
 }
 

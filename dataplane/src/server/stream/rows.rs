@@ -17,7 +17,7 @@ use super::request::{Answered, StreamRequest, StreamRequests};
 use crate::pipeline::Serve;
 use crate::telemetry::RequestRecord;
 
-/// The answer, which begins at once: what is wrong with a request is that request's answer.
+/// The answer. It begins at once: the fault of a request is the answer to that request.
 pub(super) fn respond<S: Serve>(
     requests: Arc<StreamRequests<S>>,
     framing: Framing,

@@ -18,7 +18,7 @@ use crate::server::http::body;
 use crate::server::respond::refuse;
 use crate::telemetry::RequestRecord;
 
-/// The answer, once it has begun: what is wrong before that has a status of its own.
+/// The answer after its header. An earlier fault has an HTTP status.
 pub(super) async fn respond<S: Serve>(
     requests: Arc<StreamRequests<S>>,
     framing: Framing,

@@ -250,7 +250,7 @@ impl<S: Serve> Caller<S> {
         }
     }
 
-    /// Shows the caller that the server is there, and asks whether it is.
+    /// Sends a ping: shows the caller that the server is alive, and detects a dead caller.
     async fn ping(&mut self) -> Result<(), Disconnected> {
         self.ping_at = Instant::now() + PING.min(self.limits.idle_timeout / 2);
         let sent = self.socket.feed(Message::ping(Bytes::new())).await;

@@ -1,25 +1,31 @@
 //! What is measured per model.
 
+mod counted;
 mod families;
 mod figures;
+mod labels;
+mod outcome;
 mod registration;
 mod removable;
 mod streams;
 
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 
-use serin_core::types::Timing;
+use prometheus_client::metrics::family::MetricConstructor;
+use prometheus_client::registry::Registry;
 
-pub(in crate::telemetry) use self::families::LATENCY;
-pub(super) use self::families::ModelFamilies;
-use self::families::{InfoLabels, ModelLabels};
+pub use self::counted::Counted;
+use self::families::{BATCH, Bodies, InfoLabels, ModelFamilies};
 pub(in crate::telemetry) use self::figures::Phase;
-use self::registration::Registration;
+use self::labels::ModelLabels;
+pub use self::outcome::{PartsSent, Phases, RequestOutcome};
+use self::registration::{Registration, Registrations};
+pub(in crate::telemetry) use self::removable::LATENCY;
 pub use self::streams::StreamMetrics;
 use super::histogram::Histogram;
 
@@ -46,7 +52,7 @@ pub struct ModelMetrics {
     families: ModelFamilies,
     labels: ModelLabels,
     /// Removes the series of a version that is no longer there.
-    _registration: Option<Registration>,
+    _registration: Option<Registration<Self>>,
 }
 
 /// The durations of requests of one kind, of which there are few: none is chosen by callers.
@@ -69,12 +75,6 @@ struct Ended {
     duration: Histogram,
 }
 
-/// What an answered request writes besides.
-struct Bodies {
-    request: Histogram,
-    response: Histogram,
-}
-
 impl Ended {
     fn count(&self, duration: Duration) {
         self.requests.inc();
@@ -82,68 +82,94 @@ impl Ended {
     }
 }
 
-impl Bodies {
-    fn observe(&self, (request, response): (usize, usize)) {
-        self.request.observe(request as u64);
-        self.response.observe(response as u64);
+/// The metrics of all models, and the handles in use.
+pub(super) struct AllModels {
+    families: ModelFamilies,
+    registrations: Registrations<ModelMetrics>,
+}
+
+impl AllModels {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        Self {
+            families: ModelFamilies::register(registry),
+            registrations: Registrations::default(),
+        }
     }
-}
 
-/// Counts one in a gauge until dropped.
-pub struct Counted(Gauge);
-
-impl Counted {
-    fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
+    /// Handles of one version of a model; its gauges, and the counts of plain inference, are shown
+    /// until the last user of the handles is gone.
+    pub(super) fn listed(&self, model: &str, version: &str) -> Arc<ModelMetrics> {
+        let labels = ModelLabels {
+            model: model.to_owned(),
+            version: version.to_owned(),
+        };
+        self.registrations
+            .get_or_insert(&labels, || self.new_listed(labels.clone()))
     }
-}
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.dec();
+    fn new_listed(&self, labels: ModelLabels) -> ModelMetrics {
+        let metrics = ModelMetrics {
+            in_flight: self.families.in_flight.get_or_create_owned(&labels),
+            queue_depth: self.families.queue_depth.get_or_create_owned(&labels),
+            ready: self.families.ready.get_or_create_owned(&labels),
+            load_seconds: self.families.load_seconds.get_or_create_owned(&labels),
+            batch_size: self.families.batch_size.get_or_create_owned(&labels),
+            inferences: self.families.inferences.get_or_create_owned(&labels),
+            executions: self.families.executions.get_or_create_owned(&labels),
+            _registration: Some(Registration {
+                registrations: self.registrations.clone(),
+                families: self.families.clone(),
+                labels: labels.clone(),
+            }),
+            ..self.unlisted_labelled(labels)
+        };
+        self.families.streams.list(&metrics.labels);
+        for protocol in ["rest", "grpc"] {
+            metrics.hot(&RequestOutcome {
+                protocol,
+                operation: "infer",
+                outcome: "ok",
+                code: 200,
+                duration: Duration::ZERO,
+                phases: Phases::default(),
+                body_bytes: None,
+                parts: None,
+            });
+        }
+        metrics
     }
-}
 
-/// The phases of a request that the protocol measures, and those below it.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Phases {
-    /// Reading the body's tensors.
-    pub decode: Duration,
-    /// Waiting and running; absent when the request never ran.
-    pub timing: Option<Timing>,
-    /// Writing the answer.
-    pub encode: Duration,
-}
+    /// Handles for requests to models that are not configured. They only count requests: a gauge
+    /// of a model that does not exist would look like one that is down.
+    pub(super) fn unlisted(&self, label: &str) -> ModelMetrics {
+        self.unlisted_labelled(ModelLabels {
+            model: label.to_owned(),
+            version: label.to_owned(),
+        })
+    }
 
-/// The parts of a stream's answer.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct PartsSent {
-    /// How many were sent.
-    pub count: u64,
-    /// From receiving the request's header to the first; absent while there is none.
-    pub first: Option<Duration>,
-}
-
-/// A finished inference request.
-#[derive(Clone, Copy, Debug)]
-pub struct RequestOutcome {
-    /// `rest`, `grpc`...
-    pub protocol: &'static str,
-    /// `infer`, `stream`...
-    pub operation: &'static str,
-    /// `ok` or the fault's outcome.
-    pub outcome: &'static str,
-    /// HTTP status.
-    pub code: u16,
-    /// From receiving the request's header to having the last bytes of its answer.
-    pub duration: Duration,
-    /// Where the time went.
-    pub phases: Phases,
-    /// Bytes of the request's body and of its answer's, of one that was answered.
-    pub body_bytes: Option<(usize, usize)>,
-    /// The parts of its answer, of a stream.
-    pub parts: Option<PartsSent>,
+    fn unlisted_labelled(&self, labels: ModelLabels) -> ModelMetrics {
+        ModelMetrics {
+            in_flight: Gauge::default(),
+            queue_depth: Gauge::default(),
+            ready: Gauge::default(),
+            load_seconds: Gauge::default(),
+            batch_size: BATCH.new_metric(),
+            inferences: Counter::default(),
+            executions: Counter::default(),
+            queue: self.families.phase(&labels, "queue"),
+            batch: self.families.phase(&labels, "batch"),
+            compute: self.families.phase(&labels, "compute"),
+            decode: self.families.phase(&labels, "decode"),
+            encode: self.families.phase(&labels, "encode"),
+            durations: RwLock::default(),
+            hot: Default::default(),
+            described: Mutex::default(),
+            families: self.families.clone(),
+            labels,
+            _registration: None,
+        }
+    }
 }
 
 impl ModelMetrics {

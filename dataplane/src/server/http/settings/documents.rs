@@ -27,7 +27,7 @@ fn document<T: serde::Serialize>(
         .collect()
 }
 
-/// Reads a change of log settings: `now` with what the body asks for. All of it or none.
+/// Reads a change of log settings: `now` with the changes of the body. All of them or none.
 ///
 /// # Errors
 /// `Malformed`, `Unsupported`, `NotImplemented`, naming the setting.

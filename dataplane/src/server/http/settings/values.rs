@@ -123,7 +123,7 @@ pub(in crate::server) fn trace(tracer: Option<&Tracer>) -> [(&'static str, Trace
     ]
 }
 
-/// What is traced without a collector.
+/// The trace settings without a collector.
 const NOTHING: Sampled = Sampled {
     on: false,
     one_in: 0,
@@ -179,7 +179,7 @@ pub(in crate::server) fn change_trace(
     Ok(())
 }
 
-/// The fault of changing what is traced where there is no collector.
+/// The fault of a change of trace settings without a collector.
 pub(in crate::server) fn no_collector(name: &str) -> Fault {
     fixed(
         name,
@@ -187,7 +187,7 @@ pub(in crate::server) fn no_collector(name: &str) -> Fault {
     )
 }
 
-/// The fault of changing what is traced of one model.
+/// The fault of a change of trace settings of one model.
 pub(in crate::server) fn not_by_model() -> Fault {
     Fault::new(
         FaultKind::NotImplemented,

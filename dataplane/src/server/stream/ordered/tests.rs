@@ -6,7 +6,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 
-/// A caller that has sent these requests and ends as told; it takes what it is given.
+/// A caller that has sent these requests and ends in the given way; it takes every answer.
 struct Caller {
     requests: std::vec::IntoIter<usize>,
     weight: usize,

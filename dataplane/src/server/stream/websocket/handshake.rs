@@ -32,7 +32,7 @@ pub(super) fn needed() -> Fault {
     )
 }
 
-/// Says what the path takes instead.
+/// Names the accepted methods and headers of the path.
 pub(super) fn with_alternatives(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(http::header::ALLOW, HeaderValue::from_static("POST"));

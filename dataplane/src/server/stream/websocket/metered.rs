@@ -11,7 +11,7 @@ use crate::runtime::memory_budget::Reservation;
 /// Opcode, length and mask of a control frame, whose payload is at most 125 bytes (RFC 6455, 5.5).
 const CONTROL_HEAD: usize = 6;
 
-/// Counts what is read since the last message.
+/// Counts bytes read since the last message.
 pub(super) struct Metered<T> {
     inner: T,
     held: Reservation,
@@ -128,7 +128,7 @@ mod tests {
         }
         metered.read_exact(&mut frame).await.unwrap();
         assert_eq!(metered.unfinished(), 50);
-        // Another caller finds what is left, and no more.
+        // Another caller gets only the rest.
         assert!(budget.hold().grow(50).is_ok());
         assert!(budget.hold().grow(51).is_err());
         let message = metered.finished();

@@ -2,29 +2,21 @@
 
 use std::borrow::Cow;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, RwLock};
-use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::MetricConstructor;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::super::histogram::{Histogram, Layout};
-use super::registration::{Registration, Registrations};
-use super::removable::{Family, OfModel};
+use super::labels::{ModelLabels, OfModel};
+use super::outcome::RequestOutcome;
+use super::removable::{Family, Histograms, LATENCY};
 use super::streams::StreamFamilies;
-use super::{Bodies, ModelMetrics, Phases, RequestOutcome};
-
-/// Every duration of a request.
-pub(in crate::telemetry) const LATENCY: Layout = Layout::seconds(&[
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-    60.0,
-]);
 
 /// Rows of one run.
-const BATCH: Layout = Layout::whole(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]);
+pub(super) const BATCH: Layout =
+    Layout::whole(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]);
 
 /// Bytes: 256 times the powers of four.
 const SIZE: Layout = Layout::whole(&[
@@ -39,12 +31,6 @@ const SIZE: Layout = Layout::whole(&[
     16_777_216.0,
     67_108_864.0,
 ]);
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct ModelLabels {
-    pub(super) model: String,
-    pub(super) version: String,
-}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -123,7 +109,18 @@ of_model!(
     TokenLabels
 );
 
-pub(super) type Histograms<L> = Family<L, Histogram, Layout>;
+/// What an answered request writes besides.
+pub(super) struct Bodies {
+    request: Histogram,
+    response: Histogram,
+}
+
+impl Bodies {
+    pub(super) fn observe(&self, (request, response): (usize, usize)) {
+        self.request.observe(request as u64);
+        self.response.observe(response as u64);
+    }
+}
 
 /// The families from which a model's handles are resolved.
 #[derive(Clone)]
@@ -133,18 +130,17 @@ pub(in super::super) struct ModelFamilies {
     phase: Histograms<PhaseLabels>,
     rejected: Family<RejectLabels, Counter>,
     info: Family<InfoLabels, Gauge>,
-    in_flight: Family<ModelLabels, Gauge>,
-    queue_depth: Family<ModelLabels, Gauge>,
-    batch_size: Histograms<ModelLabels>,
-    inferences: Family<ModelLabels, Counter>,
-    executions: Family<ModelLabels, Counter>,
+    pub(super) in_flight: Family<ModelLabels, Gauge>,
+    pub(super) queue_depth: Family<ModelLabels, Gauge>,
+    pub(super) batch_size: Histograms<ModelLabels>,
+    pub(super) inferences: Family<ModelLabels, Counter>,
+    pub(super) executions: Family<ModelLabels, Counter>,
     request_bytes: Histograms<ProtocolLabels>,
     response_bytes: Histograms<ProtocolLabels>,
-    ready: Family<ModelLabels, Gauge>,
-    load_seconds: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    pub(super) ready: Family<ModelLabels, Gauge>,
+    pub(super) load_seconds: Family<ModelLabels, Gauge<f64, AtomicU64>>,
     tokens: Family<TokenLabels, Counter>,
     pub(super) streams: StreamFamilies,
-    pub(super) registrations: Registrations,
 }
 
 impl ModelFamilies {
@@ -166,7 +162,6 @@ impl ModelFamilies {
             load_seconds: Family::default(),
             tokens: Family::default(),
             streams: StreamFamilies::default(),
-            registrations: Registrations::default(),
         };
         families.streams.register(registry);
         // Counters are registered without `_total`: the encoder appends it.
@@ -221,80 +216,6 @@ impl ModelFamilies {
         families
     }
 
-    /// Handles of one version of a model; its gauges, and the counts of plain inference, are shown
-    /// until the last user of the handles is gone.
-    pub(in super::super) fn listed(&self, model: &str, version: &str) -> Arc<ModelMetrics> {
-        let labels = ModelLabels {
-            model: model.to_owned(),
-            version: version.to_owned(),
-        };
-        self.registrations
-            .get_or_insert(&labels, || self.new_listed(labels.clone()))
-    }
-
-    fn new_listed(&self, labels: ModelLabels) -> ModelMetrics {
-        let metrics = ModelMetrics {
-            in_flight: self.in_flight.get_or_create_owned(&labels),
-            queue_depth: self.queue_depth.get_or_create_owned(&labels),
-            ready: self.ready.get_or_create_owned(&labels),
-            load_seconds: self.load_seconds.get_or_create_owned(&labels),
-            batch_size: self.batch_size.get_or_create_owned(&labels),
-            inferences: self.inferences.get_or_create_owned(&labels),
-            executions: self.executions.get_or_create_owned(&labels),
-            _registration: Some(Registration {
-                families: self.clone(),
-                labels: labels.clone(),
-            }),
-            ..self.unlisted_labelled(labels)
-        };
-        self.streams.list(&metrics.labels);
-        for protocol in ["rest", "grpc"] {
-            metrics.hot(&RequestOutcome {
-                protocol,
-                operation: "infer",
-                outcome: "ok",
-                code: 200,
-                duration: Duration::ZERO,
-                phases: Phases::default(),
-                body_bytes: None,
-                parts: None,
-            });
-        }
-        metrics
-    }
-
-    /// Handles for requests to models that are not configured. They only count requests: a gauge
-    /// of a model that does not exist would look like one that is down.
-    pub(in super::super) fn unlisted(&self, label: &str) -> ModelMetrics {
-        self.unlisted_labelled(ModelLabels {
-            model: label.to_owned(),
-            version: label.to_owned(),
-        })
-    }
-
-    fn unlisted_labelled(&self, labels: ModelLabels) -> ModelMetrics {
-        ModelMetrics {
-            in_flight: Gauge::default(),
-            queue_depth: Gauge::default(),
-            ready: Gauge::default(),
-            load_seconds: Gauge::default(),
-            batch_size: BATCH.new_metric(),
-            inferences: Counter::default(),
-            executions: Counter::default(),
-            queue: self.phase(&labels, "queue"),
-            batch: self.phase(&labels, "batch"),
-            compute: self.phase(&labels, "compute"),
-            decode: self.phase(&labels, "decode"),
-            encode: self.phase(&labels, "encode"),
-            durations: RwLock::default(),
-            hot: Default::default(),
-            described: Mutex::default(),
-            families: self.clone(),
-            labels,
-            _registration: None,
-        }
-    }
-
     /// Removes every series of one version of a model.
     pub(super) fn remove(&self, model: &ModelLabels) {
         self.requests.remove_model(model);
@@ -315,7 +236,7 @@ impl ModelFamilies {
         self.streams.remove(model);
     }
 
-    fn phase(&self, labels: &ModelLabels, phase: &'static str) -> Histogram {
+    pub(super) fn phase(&self, labels: &ModelLabels, phase: &'static str) -> Histogram {
         self.phase.get_or_create_owned(&PhaseLabels {
             model: labels.model.clone(),
             version: labels.version.clone(),

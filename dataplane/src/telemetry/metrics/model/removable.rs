@@ -10,13 +10,8 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::family::{self, MetricConstructor};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
-use super::families::ModelLabels;
-
-/// Labels of a series of one version of a model.
-pub(super) trait OfModel {
-    /// The model and its version.
-    fn is_of(&self, model: &ModelLabels) -> bool;
-}
+use super::super::histogram::{Histogram, Layout};
+use super::labels::{ModelLabels, OfModel};
 
 /// A family that knows its series.
 #[derive(Clone)]
@@ -24,6 +19,15 @@ pub(super) struct Family<S, M, C = fn() -> M> {
     series: family::Family<S, M, C>,
     known: Arc<RwLock<HashSet<S>>>,
 }
+
+/// A family of histograms.
+pub(super) type Histograms<L> = Family<L, Histogram, Layout>;
+
+/// The buckets of every duration of a request.
+pub(in crate::telemetry) const LATENCY: Layout = Layout::seconds(&[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+    60.0,
+]);
 
 impl<S: Clone + Hash + Eq, M: Default> Default for Family<S, M> {
     fn default() -> Self {

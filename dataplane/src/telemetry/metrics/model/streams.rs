@@ -8,9 +8,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use super::super::histogram::Histogram;
-use super::Counted;
-use super::families::{Histograms, LATENCY, ModelLabels};
-use super::removable::{Family, OfModel};
+use super::counted::Counted;
+use super::labels::{ModelLabels, OfModel};
+use super::removable::{Family, Histograms, LATENCY};
 
 /// The protocols of streams; each has its series from the start.
 const PROTOCOLS: [&str; 3] = ["rest", "websocket", "grpc"];
