@@ -1,4 +1,4 @@
-//! Long work off the network's threads.
+//! The CPU pool: work that would block the network's threads.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -11,7 +11,7 @@ use serin_core::fault::{Fault, FaultKind};
 /// longer than the 500 µs that a request may hold such a thread.
 pub const INLINE_LIMIT: usize = 64 << 10;
 
-/// Threads that may block, as many at once as there are cores.
+/// Threads for blocking work; as many run at once as there are cores.
 #[derive(Clone)]
 pub struct CpuPool(Arc<Semaphore>);
 
@@ -21,7 +21,7 @@ impl CpuPool {
         Self(Arc::new(Semaphore::new(cores)))
     }
 
-    /// Runs `work` on so many bytes: here and now if they are few, else when it is its turn.
+    /// Runs `work` on this many bytes: on this thread up to [`INLINE_LIMIT`], else in the pool.
     ///
     /// # Errors
     /// Those of `work`, and those of [`CpuPool::run`].
@@ -36,7 +36,7 @@ impl CpuPool {
         self.run(work).await?
     }
 
-    /// Runs `work` when it is its turn.
+    /// Runs `work` in the pool, in the order of the calls.
     ///
     /// # Errors
     /// `NotReady` when the process is stopping.

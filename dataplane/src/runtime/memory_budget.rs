@@ -23,8 +23,8 @@ impl MemoryBudget {
         })
     }
 
-    /// Counts a large answer until what it goes with is dropped: [`ResponseReservation`] is taken out of the
-    /// extensions where the answer is sent. It is never refused, but what comes meanwhile may be.
+    /// Counts a large answer until its [`ResponseReservation`] is dropped, which the sender of the
+    /// answer takes out of `extensions`. An answer is never refused, but requests meanwhile may be.
     pub fn keep(self: &Arc<Self>, bytes: usize, extensions: &mut Extensions) {
         if bytes > INLINE_LIMIT {
             let mut held = self.hold();

@@ -1,5 +1,5 @@
-//! Bodies of gRPC calls: the size of a message is tonic's to bound; the pace at which one comes, and
-//! what all that have not come whole hold together, are not.
+//! Bodies of gRPC calls. tonic bounds the size of a message; this module bounds its pace, and the
+//! memory of all incomplete messages together.
 
 mod boundaries;
 
@@ -23,8 +23,8 @@ use crate::runtime::Resources;
 use crate::runtime::memory_budget::Reservation;
 use crate::server::pace::{next_bytes_by, too_slow};
 
-/// Holds the body of a gRPC call to the pace and the memory that REST's bodies are held to: all of
-/// it, or each message of a stream while it comes.
+/// Bounds the body of a gRPC call by the pace and the memory of REST's bodies: the whole body, or
+/// each message of a stream while it arrives.
 pub(in crate::server) fn paced(
     request: Request<Body>,
     context: &RequestContext,

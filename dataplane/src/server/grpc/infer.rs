@@ -62,7 +62,7 @@ pub(super) struct GrpcStreamInfer<'a>(pub(super) GrpcInfer<'a>);
 impl UnaryProtocol for GrpcInfer<'_> {
     type Task = Inference;
     /// The answer goes in typed contents.
-    type Asked = bool;
+    type Requested = bool;
     type Answer = ModelInferResponse;
 
     fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
@@ -94,7 +94,7 @@ impl UnaryProtocol for GrpcInfer<'_> {
                 inputs: decoded.inputs,
                 outputs: decoded.outputs,
             },
-            asked: decoded.typed_answer,
+            requested: decoded.typed_answer,
             id: Some(decoded.id).filter(|id| !id.is_empty()),
             timeout: decoded.parameters.timeout,
             priority: decoded.parameters.priority,
@@ -115,7 +115,7 @@ impl UnaryProtocol for GrpcInfer<'_> {
 
 impl UnaryProtocol for GrpcStreamInfer<'_> {
     type Task = Inference;
-    type Asked = bool;
+    type Requested = bool;
     type Answer = Answer<ModelInferResponse>;
 
     fn model(&self, body: &Bytes, resources: &Resources) -> Result<ModelRef, Fault> {

@@ -20,7 +20,7 @@ use tokio::time::{timeout, timeout_at};
 use tonic::{Code, Status, Streaming};
 
 use super::infer::{GrpcInfer, GrpcStreamInfer, Prescanned};
-use super::stream_response::{self, Place};
+use super::stream_response::{self, ResponseIdentity};
 use crate::context::RequestContext;
 use crate::pipeline::{Serve, WhenBusy};
 use crate::server::respond::status;
@@ -196,7 +196,7 @@ impl<S: Serve> Caller<S> {
     /// Sends the answer to one message, part by part.
     async fn send_answer(&mut self, answered: Answered) -> Result<(), Disconnected> {
         let Answered { outcome, model, id } = answered;
-        let place = Place {
+        let identity = ResponseIdentity {
             model,
             id: if id.is_empty() {
                 self.stream.context.id().to_owned()
@@ -215,23 +215,28 @@ impl<S: Serve> Caller<S> {
                             self.hand_over(stream_response::part(response, false))
                                 .await?;
                         }
-                        Err(fault) => return self.send_fault(fault, place).await,
+                        Err(fault) => return self.send_fault(fault, identity).await,
                     }
                 }
                 // No longer in flight, before the caller can have the end.
                 drop(parts);
-                self.hand_over(stream_response::end(place)).await
+                self.hand_over(stream_response::end(identity)).await
             }
-            Err(fault) => self.send_fault(fault, place).await,
+            Err(fault) => self.send_fault(fault, identity).await,
         }
     }
 
-    async fn send_fault(&mut self, fault: Fault, place: Place) -> Result<(), Disconnected> {
+    async fn send_fault(
+        &mut self,
+        fault: Fault,
+        identity: ResponseIdentity,
+    ) -> Result<(), Disconnected> {
         if self.stream.errors_end_it {
             self.failed = Some(fault);
             return Err(Disconnected);
         }
-        self.hand_over(stream_response::fault(fault, place)).await
+        self.hand_over(stream_response::fault(fault, identity))
+            .await
     }
 }
 

@@ -1,5 +1,5 @@
-//! Reading a request's body, in whatever coding it comes: bounded in size, in time, and in memory over
-//! all requests.
+//! Reads a request's body in any content coding, bounded in size, in time, and in the memory of all
+//! requests.
 
 mod inflated;
 

@@ -55,7 +55,7 @@ struct RestInfer<'a> {
 
 impl UnaryProtocol for RestInfer<'_> {
     type Task = Inference;
-    type Asked = Forms;
+    type Requested = Forms;
     type Answer = Response<Body>;
 
     fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
@@ -111,7 +111,7 @@ pub(in crate::server) fn decoded(
             inputs: request.inputs,
             outputs: request.outputs,
         },
-        asked: request.forms,
+        requested: request.forms,
         id: request.id,
         timeout: request.timeout,
         priority: request.priority,

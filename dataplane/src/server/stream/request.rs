@@ -125,7 +125,7 @@ struct StreamInfer<'a> {
 
 impl UnaryProtocol for StreamInfer<'_> {
     type Task = Inference;
-    type Asked = Forms;
+    type Requested = Forms;
     type Answer = Answer<Vec<u8>>;
 
     fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
