@@ -13,7 +13,7 @@ use super::sniff::{CLOSING_FIRST_REQUEST, Spoken};
 use serin_core::Limits;
 
 /// Shared by a connection's task, its socket and its requests. Times are milliseconds since the
-/// connection began, plus one; zero is "not so".
+/// connection began, plus one; zero stands for "none".
 pub(super) struct ConnectionState {
     started: Instant,
     in_flight: AtomicU32,
@@ -22,13 +22,13 @@ pub(super) struct ConnectionState {
     idle_since: AtomicU64,
     /// When the first byte of a request came, while none was in flight.
     head_since: AtomicU64,
-    /// Since when the peer takes nothing of what we write.
+    /// The time since which the peer reads nothing.
     blocked_since: AtomicU64,
     sending: H2SendTracker,
     waker: AtomicWaker,
 }
 
-/// What decides how long silence may last.
+/// The rules of idle timeouts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IdleRules {
     pub(super) spoken: Spoken,
@@ -68,7 +68,7 @@ impl ConnectionState {
         self.served.load(Ordering::Relaxed) > 0
     }
 
-    /// Bytes came.
+    /// Bytes were received.
     pub(super) fn read(&self) {
         if self.in_flight.load(Ordering::Relaxed) == 0
             && self.head_since.load(Ordering::Relaxed) == 0
@@ -77,7 +77,7 @@ impl ConnectionState {
         }
     }
 
-    /// The peer took bytes, or would not.
+    /// The peer took bytes, or refused to.
     pub(super) fn wrote(&self, progress: bool) {
         if progress {
             self.blocked_since.store(0, Ordering::Relaxed);

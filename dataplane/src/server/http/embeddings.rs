@@ -40,7 +40,7 @@ struct Embeddings;
 
 impl UnaryProtocol for Embeddings {
     type Task = Embedding;
-    /// How vectors are written, and the model as the request named it.
+    /// The form of the vectors, and the model's name in the request.
     type Requested = (Form, String);
     type Answer = Response<Body>;
 

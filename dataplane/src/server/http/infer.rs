@@ -96,10 +96,10 @@ impl UnaryProtocol for RestInfer<'_> {
     }
 }
 
-/// A request that was read, whichever way it came.
+/// A decoded request of any form.
 ///
 /// # Errors
-/// `Overloaded`: texts take more memory than what they came in.
+/// `Overloaded`: decoded texts take more memory than the body.
 pub(in crate::server) fn decoded(
     request: InferRequest,
     mut reservation: Reservation,

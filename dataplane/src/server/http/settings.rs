@@ -1,5 +1,5 @@
-//! Settings of log and traces: shown on every port, changed on the admin port alone, as nobody can
-//! tell callers apart on the others.
+//! Settings of log and traces: shown on every port, changed on the admin port alone, because the
+//! other ports do not authenticate callers.
 
 mod documents;
 pub(in crate::server) mod values;
@@ -80,7 +80,7 @@ async fn change_log<S: Serve>(
         let (now, start) = (logging::settings(), logging::start());
         let wanted = log_change(&body.bytes, state.resources.limits.json_depth, &now, &start)?;
         if wanted != now {
-            // Before, as the change may silence it.
+            // Before the change, which may disable it.
             tracing::warn!(settings = ?wanted, "the settings of the log are changed");
             logging::change(wanted).map_err(|error| {
                 let message = format!("the settings of the log cannot be changed: {error}");
