@@ -1,4 +1,4 @@
-//! The CPU pool: work that would block the network's threads.
+//! Long work off the network's threads.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -11,17 +11,25 @@ use serin_core::fault::{Fault, FaultKind};
 /// longer than the 500 µs that a request may hold such a thread.
 pub const INLINE_LIMIT: usize = 64 << 10;
 
-/// Threads for blocking work; as many run at once as there are cores.
+/// Threads that may block, as many at once as there are processors. The process has one pool; clones
+/// share it.
 #[derive(Clone)]
 pub struct CpuPool(Arc<Semaphore>);
 
+impl Default for CpuPool {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl CpuPool {
+    /// As many threads as the process may use processors: the cgroup's quota where there is one.
     pub fn new() -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(cores)))
     }
 
-    /// Runs `work` on this many bytes: on this thread up to [`INLINE_LIMIT`], else in the pool.
+    /// Runs `work` on so many bytes: here and now if they are few, else when it is its turn.
     ///
     /// # Errors
     /// Those of `work`, and those of [`CpuPool::run`].
@@ -36,7 +44,7 @@ impl CpuPool {
         self.run(work).await?
     }
 
-    /// Runs `work` in the pool, in the order of the calls.
+    /// Runs `work` when it is its turn.
     ///
     /// # Errors
     /// `NotReady` when the process is stopping.

@@ -16,6 +16,7 @@ pub struct MemoryBudget {
 }
 
 impl MemoryBudget {
+    /// A budget of `limit` bytes, of which nothing is taken.
     pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
             used: AtomicUsize::new(0),
@@ -23,8 +24,8 @@ impl MemoryBudget {
         })
     }
 
-    /// Counts a large answer until its [`ResponseReservation`] is dropped, which the sender of the
-    /// answer takes out of `extensions`. An answer is never refused, but requests meanwhile may be.
+    /// Counts a large answer until it is sent: the answer's body takes the [`ResponseReservation`] out of
+    /// the extensions. A large answer is never refused; a request that comes meanwhile may be.
     pub fn keep(self: &Arc<Self>, bytes: usize, extensions: &mut Extensions) {
         if bytes > INLINE_LIMIT {
             let mut held = self.hold();
@@ -33,6 +34,7 @@ impl MemoryBudget {
         }
     }
 
+    /// A reservation of no bytes yet.
     pub fn hold(self: &Arc<Self>) -> Reservation {
         Reservation {
             budget: Arc::clone(self),

@@ -303,7 +303,7 @@ impl Stream for Answers {
                 self.over = true;
                 status.err().map(Err)
             }
-            // The task closed the stream because its caller did not read, or it has panicked: an error.
+            // An error: the task has panicked, or closed the stream because its caller did not read.
             None => {
                 self.over = true;
                 Some(Err(Status::internal("the stream was cut off")))

@@ -11,8 +11,8 @@ use crate::runtime::cpu_pool::{CpuPool, INLINE_LIMIT};
 use crate::server::respond::PlainIfTaken;
 use serin_wire::content_coding::{self, Accepted, Coding, WORTHWHILE_BYTES};
 
-/// Compresses an answer where its caller accepts that and it saves bytes: a document of known size, large
-/// enough, and smaller afterwards. An answer that may be compressed for other callers has `Vary`.
+/// Compresses an answer where its caller accepts that and it saves bytes: a document of known size,
+/// large enough, and smaller afterwards. An answer that may be compressed for other callers has `Vary`.
 pub(in crate::server) async fn compress(
     mut response: Response<Body>,
     accepted: Accepted,
