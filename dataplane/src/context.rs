@@ -44,7 +44,7 @@ impl Dialect {
         let says_grpc =
             content_type.is_some_and(|value| value.starts_with(oip_grpc::CONTENT_TYPE.as_bytes()));
         let starts = |service: &&str| path.starts_with(*service);
-        if says_grpc || GRPC_SERVICES.iter().any(|service| starts(&service)) {
+        if says_grpc || GRPC_SERVICES.iter().any(starts) {
             let stream = GRPC_STREAMS.iter().any(|method| path.ends_with(method));
             return Self::Grpc { stream };
         }

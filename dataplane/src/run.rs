@@ -124,7 +124,7 @@ pub async fn serve(
         .source
         .map(|source| Reloader::new(store, source, follower).spawn());
     lifecycle.advance(Phase::Loading);
-    let mut asked = shutdown.clone();
+    let mut requested = shutdown.clone();
     let stop = tokio::select! {
         loaded = load_all(&registry, &loader, &lifecycle) => {
             loaded?;
@@ -134,8 +134,8 @@ pub async fn serve(
                 lifecycle.advance(Phase::Ready);
             }
             settle.send_replace(true);
-            asked.reached(Stop::Gently).await;
-            asked.current()
+            requested.reached(Stop::Gently).await;
+            requested.current()
         }
         () = shutdown.reached(Stop::Gently) => shutdown.current(),
     };

@@ -1,5 +1,4 @@
-//! What the process has once: the pool of processor threads, the memory for requests, and where it
-//! stands.
+//! The resources that a process has once: the CPU pool, the memory for requests, and its phase.
 
 pub mod cpu_pool;
 mod cut_off;
@@ -13,7 +12,7 @@ use serin_core::Limits;
 use self::cpu_pool::CpuPool;
 use self::memory_budget::MemoryBudget;
 
-/// What requests of every port share; clones share it too.
+/// The resources that requests of every port share; clones share them too.
 #[derive(Clone)]
 pub struct Resources {
     /// Bounds on what callers may send.

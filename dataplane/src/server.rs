@@ -1,4 +1,4 @@
-//! Sockets: the ports, what stands on them, and how they close.
+//! The server: ports, protocols, and the drain.
 
 mod admin;
 mod connection;
@@ -41,10 +41,10 @@ pub use self::state::Parts;
 /// Connections of the admin port: probes, the operator and a scraper need few.
 const ADMIN_CONNECTIONS: usize = 256;
 
-/// Longest wait, at the end, for connections that the kernel had accepted and nobody had read.
+/// Longest wait, at the end, for connections in the kernel's accept queue.
 const ACCEPT_QUIET: Duration = Duration::from_millis(250);
 
-/// Before requests are cut off, streams are ended with an error that says so.
+/// The time before requests are cut off in which streams end with an error.
 const STREAM_FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why the ports cannot be served.
@@ -60,11 +60,11 @@ pub enum StartError {
 
 /// Running ports.
 pub struct Server {
-    /// Where every protocol is served.
+    /// The port of every protocol.
     pub http_addr: SocketAddr,
-    /// Where gRPC alone is served.
+    /// The port of gRPC alone.
     pub grpc_addr: SocketAddr,
-    /// Where probes, status and metrics are served.
+    /// The port of probes, status and metrics.
     pub admin_addr: SocketAddr,
     http: ListenerHandle,
     grpc: ListenerHandle,
@@ -116,7 +116,7 @@ impl Server {
     }
 
     /// Stops: not ready at once; new connections for the lame-duck time, if `stop` grants one; then
-    /// what is in flight finishes. Returns when all is done, the drain timeout passed, or
+    /// requests in flight finish. Returns when all are done, the drain timeout passed, or
     /// [`Stop::Now`] came.
     pub async fn drain(self, stop: Stop, lame_duck: Duration, mut shutdown: Shutdown) {
         self.lifecycle.advance(Phase::Draining);
@@ -134,7 +134,7 @@ impl Server {
         let margin = STREAM_FAREWELL.min(self.drain_timeout / 4);
         self.lifecycle
             .finish_by(Instant::now() + self.drain_timeout - margin);
-        // What is still in flight then is refused, in its caller's protocol, before it is cut off.
+        // Requests still in flight are refused, in their callers' protocols, before they are cut off.
         let refuse_rest = async {
             tokio::time::sleep(self.drain_timeout - margin).await;
             self.lifecycle.cut_off();
@@ -142,7 +142,7 @@ impl Server {
         };
         let finish = async {
             tokio::join!(self.http.finish(quiet), self.grpc.finish(quiet));
-            // Last: probes and the operator ask it how the rest is doing.
+            // Last: probes and the operator read the state of the drain from it.
             self.admin.finish(Duration::ZERO).await;
         };
         tokio::select! {

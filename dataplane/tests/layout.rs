@@ -195,7 +195,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
 ];
 
 /// Most lines of code in a file, without comments and tests.
-const MOST_LINES: usize = 490;
+const MOST_LINES: usize = 460;
 
 /// Most lines of the driver of unary requests: it is read on one screen.
 const MOST_DRIVER_LINES: usize = 100;

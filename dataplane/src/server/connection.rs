@@ -1,4 +1,4 @@
-//! One connection: which HTTP it speaks, how long it may be silent, how it ends.
+//! One connection: its HTTP version, its idle timeouts, its end.
 //!
 //! Why not hyper's own header timer: it also runs between requests, so one number would have to
 //! serve as header timeout (10 s) and keep-alive time (60 s), and it allocates a timer for each
@@ -41,7 +41,7 @@ pub(super) use self::port::{Port, Stage};
 
 /// HTTP/2 pings a silent peer after this long...
 const HTTP2_KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// ...and gives it up when no answer comes within this.
+/// ...and closes the connection when no answer comes within this.
 const HTTP2_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes a peer may send ahead of our reading, on one stream and on a whole connection.
 const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
@@ -80,7 +80,7 @@ impl Connections {
         self.tasks.wait().await;
     }
 
-    /// Serves a connection by `router`; `slot` is its place among those allowed.
+    /// Serves a connection by `router`; `slot` is its permit among the allowed connections.
     pub(super) fn spawn(
         self: &Arc<Self>,
         (stream, peer): (TcpStream, SocketAddr),
@@ -166,11 +166,11 @@ impl Connections {
             }
         };
         tracing::debug!(?spoken, ?ended, "connection ended");
-        // A WebSocket is a connection for as long as it lasts.
+        // A WebSocket counts as a connection until its end.
         closed.cancelled().await;
     }
 
-    /// Runs a connection to its end, or to its deadline. At the stage of `leave_at` it is told to
+    /// Runs a connection to its end, or to its deadline. At the stage of `leave_at` it is asked to
     /// shut down in its protocol's graceful way, but not before its first request: a connection
     /// that was accepted is served.
     async fn watch<C>(
@@ -188,17 +188,17 @@ impl Connections {
         let mut timer = pin!(sleep_until(
             state.started() + self.port.resources.limits.first_byte_timeout
         ));
-        let mut told = false;
+        let mut asked_to_close = false;
         poll_fn(|cx| {
             state.register(cx.waker());
             loop {
                 if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                     return Poll::Ready(Ended::Closed(result.err()));
                 }
-                if told || self.port.stage() < leave_at || !state.has_served() {
+                if asked_to_close || self.port.stage() < leave_at || !state.has_served() {
                     break;
                 }
-                told = true;
+                asked_to_close = true;
                 shut_down(connection.as_mut());
             }
             let silence = IdleRules {
@@ -229,8 +229,8 @@ impl Connections {
 #[derive(Debug)]
 #[allow(dead_code, reason = "read by the log line alone")]
 enum Ended {
-    /// By either side, or broken.
+    /// Closed by either side, or broken.
     Closed(Option<hyper::Error>),
-    /// Closed for saying nothing, or taking nothing, for too long.
+    /// Closed because the peer sent nothing, or read nothing, for too long.
     Silent,
 }

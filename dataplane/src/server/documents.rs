@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 #[derive(Default)]
 pub(super) struct Documents(Mutex<Option<(Vec<Key>, Document)>>);
 
-/// What a model's part of the document depends on. Holding the signature keeps its address from
+/// The cache key of a model's part of the document. Holding the signature prevents its address from
 /// being used for another one.
 struct Key {
     name: String,
@@ -20,7 +20,7 @@ struct Key {
     signature: Arc<Signature>,
 }
 
-/// A description, and by what its reader knows whether it has it already.
+/// A description and its `ETag`.
 #[derive(Clone)]
 pub(super) struct Document {
     pub(super) body: Bytes,

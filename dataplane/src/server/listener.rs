@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::connection::{Connections, Stage};
 use super::socket;
 
-/// After accepting fails for want of descriptors or memory.
+/// Pause after accepting failed because no descriptors or memory were left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Most time spent on the accept queue while closing, however busy it stays.
@@ -111,13 +111,13 @@ impl Listener {
 }
 
 impl ListenerHandle {
-    /// Closes the port once no connection has come for `quiet`, and returns when every connection
+    /// Closes the port when no connection has arrived for `quiet`, and returns when every connection
     /// has ended.
     pub(super) async fn finish(&self, quiet: Duration) {
         self.quiet.send_replace(quiet);
         self.closing.cancel();
         let mut accepting = self.accepting.clone();
-        // An error means that the accept task is gone, which is as good.
+        // An error means that the accept task has ended, which is equivalent.
         let _ = accepting.wait_for(|accepting| !accepting).await;
         self.connections.enter(Stage::Closing);
         self.connections.ended().await;

@@ -1,4 +1,4 @@
-//! How slowly callers may send: one rule for bodies, gRPC messages and the lines of a stream.
+//! The minimum pace of callers: one rule for bodies, gRPC messages and the lines of a stream.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::Instant;
 /// Bytes a second that a body must average after its grace.
 pub(super) const SLOWEST: f64 = 1024.0;
 
-/// When the next bytes must have come: no stall, and after the grace an average of 1 KiB/s.
+/// The deadline of the next bytes: no stall, and after the grace an average of 1 KiB/s.
 pub(super) fn next_bytes_by(
     begun: Instant,
     now: Instant,
@@ -31,7 +31,7 @@ pub(super) fn too_slow(received: usize) -> Fault {
     )
 }
 
-/// A body that ends before its announced length, or chunks that are none.
+/// The fault of a body that ends before its announced length, or of invalid chunks.
 pub(super) fn broken(error: &axum::Error) -> Fault {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {

@@ -7,7 +7,7 @@ use serin_core::types::ModelRef;
 /// The model that a path under `/v2/models/` names; what follows it in the path does not matter.
 ///
 /// # Errors
-/// A percent-escape that is none, or that hides no UTF-8.
+/// An invalid percent-escape, or one that does not encode UTF-8.
 pub fn model_of(path: &str) -> Result<ModelRef, Fault> {
     let mut segments = path.split('/').skip(3);
     let name = decoded(segments.next().unwrap_or_default())?;

@@ -12,6 +12,7 @@ use crate::tasks::Usage;
 use crate::telemetry::{Metrics, RequestInfo, RequestRecord};
 
 /// Labels of a request in metrics, logs and traces.
+#[derive(Clone, Copy)]
 pub(super) struct Labels {
     pub(super) protocol: &'static str,
     pub(super) operation: &'static str,

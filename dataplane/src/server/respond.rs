@@ -12,12 +12,12 @@ use tonic::Status;
 
 use crate::context::{Dialect, RequestContext};
 
-/// Marks a document that goes out plain wherever its caller takes that: Triton's asyncio client
-/// offers codings on every request and undoes them for inference alone.
+/// Marks a document that is sent uncompressed to callers that accept that: Triton's asyncio client
+/// accepts codings on every request and decodes them for inference alone.
 #[derive(Clone, Copy)]
 pub(super) struct PlainIfTaken;
 
-/// The answer to a request that is refused, or has failed.
+/// The answer to a refused or failed request.
 pub(super) fn refuse(fault: &Fault, context: &RequestContext) -> Response<Body> {
     match context.dialect {
         Dialect::Grpc { .. } => status(fault, context).into_http(),
@@ -40,7 +40,7 @@ fn over_http(fault: &Fault, context: &RequestContext) -> Response<Body> {
     response
 }
 
-/// The status of a gRPC call that is refused, or has failed.
+/// The status of a refused or failed gRPC call.
 pub(super) fn status(fault: &Fault, context: &RequestContext) -> Status {
     let mut status = oip_grpc::status(fault);
     if let Ok(id) = context.id().parse() {
@@ -51,7 +51,7 @@ pub(super) fn status(fault: &Fault, context: &RequestContext) -> Status {
 }
 
 /// A fault as one answer of a stream that has begun, on one line: `id` is that of the request at
-/// fault where it gave one, `number` its place in the stream, from 1.
+/// fault where it has one, `number` its position in the stream, from 1.
 pub(super) fn event(
     fault: &Fault,
     context: &RequestContext,

@@ -1,4 +1,4 @@
-//! Asking the process to stop, by signal or from code.
+//! Requests to stop the process, by signal or from code.
 
 use std::io;
 
@@ -22,11 +22,11 @@ pub enum Stop {
 #[derive(Clone, Debug)]
 pub struct Trigger(watch::Sender<Stop>);
 
-/// Learns of a stop.
+/// Observes requested stops.
 #[derive(Clone, Debug)]
 pub struct Shutdown(watch::Receiver<Stop>);
 
-/// A trigger and what it reaches.
+/// A trigger and its observer.
 pub fn channel() -> (Trigger, Shutdown) {
     let (sender, receiver) = watch::channel(Stop::Never);
     (Trigger(sender), Shutdown(receiver))

@@ -1,5 +1,5 @@
 //! `…/infer_stream`: one request whose answer is events, or requests in and answers out, over HTTP or
-//! over a WebSocket. What users need to know stands in `docs/streams.md`.
+//! over a WebSocket. `docs/streams.md` describes it for users.
 
 mod begin;
 mod events;

@@ -46,7 +46,7 @@ pub(super) struct Arrival<'a, R> {
 pub(super) struct Decoded<T, A> {
     pub(super) task: T,
     /// The requested form of the answer.
-    pub(super) asked: A,
+    pub(super) requested: A,
     /// The id in the body, if it has one.
     pub(super) id: Option<String>,
     /// The timeout in the body, if it has one.
@@ -68,7 +68,7 @@ pub(super) struct Reader<'a> {
 /// One protocol, or one operation of it.
 pub(super) trait UnaryProtocol: Send + Sync {
     type Task: Task;
-    type Asked: Send;
+    type Requested: Send;
     type Answer: Send;
 
     /// The requested model: from the path, or by a scan of the undecoded body.
@@ -80,13 +80,13 @@ pub(super) trait UnaryProtocol: Send + Sync {
         envelope: Envelope<'_>,
         model: &M,
         reader: Reader<'_>,
-    ) -> impl Future<Output = Result<Decoded<Self::Task, Self::Asked>, Fault>> + Send;
+    ) -> impl Future<Output = Result<Decoded<Self::Task, Self::Requested>, Fault>> + Send;
 
     /// Encodes the output; `id` is the id of the body, or else the id in the logs.
     fn encode(
         &self,
         output: <Self::Task as Task>::Output,
-        asked: Self::Asked,
+        requested: Self::Requested,
         id: String,
         resources: &Resources,
     ) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
@@ -187,7 +187,7 @@ where
     // Encode.
     let started = Instant::now();
     let answer = protocol
-        .encode(output, decoded.asked, id, resources)
+        .encode(output, decoded.requested, id, resources)
         .await?;
     progress.encoded(started.elapsed());
     Ok(answer)

@@ -22,7 +22,7 @@ pub struct ModelRef {
 pub struct CallMeta {
     /// When it is no longer worth computing.
     pub deadline: Instant,
-    /// Caller's wish to be served before others; 1 is highest, 0 is the default.
+    /// Priority among queued requests; 1 is the highest, 0 the default.
     pub priority: u64,
 }
 

@@ -1,11 +1,11 @@
-//! Answers on their way out over HTTP/2, where the peer says how much of each may be sent: it could
-//! have many made and take none of them, and the socket would never be blocked.
+//! Answers being sent over HTTP/2, where the peer's window bounds each: a peer could
+//! request many answers and read none of them, and the socket would never block.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How many times longer than all of a connection's answers a single one may stand still: its
-/// peer may be busy taking the others.
+/// How many times longer than all of a connection's answers a single one may stall: its
+/// peer may be reading the others.
 const ONE_OF_MANY: u32 = 10;
 
 /// The answers of one connection. Times are [`ConnectionState`](super::state::ConnectionState)'s.
@@ -14,10 +14,10 @@ pub(super) struct H2SendTracker(Mutex<Answers>);
 
 #[derive(Default)]
 struct Answers {
-    /// Since when the peer has a piece of each to take; 0 while there is none.
+    /// The time since which a piece of each waits for the peer; 0 without one.
     waiting: Vec<u64>,
     free: Vec<usize>,
-    /// When a piece of any was last taken.
+    /// The time at which the peer last took a piece.
     taken: u64,
 }
 
@@ -37,29 +37,29 @@ impl H2SendTracker {
     }
 
     /// A piece was taken, and the next one waits.
-    pub(super) fn offered(&self, place: usize, now: u64) {
+    pub(super) fn offered(&self, index: usize, now: u64) {
         self.change(|answers| {
             answers.taken = now;
-            answers.waiting[place] = now;
+            answers.waiting[index] = now;
         });
     }
 
     /// The next piece is not made yet.
-    pub(super) fn making(&self, place: usize) {
-        self.change(|answers| answers.waiting[place] = 0);
+    pub(super) fn making(&self, index: usize) {
+        self.change(|answers| answers.waiting[index] = 0);
     }
 
-    /// The answer has ended, either way.
-    pub(super) fn leave(&self, place: usize, now: u64) {
+    /// The answer has ended, completely or not.
+    pub(super) fn leave(&self, index: usize, now: u64) {
         self.change(|answers| {
             answers.taken = now;
-            answers.waiting[place] = 0;
-            answers.free.push(place);
+            answers.waiting[index] = 0;
+            answers.free.push(index);
         });
     }
 
-    /// The time, and how long after it the connection is given up: nothing may be taken of any
-    /// answer for `stall`, and of one for ten times that.
+    /// The time of the last progress, and how long after it the connection is closed: no piece of any
+    /// answer is taken for `stall`, or of one answer for ten times that.
     pub(super) fn blocked(&self, stall: Duration) -> Option<(u64, Duration)> {
         self.change(|answers| {
             let oldest = answers.waiting.iter().filter(|since| **since > 0).min()?;
@@ -79,16 +79,16 @@ mod tests {
     #[test]
     fn only_what_the_peer_could_take_counts_as_standing_still() {
         let sending = H2SendTracker::default();
-        let place = sending.enter();
+        let index = sending.enter();
         assert_eq!(sending.blocked(STALL), None);
-        sending.offered(place, 5);
+        sending.offered(index, 5);
         assert_eq!(sending.blocked(STALL), Some((5, STALL)));
-        sending.making(place);
+        sending.making(index);
         assert_eq!(sending.blocked(STALL), None);
-        sending.offered(place, 9);
-        sending.leave(place, 10);
+        sending.offered(index, 9);
+        sending.leave(index, 10);
         assert_eq!(sending.blocked(STALL), None);
-        assert_eq!(sending.enter(), place, "places are used again");
+        assert_eq!(sending.enter(), index, "indices are used again");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! An answer's body on its way out.
+//! The body of an answer while it is sent.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,18 +10,18 @@ use http_body::{Frame, SizeHint};
 use super::state::InFlight;
 use crate::runtime::memory_budget::ResponseReservation;
 
-/// Bytes of an answer that HTTP/2 is given at once. It holds what it was given until the peer takes
-/// it, out of sight; what it was not given stands still here, where that is noticed. One frame of
+/// Bytes of an answer that hyper's HTTP/2 gets at once. It buffers them until the peer takes
+/// them, where a stall is not visible; the rest waits here, where a stall is detected. One frame of
 /// the size that every peer takes (RFC 9113, 6.5.2).
 const PIECE: usize = 16 << 10;
 
-/// A body that keeps its request in flight until it is sent.
+/// A body that counts its request as in flight until it is sent.
 pub(super) struct InFlightBody {
     body: Body,
-    /// What was cut off the last frame.
+    /// The rest of the last frame.
     rest: Bytes,
     in_flight: InFlight,
-    /// Memory that a large one counts for.
+    /// The reservation of a large body.
     _kept: Option<ResponseReservation>,
 }
 

@@ -1,4 +1,4 @@
-//! The socket, noting when the peer sends and when it takes nothing.
+//! The socket. It records when the peer sends and when it reads nothing.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! One request and its answer, whatever the route: its context, panics, and what every answer
+//! One request and its answer on any route: its context, panics, and the headers that every answer
 //! carries.
 
 use std::net::SocketAddr;
@@ -40,7 +40,7 @@ pub(super) async fn serve(
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let accepted = match is_head {
         false => content_coding::accepted(request.headers()),
-        // Whose body is not sent need not be compressed.
+        // A body that is not sent is not compressed.
         true => Accepted::Plain,
     };
     let mut response = match uri_fits(request.uri(), &port.resources.limits) {
@@ -68,8 +68,8 @@ pub(super) async fn serve(
     response.map(|body| InFlightBody::new(body, in_flight, kept))
 }
 
-/// The answer, within the request's trace. A panic must not take other requests of the connection
-/// with it; what it may leave half-changed is dropped with its request.
+/// The answer, within the request's trace. A panic does not end other requests of the connection;
+/// state that it may leave inconsistent is dropped with its request.
 async fn answered(
     answer: impl Future<Output = Response<Body>>,
     context: &RequestContext,
@@ -122,7 +122,7 @@ fn finish_header(
     if version >= Version::HTTP_2 {
         headers.remove(CONNECTION);
     } else if port.stage() != Stage::Open && !upgraded {
-        // What has become another protocol closes in that one's way.
+        // An upgraded connection closes by the rules of its protocol.
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 }

@@ -1,14 +1,14 @@
-//! Which HTTP a connection speaks, by its first bytes, which are left for the server to read.
+//! Detects the HTTP version of a connection by its first bytes, which stay unread.
 
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// What every HTTP/2 connection begins with (RFC 9113, 3.4).
+/// The first bytes of every HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// When the port closes: for the first request of a connection that has sent none.
+/// After the port closes, the wait for the first request of a connection that has sent none.
 pub(super) const CLOSING_FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Between two looks at a preface that is not complete: peeked bytes raise no new event.
@@ -49,7 +49,7 @@ pub(super) async fn sniff(
     }
 }
 
-/// `None` while the bytes are but the beginning of HTTP/2's preface.
+/// `None` while the bytes are only the beginning of HTTP/2's preface.
 fn spoken(first: &[u8]) -> Option<Spoken> {
     if first == PREFACE {
         Some(Spoken::Http2)

@@ -13,7 +13,7 @@ use super::sniff::{CLOSING_FIRST_REQUEST, Spoken};
 use serin_core::Limits;
 
 /// Shared by a connection's task, its socket and its requests. Times are milliseconds since the
-/// connection began, plus one; zero is "not so".
+/// connection began, plus one; zero stands for "none".
 pub(super) struct ConnectionState {
     started: Instant,
     in_flight: AtomicU32,
@@ -22,13 +22,13 @@ pub(super) struct ConnectionState {
     idle_since: AtomicU64,
     /// When the first byte of a request came, while none was in flight.
     head_since: AtomicU64,
-    /// Since when the peer takes nothing of what we write.
+    /// The time since which the peer reads nothing.
     blocked_since: AtomicU64,
     sending: H2SendTracker,
     waker: AtomicWaker,
 }
 
-/// What decides how long silence may last.
+/// The rules of idle timeouts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IdleRules {
     pub(super) spoken: Spoken,
@@ -68,7 +68,7 @@ impl ConnectionState {
         self.served.load(Ordering::Relaxed) > 0
     }
 
-    /// Bytes came.
+    /// Bytes were received.
     pub(super) fn read(&self) {
         if self.in_flight.load(Ordering::Relaxed) == 0
             && self.head_since.load(Ordering::Relaxed) == 0
@@ -77,7 +77,7 @@ impl ConnectionState {
         }
     }
 
-    /// The peer took bytes, or would not.
+    /// The peer took bytes, or refused to.
     pub(super) fn wrote(&self, progress: bool) {
         if progress {
             self.blocked_since.store(0, Ordering::Relaxed);
@@ -129,7 +129,7 @@ impl ConnectionState {
 pub(in crate::server) struct InFlight {
     activity: Arc<ConnectionState>,
     /// Its tracker among the answers of an HTTP/2 connection.
-    place: Option<usize>,
+    index: Option<usize>,
 }
 
 impl InFlight {
@@ -139,26 +139,26 @@ impl InFlight {
         activity.head_since.store(0, Ordering::Relaxed);
         Self {
             activity: Arc::clone(activity),
-            place: (spoken == Spoken::Http2).then(|| activity.sending.enter()),
+            index: (spoken == Spoken::Http2).then(|| activity.sending.enter()),
         }
     }
 
     /// Whether other answers share the connection.
     pub(in crate::server) fn is_multiplexed(&self) -> bool {
-        self.place.is_some()
+        self.index.is_some()
     }
 
     /// A piece of the answer is there for the peer to take; the one before it was taken.
     pub(in crate::server) fn offered(&self) {
-        if let Some(place) = self.place {
-            self.activity.sending.offered(place, self.activity.now());
+        if let Some(index) = self.index {
+            self.activity.sending.offered(index, self.activity.now());
         }
     }
 
     /// The next piece of the answer is still to be made.
     pub(in crate::server) fn making(&self) {
-        if let Some(place) = self.place {
-            self.activity.sending.making(place);
+        if let Some(index) = self.index {
+            self.activity.sending.making(index);
         }
     }
 }
@@ -166,8 +166,8 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         let activity = &self.activity;
-        if let Some(place) = self.place {
-            activity.sending.leave(place, activity.now());
+        if let Some(index) = self.index {
+            activity.sending.leave(index, activity.now());
         }
         activity.idle_since.store(activity.now(), Ordering::Relaxed);
         activity.in_flight.fetch_sub(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Bodies of gRPC calls: the size of a message is tonic's to bound; the pace at which one comes, and
-//! what all that have not come whole hold together, are not.
+//! Bodies of gRPC calls. tonic bounds the size of a message; this module bounds its pace, and the
+//! memory of all incomplete messages together.
 
 mod boundaries;
 
@@ -23,15 +23,15 @@ use crate::runtime::Resources;
 use crate::runtime::memory_budget::Reservation;
 use crate::server::pace::{next_bytes_by, too_slow};
 
-/// Holds the body of a gRPC call to the pace and the memory that REST's bodies are held to: all of
-/// it, or each message of a stream while it comes.
+/// Bounds the body of a gRPC call by the pace and the memory of REST's bodies: the whole body, or
+/// each message of a stream while it arrives.
 pub(in crate::server) fn paced(
     request: Request<Body>,
     context: &RequestContext,
     resources: &Resources,
 ) -> Request<Body> {
     let begun = Instant::from_std(context.received);
-    // One that cannot be read is as if it were absent.
+    // An unreadable deadline counts as absent.
     let budget = context.budget().ok().flatten();
     request.map(|body| {
         Body::new(Paced {
@@ -53,7 +53,7 @@ struct Paced {
     begun: Instant,
     /// The caller's deadline, if it has one.
     until: Option<Instant>,
-    /// Bytes that came of what is not whole: of the body, or of a stream's next message.
+    /// Bytes received of the incomplete body, or of a stream's incomplete message.
     open: usize,
     held: Reservation,
     /// Runs while the next bytes are awaited.
@@ -71,8 +71,8 @@ struct Messages {
 }
 
 impl Paced {
-    /// When the next bytes must have come; between the messages of a stream, whenever the caller's
-    /// time is over.
+    /// The deadline of the next bytes; between the messages of a stream, the caller's
+    /// deadline.
     fn deadline(&self) -> Option<Instant> {
         let silent = self.messages.is_some() && self.open == 0;
         let pace =
@@ -98,7 +98,7 @@ impl Paced {
             self.open = received;
             return self.held.grow(received);
         };
-        // Whole messages are held by who answers them, and refused one by one.
+        // The handlers reserve memory for complete messages, and refuse them one by one.
         let open = messages.boundaries.pass(data);
         if open > 0 {
             let now = Instant::now();
@@ -122,7 +122,7 @@ impl http_body::Body for Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        // Time in which more was not wanted is not the caller's.
+        // Time in which no bytes were requested does not count against the caller.
         if let Some(since) = this.messages.as_mut().and_then(|all| all.unasked.take()) {
             this.begun += since.elapsed();
         }
@@ -159,7 +159,7 @@ impl http_body::Body for Paced {
     }
 }
 
-/// An error that tonic finds among its causes and answers with.
+/// An error that tonic finds among the causes and renders.
 fn status(fault: &Fault) -> BoxError {
     oip_grpc::status(fault).into()
 }

@@ -1,8 +1,8 @@
-//! Which answers are compressed: those to callers that compress themselves.
+//! Compression of answers: only for callers that compress their requests.
 //!
-//! gRPC's clients announce what they *can* read, mostly everything their library knows; taken as a wish,
-//! every tensor to a caller in the same cluster would go through deflate. A request that came compressed
-//! is a wish; grpc-go's servers answer in kind, too.
+//! gRPC's clients announce every coding that their library can read. An answer to that announcement
+//! would deflate every tensor to a caller in the same cluster. A compressed request shows that the
+//! caller prefers compression; grpc-go's servers decide in the same way.
 
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};

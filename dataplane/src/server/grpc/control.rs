@@ -106,7 +106,7 @@ pub(super) fn unload<S: Serve>(
     })
 }
 
-/// The model that is meant: Triton's clients name it in field 2, KServe's in field 1.
+/// The requested model: Triton's clients name it in field 2, KServe's in field 1.
 fn model_to_change(field_1: String, field_2: String) -> Result<String, Fault> {
     match (field_1.is_empty(), field_2.is_empty()) {
         (true, true) => Err(Fault::new(

@@ -1,4 +1,4 @@
-//! `grpc.health.v1.Health`, as its specification has it: `Check` of an unknown service is
+//! `grpc.health.v1.Health` by its specification: `Check` of an unknown service is
 //! `NOT_FOUND`, `Watch` of one answers `SERVICE_UNKNOWN` and stays open.
 
 use std::pin::Pin;
@@ -11,7 +11,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 
-/// The names that are known: the pod (what the kubelet's probes ask for), the inference service,
+/// The known names: the pod (which the kubelet's probes request), the inference service,
 /// and the process.
 const READINESS: [&str; 2] = ["", "inference.GRPCInferenceService"];
 const LIVENESS: &str = "liveness";
@@ -71,7 +71,7 @@ impl Health for PodHealth {
                     if last != Some(status) {
                         return Some((Ok(answer(status)), (phases, Some(status))));
                     }
-                    // A watcher must not keep a process that stops alive.
+                    // A watcher must not delay the end of the process.
                     if phase >= Phase::Draining {
                         return None;
                     }

@@ -16,17 +16,17 @@ use crate::server::stream::parts::Answer;
 use crate::server::unary::{Decoded, Reader, Received, UnaryProtocol};
 use crate::tasks::infer::Inference;
 
-/// A message, and what it names, as far as that could be read without decoding it.
+/// A message, and the model and id that a scan found in it without decoding.
 pub(super) struct Prescanned {
     pub(super) model: ModelRef,
     /// The request's own id; empty if it has none.
     pub(super) id: String,
-    /// The message and its share of the memory for requests, or why it cannot be read.
+    /// The message and its memory reservation, or why it cannot be read.
     pub(super) received: Result<Received, Fault>,
 }
 
 impl Prescanned {
-    /// Looks at a message, and reserves the memory of its bytes; decoding reserves more.
+    /// Scans a message, and reserves the memory of its bytes; decoding reserves more.
     pub(super) fn of(bytes: Bytes, resources: &Resources) -> Self {
         let (found, received) = match prescan(&bytes, &resources.limits) {
             Err(fault) => (Prescan::default(), Err(fault)),
@@ -61,8 +61,8 @@ pub(super) struct GrpcStreamInfer<'a>(pub(super) GrpcInfer<'a>);
 
 impl UnaryProtocol for GrpcInfer<'_> {
     type Task = Inference;
-    /// The answer goes in typed contents.
-    type Asked = bool;
+    /// The answer is in typed contents.
+    type Requested = bool;
     type Answer = ModelInferResponse;
 
     fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
@@ -94,7 +94,7 @@ impl UnaryProtocol for GrpcInfer<'_> {
                 inputs: decoded.inputs,
                 outputs: decoded.outputs,
             },
-            asked: decoded.typed_answer,
+            requested: decoded.typed_answer,
             id: Some(decoded.id).filter(|id| !id.is_empty()),
             timeout: decoded.parameters.timeout,
             priority: decoded.parameters.priority,
@@ -115,7 +115,7 @@ impl UnaryProtocol for GrpcInfer<'_> {
 
 impl UnaryProtocol for GrpcStreamInfer<'_> {
     type Task = Inference;
-    type Asked = bool;
+    type Requested = bool;
     type Answer = Answer<ModelInferResponse>;
 
     fn model(&self, body: &Bytes, resources: &Resources) -> Result<ModelRef, Fault> {
@@ -168,7 +168,7 @@ async fn render(
     resources.cpu_pool.run_sized(size, encode).await
 }
 
-/// Whether a response with `size` bytes of data fits a message: the transport would lose it.
+/// Checks that a response with `size` bytes of data fits a message; the transport would lose it.
 ///
 /// # Errors
 /// `TooLarge`.

@@ -42,7 +42,7 @@ use crate::server::respond::status;
 use crate::server::state::ServerState;
 use crate::server::unary::{Arrival, drive};
 
-/// Answers the methods of `inference.GRPCInferenceService`.
+/// Implements `inference.GRPCInferenceService`.
 pub(super) struct Inference<S>(Arc<ServerState<S>>);
 
 impl<S: Serve> Inference<S> {

@@ -20,7 +20,7 @@ use tokio::time::{timeout, timeout_at};
 use tonic::{Code, Status, Streaming};
 
 use super::infer::{GrpcInfer, GrpcStreamInfer, Prescanned};
-use super::stream_response::{self, Place};
+use super::stream_response::{self, ResponseIdentity};
 use crate::context::RequestContext;
 use crate::pipeline::{Serve, WhenBusy};
 use crate::server::respond::status;
@@ -32,7 +32,7 @@ use crate::server::stream::parts::{Answer, StreamProgress};
 use crate::server::unary::{Arrival, drive};
 use crate::telemetry::{RequestInfo, RequestRecord, Trace};
 
-/// What a stream is served with.
+/// The context of a stream.
 pub(super) struct InferStream<S> {
     pub(super) state: Arc<ServerState<S>>,
     pub(super) context: Arc<RequestContext>,
@@ -85,7 +85,7 @@ impl<S: Serve> InferStream<S> {
         self.context.received.checked_add(budget)
     }
 
-    /// Answers one message: its time begins now, and ends with the stream's.
+    /// Answers one message. Its time begins now and ends with the stream's.
     async fn answer(self: Arc<Self>, message: Prescanned) -> Answered {
         let Prescanned {
             model,
@@ -117,7 +117,7 @@ struct Answered {
     id: String,
 }
 
-/// What goes to the transport.
+/// A message to the transport.
 enum Outgoing {
     Answer(Box<ModelStreamInferResponse>),
     /// The end, by a status or OK.
@@ -127,14 +127,14 @@ enum Outgoing {
 /// The other end of a stream.
 struct Caller<S> {
     /// From the first message on, which names the model that the stream is counted under. First, so
-    /// that a panic is noted before the caller sees its end.
+    /// that a panic is recorded before the caller sees the end of the stream.
     record: Option<RequestRecord<'static>>,
     inbound: Streaming<RawInferRequest>,
     out: mpsc::Sender<Outgoing>,
     stall: Duration,
     /// The failure that ended the stream, where failures do.
     failed: Option<Fault>,
-    /// What cannot be read, in the transport's own words.
+    /// The transport's error about input that cannot be read.
     broken: Option<Status>,
     stream: Arc<InferStream<S>>,
 }
@@ -147,7 +147,7 @@ impl<S: Serve> Caller<S> {
             Ended::Failed(fault) => Some(fault),
             Ended::Left => match self.failed.take() {
                 Some(fault) => Some(fault),
-                // The record notes by itself that the caller left.
+                // The record itself notes that the caller disconnected.
                 None => return,
             },
         };
@@ -156,7 +156,7 @@ impl<S: Serve> Caller<S> {
             (Some(_), Some(broken)) => Err(broken),
             (Some(fault), None) => Err(status(fault, &self.stream.context)),
         };
-        // A caller that has left, or takes nothing, is noted by the record itself.
+        // The record itself notes a caller that has disconnected or reads nothing.
         let Ok(Ok(room)) = timeout(self.stall, self.out.reserve()).await else {
             return;
         };
@@ -196,7 +196,7 @@ impl<S: Serve> Caller<S> {
     /// Sends the answer to one message, part by part.
     async fn send_answer(&mut self, answered: Answered) -> Result<(), Disconnected> {
         let Answered { outcome, model, id } = answered;
-        let place = Place {
+        let identity = ResponseIdentity {
             model,
             id: if id.is_empty() {
                 self.stream.context.id().to_owned()
@@ -215,23 +215,28 @@ impl<S: Serve> Caller<S> {
                             self.hand_over(stream_response::part(response, false))
                                 .await?;
                         }
-                        Err(fault) => return self.send_fault(fault, place).await,
+                        Err(fault) => return self.send_fault(fault, identity).await,
                     }
                 }
                 // No longer in flight, before the caller can have the end.
                 drop(parts);
-                self.hand_over(stream_response::end(place)).await
+                self.hand_over(stream_response::end(identity)).await
             }
-            Err(fault) => self.send_fault(fault, place).await,
+            Err(fault) => self.send_fault(fault, identity).await,
         }
     }
 
-    async fn send_fault(&mut self, fault: Fault, place: Place) -> Result<(), Disconnected> {
+    async fn send_fault(
+        &mut self,
+        fault: Fault,
+        identity: ResponseIdentity,
+    ) -> Result<(), Disconnected> {
         if self.stream.errors_end_it {
             self.failed = Some(fault);
             return Err(Disconnected);
         }
-        self.hand_over(stream_response::fault(fault, place)).await
+        self.hand_over(stream_response::fault(fault, identity))
+            .await
     }
 }
 
@@ -279,7 +284,7 @@ impl<S: Serve> StreamTransport for Caller<S> {
     }
 }
 
-/// What a caller reads.
+/// The receiver of the caller's side.
 pub(super) struct Answers {
     answers: mpsc::Receiver<Outgoing>,
     over: bool,
@@ -298,7 +303,7 @@ impl Stream for Answers {
                 self.over = true;
                 status.err().map(Err)
             }
-            // The task gave up on a caller that did not read, or has panicked: never a good end.
+            // An error: the task has panicked, or closed the stream because its caller did not read.
             None => {
                 self.over = true;
                 Some(Err(Status::internal("the stream was cut off")))

@@ -9,14 +9,14 @@ use serin_wire::oip_grpc::proto::{InferParameter, ModelInferResponse, ModelStrea
 /// Marks on every answer whether it is the last of its request.
 const FINAL_RESPONSE: &str = "triton_final_response";
 
-/// Whose answer a message without outputs is.
-pub(super) struct Place {
+/// The model and id of a message without outputs.
+pub(super) struct ResponseIdentity {
     pub(super) model: ModelRef,
     /// The request's id, or the stream's where it has none.
     pub(super) id: String,
 }
 
-impl Place {
+impl ResponseIdentity {
     fn response(self) -> ModelInferResponse {
         ModelInferResponse {
             model_name: self.model.name,
@@ -40,14 +40,14 @@ pub(super) fn part(mut response: ModelInferResponse, last: bool) -> ModelStreamI
 }
 
 /// The end of an answer of many parts.
-pub(super) fn end(place: Place) -> ModelStreamInferResponse {
-    part(place.response(), true)
+pub(super) fn end(identity: ResponseIdentity) -> ModelStreamInferResponse {
+    part(identity.response(), true)
 }
 
 /// A failure, which ends its request's answer and no more.
-pub(super) fn fault(fault: Fault, place: Place) -> ModelStreamInferResponse {
+pub(super) fn fault(fault: Fault, identity: ResponseIdentity) -> ModelStreamInferResponse {
     ModelStreamInferResponse {
         error_message: fault.message,
-        ..end(place)
+        ..end(identity)
     }
 }

@@ -1,5 +1,5 @@
-//! A request over HTTP with one answer: its body is read, it goes the way of every request, and its
-//! record is settled before its answer leaves.
+//! A request over HTTP with one answer: its body is read, the driver answers it, and its
+//! record is settled before its answer is sent.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -43,7 +43,7 @@ where
     settle(state, recording, outcome, &context)
 }
 
-/// Settles the record, then lets the answer go.
+/// Settles the record, then returns the answer.
 fn settle<S>(
     state: &ServerState<S>,
     recording: Recording<'_>,

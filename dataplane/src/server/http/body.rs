@@ -1,5 +1,5 @@
-//! Reading a request's body, in whatever coding it comes: bounded in size, in time, and in memory over
-//! all requests.
+//! Reads a request's body in any content coding, bounded in size, in time, and in the memory of all
+//! requests.
 
 mod inflated;
 
@@ -21,14 +21,14 @@ use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_wire::content_coding;
 
-/// Of a refused body, what is read on so that the caller gets to read the refusal.
+/// Bytes of a refused body that are still read, so that the caller can read the refusal.
 const DISCARD_BYTES: usize = 1 << 20;
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 
-/// Most that is allocated on a caller's mere announcement.
+/// Most bytes that are allocated for an announced length.
 const TRUSTED_LENGTH: usize = 1 << 20;
 
-/// Reads a whole body; what it holds when inflated is what the limit and the budget count.
+/// Reads a whole body; the limit and the budget count its inflated bytes.
 ///
 /// # Errors
 /// `UnsupportedEncoding`, `TooLarge`, `SlowBody`, `Overloaded`, `Malformed` for framing that breaks
@@ -46,7 +46,7 @@ pub(in crate::server) async fn read(
     let result = if announced > limits.body_bytes {
         Err(too_large(limits))
     } else {
-        // No more than a mere announcement is trusted: callers who send little hold little.
+        // An announced length is not trusted: callers that send little hold little memory.
         match reservation.grow(announced.min(TRUSTED_LENGTH)) {
             Ok(()) => collect(&mut body, announced, limits, &mut reservation).await,
             Err(fault) => Err(fault),
@@ -90,7 +90,7 @@ async fn collect(
         };
         let Some(frame) = frame else { break };
         let frame = frame.map_err(|error| broken(&error))?;
-        // Trailers mean nothing here.
+        // Trailers are ignored.
         let Ok(data) = frame.into_data() else {
             continue;
         };
@@ -99,7 +99,7 @@ async fn collect(
             return Err(too_large(limits));
         }
         reservation.grow(total)?;
-        // Mostly the whole body comes in one piece, and is not copied.
+        // Most bodies arrive in one piece, which is not copied.
         if let Some(rest) = &mut rest {
             rest.extend_from_slice(&data);
         } else if first.is_empty() {
@@ -118,7 +118,7 @@ async fn collect(
     Ok(rest.map_or(first, BytesMut::freeze))
 }
 
-/// Reads on for a moment: closing on unread bytes would reset the connection, and the caller would
+/// Reads on for a moment: a close with unread bytes would reset the connection, and the caller would
 /// never see the answer.
 async fn discard(mut body: Body) {
     let reading = async {

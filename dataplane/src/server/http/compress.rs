@@ -1,4 +1,4 @@
-//! Answers in the coding that their callers take best.
+//! Compression of answers, by the caller's `Accept-Encoding`.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -11,8 +11,8 @@ use crate::runtime::cpu_pool::{CpuPool, INLINE_LIMIT};
 use crate::server::respond::PlainIfTaken;
 use serin_wire::content_coding::{self, Accepted, Coding, WORTHWHILE_BYTES};
 
-/// Compresses an answer where its caller takes that and it pays: a document of known size, large
-/// enough, and smaller afterwards. What other callers might get compressed says so in `Vary`.
+/// Compresses an answer where its caller accepts that and it saves bytes: a document of known size,
+/// large enough, and smaller afterwards. An answer that may be compressed for other callers has `Vary`.
 pub(in crate::server) async fn compress(
     mut response: Response<Body>,
     accepted: Accepted,
@@ -25,7 +25,7 @@ pub(in crate::server) async fn compress(
     {
         return response;
     }
-    // A stream's size is not known: it is sent as it comes.
+    // The size of a stream is unknown: it is sent as it is made.
     let Some(size) = response.body().size_hint().exact() else {
         return response;
     };

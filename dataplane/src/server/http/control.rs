@@ -107,49 +107,49 @@ async fn repository_index<S: Serve>(
     State(state): State<Arc<ServerState<S>>>,
     request: Request,
 ) -> Response<Body> {
-    let (asked, body) = ControlRequest::of(request);
+    let (control, body) = ControlRequest::of(request);
     let listed = async {
-        let body = asked.read(&state, body).await?;
+        let body = control.read(&state, body).await?;
         let only_ready = index_request(&body.bytes, state.resources.limits.json_depth)?;
         Ok(index(state.service.models(), only_ready))
     };
     let listed = listed.await;
-    asked.answer(&state, "/v2/repository/index", &listed)
+    control.answer(&state, "/v2/repository/index", &listed)
 }
 
 async fn load<S: Serve>(
     State(state): State<Arc<ServerState<S>>>,
     request: Request,
 ) -> Response<Body> {
-    let (asked, body) = ControlRequest::of(request);
+    let (control, body) = ControlRequest::of(request);
     let loaded = async {
-        let name = model_to_change(asked.parts.uri.path())?;
+        let name = model_to_change(control.parts.uri.path())?;
         state.may_control("loaded", &name)?;
-        let body = asked.read(&state, body).await?;
+        let body = control.read(&state, body).await?;
         load_request(&body.bytes, state.resources.limits.json_depth)?;
         drop(body);
         state.service.load(&name).await?;
         Ok(Loaded { name, load: true })
     };
     let loaded = loaded.await;
-    asked.answer(&state, "/v2/repository/models/{name}/load", &loaded)
+    control.answer(&state, "/v2/repository/models/{name}/load", &loaded)
 }
 
 async fn unload<S: Serve>(
     State(state): State<Arc<ServerState<S>>>,
     request: Request,
 ) -> Response<Body> {
-    let (asked, body) = ControlRequest::of(request);
+    let (control, body) = ControlRequest::of(request);
     let unloaded = async {
-        let name = model_to_change(asked.parts.uri.path())?;
+        let name = model_to_change(control.parts.uri.path())?;
         state.may_control("unloaded", &name)?;
-        let body = asked.read(&state, body).await?;
+        let body = control.read(&state, body).await?;
         unload_request(&body.bytes, state.resources.limits.json_depth)?;
         state.service.unload(&name)?;
         Ok(Unloaded { name, unload: true })
     };
     let unloaded = unloaded.await;
-    asked.answer(&state, "/v2/repository/models/{name}/unload", &unloaded)
+    control.answer(&state, "/v2/repository/models/{name}/unload", &unloaded)
 }
 
 /// The model that a path under `/v2/repository/models/` names.

@@ -1,4 +1,4 @@
-//! Answers of requests that are no inference, counted under the route that they came by.
+//! Answers to requests that are no inference, counted by route.
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -32,7 +32,7 @@ pub(in crate::server) fn refuse_on<S>(
     refuse_counted(state, route, fault, &RequestContext::of(&parts.extensions))
 }
 
-/// A refusal of a request that has been taken apart.
+/// A refusal of a request that has been split into parts.
 pub(in crate::server) fn refuse_counted<S>(
     state: &ServerState<S>,
     route: &'static str,

@@ -40,8 +40,8 @@ struct Embeddings;
 
 impl UnaryProtocol for Embeddings {
     type Task = Embedding;
-    /// How vectors are written, and the model as the request named it.
-    type Asked = (Form, String);
+    /// The form of the vectors, and the model's name in the request.
+    type Requested = (Form, String);
     type Answer = Response<Body>;
 
     fn model(&self, body: &Bytes, resources: &Resources) -> Result<ModelRef, Fault> {
@@ -65,7 +65,7 @@ impl UnaryProtocol for Embeddings {
         let parse = move || embeddings::parse(&body, &limits);
         let request = resources.cpu_pool.run_sized(size, parse).await?;
         let names: Vec<String> = (0..request.input.len())
-            .map(|place| request.param(place))
+            .map(|index| request.param(index))
             .collect();
         let EmbeddingsRequest {
             model,
@@ -80,7 +80,7 @@ impl UnaryProtocol for Embeddings {
             .await?;
         Ok(Decoded {
             task: Embedding { texts, dimensions },
-            asked: (form, model),
+            requested: (form, model),
             id: None,
             timeout: None,
             priority: 0,

@@ -48,7 +48,7 @@ fn alive<S>(state: &ServerState<S>, status: Option<&'static str>) -> Response<Bo
         status,
         error: None,
     };
-    document_on(&state, "/v2/health/live", StatusCode::OK, &health)
+    document_on(state, "/v2/health/live", StatusCode::OK, &health)
 }
 
 /// `GET /v2/health/ready` and its aliases.

@@ -55,7 +55,7 @@ struct RestInfer<'a> {
 
 impl UnaryProtocol for RestInfer<'_> {
     type Task = Inference;
-    type Asked = Forms;
+    type Requested = Forms;
     type Answer = Response<Body>;
 
     fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
@@ -96,10 +96,10 @@ impl UnaryProtocol for RestInfer<'_> {
     }
 }
 
-/// A request that was read, whichever way it came.
+/// A decoded request of any form.
 ///
 /// # Errors
-/// `Overloaded`: texts take more memory than what they came in.
+/// `Overloaded`: decoded texts take more memory than the body.
 pub(in crate::server) fn decoded(
     request: InferRequest,
     mut reservation: Reservation,
@@ -111,7 +111,7 @@ pub(in crate::server) fn decoded(
             inputs: request.inputs,
             outputs: request.outputs,
         },
-        asked: request.forms,
+        requested: request.forms,
         id: request.id,
         timeout: request.timeout,
         priority: request.priority,

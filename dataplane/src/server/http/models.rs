@@ -1,4 +1,4 @@
-//! What models there are and what they take.
+//! The list of models and their metadata.
 
 use std::sync::Arc;
 

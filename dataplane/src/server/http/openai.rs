@@ -22,7 +22,7 @@ const PREFIXES: [&str; 2] = ["/v1", "/openai/v1"];
 /// The rest of a path.
 pub(in crate::server) const ID: &str = "{*id}";
 
-/// The paths. What stands here is described in [`openapi`](serin_wire::openapi) too.
+/// The paths. [`openapi`](serin_wire::openapi) describes each of them.
 pub(in crate::server) fn table<S: Serve>() -> Vec<(String, MethodRouter<Arc<ServerState<S>>>)> {
     let of_prefix = |prefix| {
         [

@@ -45,7 +45,7 @@ struct Predict<'a> {
 
 impl UnaryProtocol for Predict<'_> {
     type Task = Inference;
-    type Asked = ();
+    type Requested = ();
     type Answer = Response<Body>;
 
     fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
@@ -68,7 +68,7 @@ impl UnaryProtocol for Predict<'_> {
                 inputs,
                 outputs: Vec::new(),
             },
-            asked: (),
+            requested: (),
             id: None,
             timeout: None,
             priority: 0,

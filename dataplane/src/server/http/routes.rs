@@ -37,8 +37,8 @@ pub(in crate::server) fn router<S: Serve>(state: Arc<ServerState<S>>) -> Router 
     with_defaults(router, state)
 }
 
-/// The paths but `/`, which has no slash to end with. What stands here is described in
-/// [`openapi`](serin_wire::openapi) too.
+/// The paths except `/`, which has no form without a slash. The description of each is in
+/// [`openapi`](serin_wire::openapi).
 pub(in crate::server) fn table<S: Serve>() -> Vec<(&'static str, MethodRouter<Arc<ServerState<S>>>)>
 {
     let live = || get(health::live::<S>);

@@ -1,5 +1,5 @@
-//! Settings of log and traces: shown on every port, changed on the admin port alone, as nobody can
-//! tell callers apart on the others.
+//! Settings of log and traces: shown on every port, changed on the admin port alone, because the
+//! other ports do not authenticate callers.
 
 mod documents;
 pub(in crate::server) mod values;
@@ -74,13 +74,13 @@ async fn change_log<S: Serve>(
     State(state): State<Arc<ServerState<S>>>,
     request: Request,
 ) -> Response<Body> {
-    let (asked, body) = ControlRequest::of(request);
+    let (control, body) = ControlRequest::of(request);
     let changed = async {
-        let body = asked.read(&state, body).await?;
+        let body = control.read(&state, body).await?;
         let (now, start) = (logging::settings(), logging::start());
         let wanted = log_change(&body.bytes, state.resources.limits.json_depth, &now, &start)?;
         if wanted != now {
-            // Before, as the change may silence it.
+            // Before the change, which may disable it.
             tracing::warn!(settings = ?wanted, "the settings of the log are changed");
             logging::change(wanted).map_err(|error| {
                 let message = format!("the settings of the log cannot be changed: {error}");
@@ -90,7 +90,7 @@ async fn change_log<S: Serve>(
         Ok(log_document())
     };
     let changed = changed.await;
-    asked.answer(&state, LOGGING, &changed)
+    control.answer(&state, LOGGING, &changed)
 }
 
 /// The model that a path under `/v2/models/` names, if it is one.
@@ -140,14 +140,14 @@ async fn change_traces<S: Serve>(
     State(state): State<Arc<ServerState<S>>>,
     request: Request,
 ) -> Response<Body> {
-    let (asked, body) = ControlRequest::of(request);
-    let path = asked.parts.uri.path();
+    let (control, body) = ControlRequest::of(request);
+    let path = control.parts.uri.path();
     let changed = async {
         configured(&state, path)?;
         if trace_route(path) == MODEL_TRACE {
             return Err(not_by_model());
         }
-        let body = asked.read(&state, body).await?;
+        let body = control.read(&state, body).await?;
         trace_change(
             &body.bytes,
             state.resources.limits.json_depth,
@@ -156,5 +156,5 @@ async fn change_traces<S: Serve>(
         Ok(trace_document(state.tracer.current().as_ref()))
     };
     let changed = changed.await;
-    asked.answer(&state, trace_route(path), &changed)
+    control.answer(&state, trace_route(path), &changed)
 }

@@ -14,7 +14,7 @@ use crate::telemetry::{Metrics, RequestInfo, RequestRecord};
 /// The route that streams are counted under.
 pub(super) const INFER_STREAM: &str = "/v2/models/{name}/infer_stream";
 
-/// A stream has come in.
+/// A stream that begins.
 pub(super) fn begin<S>(
     state: &ServerState<S>,
     protocol: &'static str,
@@ -31,8 +31,8 @@ pub(super) fn begin<S>(
     RequestRecord::begin_stream(&state.metrics, info)
 }
 
-/// Runs a stream on a task of its own, which `work` ends when its caller is gone. A panic ends
-/// this stream alone.
+/// Runs a stream on a task of its own, which `work` ends when its caller has disconnected. A panic
+/// ends this stream alone.
 pub(super) fn spawn(metrics: Arc<Metrics>, work: impl Future<Output = ()> + Send + 'static) {
     tokio::spawn(async move {
         if AssertUnwindSafe(work).catch_unwind().await.is_err() {

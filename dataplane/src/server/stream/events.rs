@@ -1,4 +1,4 @@
-//! The body of a stream's answer, and the way to it.
+//! The body of a stream's answer, and the channel to it.
 
 use std::io;
 use std::pin::Pin;
@@ -22,37 +22,37 @@ use crate::telemetry::Settled;
 use serin_core::fault::Fault;
 use serin_wire::sse;
 
-/// Keeps nginx and those that follow it from collecting a stream before they pass it on.
+/// Prevents nginx, and proxies that follow it, from buffering a stream.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What goes to the caller.
+/// A message to the caller.
 enum Outgoing {
     Data(Bytes),
-    /// Instead of answers: the HTTP answer itself, if that has not begun.
+    /// The HTTP answer in place of events, if that has not begun.
     Refused(Fault),
     End,
 }
 
-/// Where a stream's task hands its answers over.
+/// The sender of a stream's task.
 pub(super) struct Out {
     sender: mpsc::Sender<Outgoing>,
     stall: Duration,
 }
 
-/// How what goes to a caller is written.
+/// The form of messages to the caller.
 #[derive(Clone, Debug)]
 pub(super) struct Style {
     pub(super) framing: Framing,
-    /// For errors that come after the answer has begun.
+    /// The form of errors after the start of the answer.
     pub(super) context: Arc<RequestContext>,
-    /// After how long without bytes a comment is sent, where the form has one.
+    /// The time without bytes after which a comment is sent, where the form has one.
     pub(super) keep_alive: Option<Duration>,
 }
 
-/// A stream's task, and what its caller reads. A caller that takes nothing for `stall` is given
-/// up.
+/// The two ends of a stream. A caller that takes nothing for `stall` is
+/// disconnected.
 pub(super) fn channel(style: Style, stall: Duration) -> (Out, Events) {
-    // One: what the caller has not taken is not made.
+    // One: a part is made only when the caller has taken the one before.
     let (sender, receiver) = mpsc::channel(1);
     let keep_alive = style
         .keep_alive
@@ -71,12 +71,12 @@ pub(super) fn channel(style: Style, stall: Duration) -> (Out, Events) {
 }
 
 impl Out {
-    /// Returns once the caller has left.
+    /// Returns when the caller has disconnected.
     pub(super) async fn closed(&self) {
         self.sender.closed().await;
     }
 
-    /// Waits until the caller has taken what was handed over before.
+    /// Waits until the caller has taken the previous message.
     pub(super) async fn room(&self) -> Result<Room<'_>, Disconnected> {
         let room = timeout(self.stall, self.sender.reserve()).await;
         let room = room.map_err(|_| Disconnected)?;
@@ -92,7 +92,7 @@ impl Room<'_> {
         self.0.send(Outgoing::Data(data.into()));
     }
 
-    /// The stream fails: by its status if nothing was sent, else by a last event.
+    /// Fails the stream: by its status if nothing was sent, else by a last event.
     pub(super) fn refuse(self, fault: Fault, _: Settled) {
         self.0.send(Outgoing::Refused(fault));
     }
@@ -103,7 +103,7 @@ impl Room<'_> {
     }
 }
 
-/// What the caller reads.
+/// The receiver of the caller's side.
 pub(super) struct Events {
     receiver: mpsc::Receiver<Outgoing>,
     first: Option<Outgoing>,
@@ -113,7 +113,7 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Waits for the first answer, as long as the caller may be kept waiting for a header block.
+    /// Waits for the first answer, at most as long as a header block may take.
     ///
     /// # Errors
     /// A fault that is known before the header: it has an HTTP status.
@@ -136,7 +136,7 @@ impl Events {
         }
     }
 
-    /// The answer: from here on its status is 200.
+    /// The answer. Its status is 200 from here on.
     pub(super) fn respond(self) -> Response<Body> {
         let content_type = HeaderValue::from_static(self.style.framing.content_type());
         let mut response = Response::new(Body::new(self));
@@ -192,7 +192,7 @@ impl http_body::Body for Events {
                 self.over = true;
                 return Poll::Ready(None);
             }
-            // The task has given up, or panicked.
+            // The task has ended or panicked.
             None => {
                 self.over = true;
                 let cut = io::Error::other("the stream was cut off");

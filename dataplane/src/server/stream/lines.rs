@@ -1,4 +1,4 @@
-//! The lines of a body that may come for hours, but not slowly.
+//! The lines of a body that may last for hours, with a minimum pace.
 
 use std::io;
 use std::sync::Arc;
@@ -17,24 +17,24 @@ use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_wire::ndjson::{Line, Lost, Splitter, Text};
 
-/// Reads rows from a body.
+/// Reads requests, one a line, from a body.
 pub(super) struct Lines {
     body: Body,
     splitter: Splitter,
     limits: Arc<Limits>,
     budget: Arc<MemoryBudget>,
-    /// For the line that has not ended.
+    /// The reservation of the incomplete line.
     held: Reservation,
     pace: Pace,
     ended: bool,
 }
 
-/// How long the caller has kept us waiting.
+/// The time that the server has waited for the caller.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// Since it last sent or was last given something.
+    /// Since the last byte in either direction.
     since: Instant,
-    /// Since the line that has not ended began.
+    /// Since the start of the incomplete line.
     line: Instant,
 }
 
@@ -69,13 +69,13 @@ impl Lines {
         }
     }
 
-    /// The time from `since` on was ours, not the caller's.
+    /// Excludes the time from `since` on, which the server took.
     pub(super) fn excuse(&mut self, since: Instant) {
         self.pace.since = Instant::now();
         self.pace.line += since.elapsed();
     }
 
-    /// The next row. Nothing is lost when the future is dropped.
+    /// The next line. No bytes are lost when the future is dropped.
     pub(super) async fn next(&mut self, busy: bool) -> Incoming<StreamRequest> {
         loop {
             match self.splitter.next_line() {
@@ -111,7 +111,7 @@ impl Lines {
                 if line_bytes == 0 {
                     self.pace.line = self.pace.since;
                 }
-                // Trailers mean nothing here.
+                // Trailers are ignored.
                 if let Ok(data) = frame.into_data() {
                     self.splitter.push(data);
                 }
@@ -138,7 +138,7 @@ impl Lines {
     }
 
     fn row(&mut self, line: Line) -> Incoming<StreamRequest> {
-        // The line that had begun has ended; another begins with the bytes that follow.
+        // The line is complete; the next one begins with the bytes that follow.
         self.held = self.budget.hold();
         self.pace.line = self.pace.since;
         let mut held = self.budget.hold();

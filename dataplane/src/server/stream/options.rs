@@ -10,7 +10,7 @@ use crate::server::http::infer::JSON_LENGTH;
 use serin_core::fault::{Fault, FaultKind};
 use serin_wire::{ndjson, sse};
 
-/// How answers are written.
+/// The framing of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Framing {
     /// Server-sent events.
@@ -37,7 +37,7 @@ impl Framing {
         }
     }
 
-    /// Adds an answer, which is on one line, to what goes to the caller.
+    /// Appends an answer, which is on one line, to the bytes for the caller.
     pub(super) fn write(self, out: &mut Vec<u8>, json: &[u8]) {
         match self {
             Self::Events => sse::write_event(out, json),
@@ -55,7 +55,7 @@ impl StreamOptions {
     /// lines and a single request by events.
     ///
     /// # Errors
-    /// Headers that a stream cannot heed.
+    /// Headers that a stream does not support.
     pub(super) fn of(headers: &HeaderMap, context: &RequestContext) -> Result<Self, Fault> {
         if headers.contains_key(JSON_LENGTH) {
             return Err(Fault::new(

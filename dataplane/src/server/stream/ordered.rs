@@ -1,8 +1,8 @@
-//! One stream of requests: several at once, answered in their order, no faster than the caller
-//! reads.
+//! One stream of requests: several run at once, are answered in their order, and no faster than the
+//! caller reads.
 //!
-//! The loop is the same over every protocol; what a request and an answer are, and how they
-//! travel, is the [`StreamTransport`]'s business. Nothing here grows with the length of a stream.
+//! The loop is the same over every protocol; a [`StreamTransport`] reads requests and sends answers.
+//! Memory does not grow with the length of a stream.
 
 use std::collections::VecDeque;
 use std::pin::pin;
@@ -19,17 +19,17 @@ use serin_core::fault::{Fault, FaultKind};
 /// Requests of one stream that are served at once: enough for them to share runs of the model.
 const IN_FLIGHT: usize = 32;
 
-/// What is read ahead of those in flight, in bytes: so that a caller that leaves is noticed
-/// although nothing more is taken up.
+/// Bytes that are read ahead of the requests in flight, so that a disconnected caller is detected
+/// although no further request is started.
 const READ_AHEAD: usize = 64 << 10;
 
-/// What a request read ahead holds besides its own bytes, roughly.
+/// Approximate memory of a request that is read ahead, besides its own bytes.
 const OVERHEAD: usize = 128;
 
-/// A process that stops waits for a stream until it has been quiet for this long.
+/// During a drain, a stream without input for this long ends.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// What the loop would like of its peer.
+/// What the loop can take from its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) struct Demand {
     /// There is room for another request.
@@ -62,11 +62,11 @@ pub(in crate::server) trait StreamTransport: Send {
     /// The answers.
     type Answer: Send;
 
-    /// Waits for what the caller says; for its leaving alone where no request is wanted. Nothing
-    /// is lost when the future is dropped.
+    /// Waits for input from the caller; only for its disconnection where no request is wanted. No
+    /// input is lost when the future is dropped.
     fn next(&mut self, wants: Demand) -> impl Future<Output = Incoming<Self::Request>> + Send;
 
-    /// Hands answers over, once the caller takes them.
+    /// Sends answers, as soon as the caller takes them.
     fn send(
         &mut self,
         answers: Vec<Self::Answer>,
@@ -78,14 +78,14 @@ pub(in crate::server) trait StreamTransport: Send {
 pub(in crate::server) enum Ended {
     /// Every request was answered.
     Whole,
-    /// Every request that could be read was answered, or the process stops; this is still to be
-    /// told.
+    /// Every request that could be read was answered, or the process stops; the fault is still to
+    /// be sent.
     Failed(Fault),
-    /// The caller left; what was in flight is given up.
+    /// The caller disconnected; requests in flight are cancelled.
     Left,
 }
 
-/// Serves a stream to its end. `answer` serves one request; dropping its future gives it up. At
+/// Serves a stream to its end. `answer` serves one request; dropping its future cancels it. At
 /// most `most_bytes` of requests are in flight, but for one that is larger.
 pub(in crate::server) async fn serve<P, F>(
     peer: &mut P,

@@ -1,4 +1,4 @@
-//! The answer to one request of a stream: one part, or one after another.
+//! The answer to one request of a stream: whole, or in parts.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use crate::tasks::Usage;
 use crate::telemetry::Metrics;
 use crate::telemetry::metrics::{Counted, Phases};
 
-/// An answer, as far as it is made: dropping it gives the rest up.
+/// An answer in progress. Dropping it cancels the rest.
 pub(in crate::server) enum Answer<T> {
-    /// All of it.
+    /// The whole answer.
     Whole(T),
     /// Its parts, in their order.
     Parts(Pin<Box<dyn Stream<Item = Result<T, Fault>> + Send>>),
@@ -35,12 +35,12 @@ impl<T: 'static> Answer<T> {
     }
 }
 
-/// What is noted of a request within a stream: it is in flight while it is answered, and the phases of
-/// one that was answered are counted. The stream has a record of its own.
+/// The progress of a request within a stream: it is in flight while it is answered, and the phases of
+/// an answered one are counted. The stream has a record of its own.
 pub(in crate::server) struct StreamProgress<'a> {
     metrics: &'a Metrics,
     model: Option<ModelRef>,
-    /// Counts it as being answered.
+    /// Counts it as in flight.
     pub(in crate::server) in_flight: Option<Counted>,
     phases: Phases,
     /// The version that ran.

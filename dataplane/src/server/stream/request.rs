@@ -25,13 +25,13 @@ use crate::server::state::ServerState;
 use crate::server::unary::{Arrival, Decoded, Reader, Received, UnaryProtocol, drive};
 use crate::tasks::infer::Inference;
 
-/// A request as it came.
+/// A received request.
 #[derive(Debug)]
 pub(super) struct StreamRequest {
     /// The number of its line or message; from 1.
     pub(super) number: u64,
     pub(super) text: Result<Bytes, Fault>,
-    /// Its share of the memory for requests.
+    /// Its memory reservation.
     pub(super) reservation: Reservation,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Answered {
     pub(super) answer: Answer<Vec<u8>>,
     /// The version that ran.
     pub(super) version: Option<String>,
-    /// Whose answer it is, where it fails after its first part.
+    /// The id of the request, for a fault after the first part.
     pub(super) number: u64,
 }
 
@@ -56,7 +56,7 @@ pub(super) struct StreamRequests<S> {
 
 impl<S: Serve> StreamRequests<S> {
     /// Answers one request among others; a fault is its answer. Where the model is busy it waits
-    /// within its time: a single caller is sent away.
+    /// until its deadline; a unary request is refused instead.
     pub(super) async fn answer(self: Arc<Self>, request: StreamRequest) -> Answered {
         let StreamRequest {
             number,
@@ -81,7 +81,7 @@ impl<S: Serve> StreamRequests<S> {
     /// Answers one request whose time began at `begun`.
     ///
     /// # Errors
-    /// Whatever is wrong with it.
+    /// The fault of any step.
     pub(super) async fn serve(
         &self,
         received: Result<Received, Fault>,
@@ -125,7 +125,7 @@ struct StreamInfer<'a> {
 
 impl UnaryProtocol for StreamInfer<'_> {
     type Task = Inference;
-    type Asked = Forms;
+    type Requested = Forms;
     type Answer = Answer<Vec<u8>>;
 
     fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
@@ -188,7 +188,7 @@ async fn line(
     Ok(Vec::from(answer.body))
 }
 
-/// The id of a request that cannot be served, if that much of it can be read.
+/// The id of a request that cannot be served, if it can be read.
 fn id_in(text: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Id {

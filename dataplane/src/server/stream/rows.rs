@@ -50,12 +50,12 @@ pub(super) fn respond<S: Serve>(
 
 /// The other end of the stream.
 struct Caller<S> {
-    /// First, so that a panic is noted before the caller sees its end.
+    /// First, so that a panic is recorded before the caller sees the end of the stream.
     record: RequestRecord<'static>,
     lines: Lines,
     out: Out,
     framing: Framing,
-    /// Since when no request was wanted.
+    /// The time since which there was no room for a request.
     unwanted: Option<Instant>,
     requests: Arc<StreamRequests<S>>,
 }
@@ -63,7 +63,7 @@ struct Caller<S> {
 impl<S: Serve> Caller<S> {
     /// Settles the record, then ends the stream.
     async fn end(self, ended: Ended) {
-        // A caller that has left, or takes nothing, is noted by the record itself.
+        // The record itself notes a caller that has disconnected or reads nothing.
         let Ok(room) = self.out.room().await else {
             return;
         };
@@ -77,7 +77,7 @@ impl<S: Serve> Caller<S> {
         }
     }
 
-    /// Hands over what so many parts came to, which are counted before the caller can have them.
+    /// Sends the text of this many parts, which are counted before the caller can have them.
     async fn hand_over(&mut self, data: &mut Vec<u8>, count: usize) -> Result<(), Disconnected> {
         if data.is_empty() {
             return Ok(());
@@ -119,7 +119,7 @@ impl<S: Serve> StreamTransport for Caller<S> {
                 self.record.set_version(version);
             }
             match answered.answer {
-                // Answers of one run go out together.
+                // Answers of one run are sent together.
                 Answer::Whole(json) => {
                     self.framing.write(&mut data, &json);
                     count += 1;

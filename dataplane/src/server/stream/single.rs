@@ -43,7 +43,7 @@ pub(super) async fn respond<S: Serve>(
     let (out, events) = channel(style, state.resources.limits.stall_timeout);
     let metrics = Arc::clone(&state.metrics);
     spawn(metrics, async move {
-        // In this order, so that a panic is noted before the caller sees its end.
+        // In this order, so that a panic is recorded before the caller sees the end of the stream.
         let (out, mut record) = (out, record);
         let begun = requests.context.received;
         let serving = requests.serve(Ok(received), begun, WhenBusy::Refuse, 1);
@@ -61,7 +61,7 @@ pub(super) async fn respond<S: Serve>(
             }
             Err(fault) => Ok(Err(fault)),
         };
-        // A caller that has left, or takes nothing, is noted by the record itself.
+        // The record itself notes a caller that has disconnected or reads nothing.
         let (Ok(sent), Ok(room)) = (sent, out.room().await) else {
             return;
         };
@@ -79,7 +79,7 @@ pub(super) async fn respond<S: Serve>(
     }
 }
 
-/// Sends the parts of an answer; the fault that ends them is handed back.
+/// Sends the parts of an answer; returns the fault that ends them.
 async fn send(
     out: &Out,
     framing: Framing,

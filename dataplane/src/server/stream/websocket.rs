@@ -36,13 +36,13 @@ use crate::server::respond::refuse;
 use crate::server::state::ServerState;
 use crate::telemetry::RequestRecord;
 
-/// Largest message: what is larger belongs in a body, whose memory is given back as it is read.
+/// Largest message. Larger requests belong in a body, whose memory is released as it is read.
 const MESSAGE_BYTES: usize = 16 << 20;
 
-/// Between two pings; a caller that answers them may be silent for ever.
+/// Time between two pings; a caller that answers them may be silent without limit.
 const PING: Duration = Duration::from_secs(20);
 
-/// For the caller's half of closing.
+/// Longest wait for the caller's half of closing.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// `GET …/infer_stream`.
@@ -103,7 +103,7 @@ async fn serve_socket<S: Serve>(
     let metered = Metered::new(TokioIo::new(upgraded), reservation, longest);
     let socket = ServerBuilder::new()
         .limits(MessageLimits::default().max_payload_len(Some(longest)))
-        // Answers of one run go out together.
+        // Answers of one run are sent together.
         .config(Config::default().flush_threshold(64 << 10))
         .serve(metered);
     let now = Instant::now();
@@ -124,13 +124,13 @@ async fn serve_socket<S: Serve>(
 
 /// The other end of the socket.
 struct Caller<S> {
-    /// First, so that a panic is noted before the caller sees its end.
+    /// First, so that a panic is recorded before the caller sees the end of the stream.
     record: RequestRecord<'static>,
     socket: WebSocketStream<Metered<TokioIo<Upgraded>>>,
     limits: Arc<Limits>,
     /// Messages read.
     number: u64,
-    /// When the caller was last known to be there.
+    /// The last sign of life of the caller.
     heard: Instant,
     ping_at: Instant,
     /// What the socket is closed with when it fails.
@@ -151,20 +151,20 @@ impl<S: Serve> Caller<S> {
         // A reason is at most 123 bytes, of which the code's two are counted elsewhere.
         let end = reason.floor_char_boundary(120.min(reason.len()));
         let close = Message::close(Some(code), &reason[..end]);
-        // The record is settled before the end goes out.
+        // The record is settled before the end is sent.
         let _settled = match ended {
             Ended::Failed(fault) => self.record.failed(&fault),
             _ => self.record.ended(),
         };
         let farewell = async {
-            // One that is closed already refuses this, and is read to its end all the same.
+            // A socket that is closed already refuses this, and is still read to its end.
             let _ = self.socket.send(close).await;
             while let Some(Ok(_)) = self.socket.next().await {}
         };
         let _ = timeout(FAREWELL, farewell).await;
     }
 
-    /// Adds a part of an answer to what goes out next, counted before the caller can have it.
+    /// Appends a part of an answer to the next send; it is counted before the caller can have it.
     async fn feed(&mut self, json: Vec<u8>) -> Result<(), Disconnected> {
         self.record.part();
         let fed = self.socket.feed(Message::text(json));
@@ -177,24 +177,24 @@ impl<S: Serve> Caller<S> {
         flushed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
     }
 
-    /// Until when something must be heard: longer while a large message comes at a fair pace.
+    /// The deadline of the next sign of life: later while a large message arrives at the minimum pace.
     fn silent_at(&self) -> Instant {
         let unread = self.socket.get_ref().unfinished();
         self.heard + self.limits.idle_timeout + Duration::from_secs_f64(unread as f64 / SLOWEST)
     }
 
-    /// What a message means; nothing for those that only show that the caller is there.
+    /// The input of a message; none for one that only shows that the caller is alive.
     async fn take(&mut self, message: Message, busy: bool) -> Option<Incoming<StreamRequest>> {
         if message.is_ping() || message.is_pong() {
             let payload = message.as_payload().len();
             self.socket.get_mut().passed(payload);
         }
-        // Whoever has begun a message is heard by its end: memory is held for it until then.
+        // A message that has begun ends within the pace: it holds memory until then.
         if message.is_text() || self.socket.get_ref().unfinished() == 0 {
             self.heard = Instant::now();
         }
         if message.is_ping() {
-            // Its answer goes out before the next is read: answers that nobody reads would pile up.
+            // The answer is sent before the next message is read; unread answers would accumulate.
             return self.flush().await.is_err().then_some(Incoming::Left);
         }
         if message.is_text() {
@@ -218,7 +218,7 @@ impl<S: Serve> Caller<S> {
         if !busy {
             return Some(Incoming::End);
         }
-        // Whoever wants its answers waits for them before it closes; here its half is answered.
+        // A caller that wants its answers waits for them before it closes. The close is answered here.
         let _ = timeout(FAREWELL, self.socket.next()).await;
         Some(Incoming::Left)
     }
@@ -320,7 +320,7 @@ impl<S: Serve> StreamTransport for Caller<S> {
             }
         }
         self.flush().await?;
-        // While its answers were written nothing could be heard.
+        // Nothing could be read while its answers were written.
         self.heard = Instant::now();
         Ok(())
     }

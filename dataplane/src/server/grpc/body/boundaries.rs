@@ -1,4 +1,4 @@
-//! Where one message of a gRPC stream ends and the next begins.
+//! The boundaries of messages in a gRPC stream.
 
 /// Length of a message's prefix: a byte that says whether it is compressed, and its length
 /// ("Length-Prefixed-Message" of gRPC over HTTP/2).
@@ -8,13 +8,13 @@ const PREFIX: usize = 5;
 #[derive(Debug, Default)]
 pub(super) struct Boundaries {
     prefix: [u8; PREFIX],
-    /// Bytes that came of the message that is not whole, its prefix included.
+    /// Bytes received of the incomplete message, its prefix included.
     open: usize,
 }
 
 impl Boundaries {
-    /// Passes over the next bytes; the answer is how many of all bytes so far belong to a message
-    /// that is not whole.
+    /// Advances over the next bytes; returns how many of all bytes so far belong to a message
+    /// that is incomplete.
     pub(super) fn pass(&mut self, mut data: &[u8]) -> usize {
         loop {
             let missing = self.missing();
@@ -34,7 +34,7 @@ impl Boundaries {
         }
     }
 
-    /// Bytes until the prefix is whole, then until the message is; none if it is.
+    /// Bytes until the prefix, then until the message, is complete; none if it is.
     fn missing(&self) -> usize {
         if self.open < PREFIX {
             return PREFIX - self.open;

@@ -91,8 +91,11 @@ async fn a_message_that_does_not_come_whole_ends_its_call() {
         let (sender, mut body, _) = call(method, 1000);
         send(&sender, BEGUN);
         assert!(arrives(&mut body).await);
-        let told = timeout(HOUR, fails(&mut body)).await.unwrap();
-        assert!(told.contains("came too slowly: 7 bytes so far"), "{told}");
+        let message = timeout(HOUR, fails(&mut body)).await.unwrap();
+        assert!(
+            message.contains("came too slowly: 7 bytes so far"),
+            "{message}"
+        );
     }
 }
 
@@ -138,8 +141,8 @@ async fn what_has_come_of_a_message_counts_until_the_message_is_whole() {
     assert!(arrives(&mut body).await);
     assert!(bodies.hold().grow(4).is_err());
     send(&sender, &[1; 4]);
-    let told = fails(&mut body).await;
-    assert!(told.contains("too many request bodies"), "{told}");
+    let message = fails(&mut body).await;
+    assert!(message.contains("too many request bodies"), "{message}");
     drop(body);
     assert!(bodies.hold().grow(10).is_ok());
 
@@ -159,8 +162,8 @@ async fn a_call_that_does_not_say_what_it_is_keeps_the_pace_as_well() {
     let (sender, mut body, _) = call_with(CALL, 1000, &[]);
     send(&sender, BEGUN);
     assert!(arrives(&mut body).await);
-    let told = timeout(HOUR, fails(&mut body)).await.unwrap();
-    assert!(told.contains("came too slowly"), "{told}");
+    let message = timeout(HOUR, fails(&mut body)).await.unwrap();
+    assert!(message.contains("came too slowly"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -169,7 +172,7 @@ async fn the_callers_time_runs_while_its_message_comes() {
     let begun = Instant::now();
     send(&sender, BEGUN);
     assert!(arrives(&mut body).await);
-    let told = timeout(HOUR, fails(&mut body)).await.unwrap();
-    assert!(told.contains("the deadline passed"), "{told}");
+    let message = timeout(HOUR, fails(&mut body)).await.unwrap();
+    assert!(message.contains("the deadline passed"), "{message}");
     assert_eq!(begun.elapsed().as_secs(), 2);
 }

@@ -9,8 +9,8 @@ use crate::server::unary::Received;
 use serin_core::fault::Fault;
 use serin_wire::content_coding::{Coding, Inflation};
 
-/// Inflates a body that `reservation` accounts for; both forms are held while both exist. What is larger
-/// than [`INLINE_LIMIT`] is inflated off the network's threads.
+/// Inflates a body. `reservation` covers both forms while both exist. A body above
+/// [`INLINE_LIMIT`] is inflated in the CPU pool.
 ///
 /// # Errors
 /// `Malformed` for a damaged body, `TooLarge`, `Overloaded`.

@@ -46,12 +46,12 @@ impl<T> Metered<T> {
         self.held.shrink(self.unfinished());
     }
 
-    /// Whether reading ended for want of memory.
+    /// Whether reading ended because no memory was left.
     pub(super) fn is_refused(&self) -> bool {
         self.refused
     }
 
-    /// A message is complete: its share of the memory.
+    /// The reservation of a complete message.
     pub(super) fn finished(&mut self) -> Reservation {
         self.unfinished = 0;
         let next = self.held.another();
