@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use serin_crds::contract::policy::Policy;
+use serin_crds::contract::policy::{ApiConfig, Policy};
 use serin_crds::contract::status_report::PolicyReport;
 
 pub use self::decision::{Reading, Rejection, Step, decide};
@@ -63,6 +63,11 @@ impl PolicyStore {
     /// The policy that is in force now.
     pub fn current(&self) -> Arc<InForce> {
         self.in_force.load_full()
+    }
+
+    /// What the protocols offer now; read by every request.
+    pub fn api(&self) -> ApiConfig {
+        self.in_force.load().policy.api
     }
 
     /// Documents that could not be used since the start.

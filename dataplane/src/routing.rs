@@ -1,6 +1,8 @@
 //! The second seam: which revision answers. It decides on the undecoded request, because
 //! each revision decodes a body for its own model.
 
+use std::borrow::Cow;
+
 use serin_core::fault::Fault;
 use serin_core::types::ModelRef;
 
@@ -8,9 +10,9 @@ use crate::envelope::Envelope;
 
 /// The route of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Route {
+pub enum Route<'a> {
     /// This process answers, with this model.
-    Local(ModelRef),
+    Local(Cow<'a, ModelRef>),
 }
 
 /// Chooses routes.
@@ -19,7 +21,7 @@ pub trait Router: Send + Sync + 'static {
     ///
     /// # Errors
     /// The refusal where no route exists.
-    fn choose(&self, request: &Envelope<'_>) -> Result<Route, Fault>;
+    fn choose<'a>(&self, request: &Envelope<'a>) -> Result<Route<'a>, Fault>;
 }
 
 /// Routes every request to this process and the model that it names.
@@ -27,7 +29,7 @@ pub trait Router: Send + Sync + 'static {
 pub struct LocalRouter;
 
 impl Router for LocalRouter {
-    fn choose(&self, request: &Envelope<'_>) -> Result<Route, Fault> {
-        Ok(Route::Local(request.model.clone()))
+    fn choose<'a>(&self, request: &Envelope<'a>) -> Result<Route<'a>, Fault> {
+        Ok(Route::Local(Cow::Borrowed(request.model)))
     }
 }

@@ -4,6 +4,7 @@
 
 mod harness;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::Ordering;
@@ -44,11 +45,11 @@ impl Access for Closed {
 struct Echo;
 
 impl Router for Echo {
-    fn choose(&self, _: &Envelope<'_>) -> Result<Route, Fault> {
-        Ok(Route::Local(ModelRef {
+    fn choose<'a>(&self, _: &Envelope<'a>) -> Result<Route<'a>, Fault> {
+        Ok(Route::Local(Cow::Owned(ModelRef {
             name: "echo".to_owned(),
             version: None,
-        }))
+        })))
     }
 }
 

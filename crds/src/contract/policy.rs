@@ -55,7 +55,7 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 }
 
 /// What the protocols offer, where that is a choice.
-#[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ApiConfig {
     /// Callers may load and unload models; off by default.

@@ -75,7 +75,7 @@ impl<S> ServerState<S> {
 
     /// What the protocols offer now.
     pub(super) fn api(&self) -> ApiConfig {
-        self.policy.current().policy.api.clone()
+        self.policy.api()
     }
 
     /// Whether callers may load and unload models.

@@ -3,6 +3,7 @@
 //! REST, OpenAI's interface, KServe's first protocol, gRPC, and each request of a stream use it. A
 //! protocol names the model, decodes a body and encodes an answer; everything else is here.
 
+use std::borrow::Cow;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -72,7 +73,7 @@ pub(super) trait UnaryProtocol: Send + Sync {
     type Answer: Send;
 
     /// The requested model: from the path, or by a scan of the undecoded body.
-    fn model(&self, body: &Bytes, resources: &Resources) -> Result<ModelRef, Fault>;
+    fn model(&self, body: &Bytes, resources: &Resources) -> Result<Cow<'_, ModelRef>, Fault>;
 
     /// Decodes the body for the chosen model.
     fn decode<M: Served>(

@@ -11,6 +11,7 @@ pub struct Batching {
 
 impl Batching {
     /// No merging, for this reason.
+    #[inline]
     pub fn off(reason: impl Into<String>) -> Self {
         Self {
             max_rows: 1,
@@ -19,6 +20,7 @@ impl Batching {
     }
 
     /// Whether requests may share a run.
+    #[inline]
     pub fn merges(&self) -> bool {
         self.max_rows > 1
     }

@@ -49,6 +49,7 @@ pub struct RequestedOutput {
 
 impl RequestedOutput {
     /// The values of an output.
+    #[inline]
     pub fn values(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -72,6 +73,7 @@ pub struct Outputs {
 
 impl Outputs {
     /// Bytes of all outputs' values.
+    #[inline]
     pub fn byte_size(&self) -> usize {
         self.outputs.iter().map(Tensor::byte_size).sum()
     }
@@ -94,6 +96,7 @@ pub struct Timing {
 
 impl Timing {
     /// The time of these runs and of one more after them.
+    #[inline]
     #[must_use]
     pub fn then(self, run: Self) -> Self {
         Self {

@@ -42,6 +42,7 @@ impl Datatype {
     ];
 
     /// The protocol's spelling.
+    #[inline]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Bool => "BOOL",
@@ -62,6 +63,7 @@ impl Datatype {
     }
 
     /// Reads a name in any case; `STRING` is not one.
+    #[inline]
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
@@ -69,11 +71,13 @@ impl Datatype {
     }
 
     /// Whether its elements are floating-point numbers.
+    #[inline]
     pub const fn is_float(self) -> bool {
         matches!(self, Self::Fp16 | Self::Bf16 | Self::Fp32 | Self::Fp64)
     }
 
     /// Bytes of one element; `None` for BYTES, whose elements vary.
+    #[inline]
     pub const fn width(self) -> Option<usize> {
         match self {
             Self::Bool | Self::Uint8 | Self::Int8 => Some(1),

@@ -42,6 +42,7 @@ pub enum Dimension {
 
 impl TensorSpec {
     /// The shape as metadata shows it: -1 for a variable dimension; empty without a shape.
+    #[inline]
     pub fn shape_for_metadata(&self) -> Vec<i64> {
         self.shape
             .iter()
@@ -56,11 +57,13 @@ impl TensorSpec {
 
 impl Signature {
     /// The input of that name.
+    #[inline]
     pub fn input(&self, name: &str) -> Option<&TensorSpec> {
         self.inputs.iter().find(|input| input.name == name)
     }
 
     /// The output of that name.
+    #[inline]
     pub fn output(&self, name: &str) -> Option<&TensorSpec> {
         self.outputs.iter().find(|output| output.name == name)
     }

@@ -33,6 +33,7 @@ pub enum TensorData {
 impl Tensor {
     /// Number of elements that the shape asks for; `None` if it overflows or a dimension is
     /// negative.
+    #[inline]
     pub fn element_count(shape: &[i64]) -> Option<usize> {
         shape.iter().try_fold(1usize, |count, dimension| {
             count.checked_mul(usize::try_from(*dimension).ok()?)
@@ -40,6 +41,7 @@ impl Tensor {
     }
 
     /// Number of rows: the extent of axis 0, or `None` for a scalar.
+    #[inline]
     pub fn rows(&self) -> Option<usize> {
         self.shape
             .first()
@@ -47,6 +49,7 @@ impl Tensor {
     }
 
     /// Bytes held besides the data.
+    #[inline]
     pub fn overhead(&self) -> usize {
         match &self.data {
             TensorData::Raw(_) => 0,
@@ -55,6 +58,7 @@ impl Tensor {
     }
 
     /// Bytes of data held.
+    #[inline]
     pub fn byte_size(&self) -> usize {
         match &self.data {
             TensorData::Raw(bytes) => bytes.len(),

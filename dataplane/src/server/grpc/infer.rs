@@ -1,5 +1,7 @@
 //! One inference, from message to message, alone or on a stream.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use futures_util::StreamExt;
 use prost::Message;
@@ -65,9 +67,9 @@ impl UnaryProtocol for GrpcInfer<'_> {
     type Requested = bool;
     type Answer = ModelInferResponse;
 
-    fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
+    fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
         let version = self.model.version.as_deref().unwrap_or_default();
-        request::model_ref(&self.model.name, version)
+        request::model_ref(&self.model.name, version).map(|_| Cow::Borrowed(self.model))
     }
 
     async fn decode<M: Served>(
@@ -118,7 +120,7 @@ impl UnaryProtocol for GrpcStreamInfer<'_> {
     type Requested = bool;
     type Answer = Answer<ModelInferResponse>;
 
-    fn model(&self, body: &Bytes, resources: &Resources) -> Result<ModelRef, Fault> {
+    fn model(&self, body: &Bytes, resources: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
         self.0.model(body, resources)
     }
 

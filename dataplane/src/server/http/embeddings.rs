@@ -1,5 +1,6 @@
 //! `POST /v1/embeddings`: OpenAI's interface.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -44,8 +45,8 @@ impl UnaryProtocol for Embeddings {
     type Requested = (Form, String);
     type Answer = Response<Body>;
 
-    fn model(&self, body: &Bytes, resources: &Resources) -> Result<ModelRef, Fault> {
-        embeddings::model(body, &resources.limits)
+    fn model(&self, body: &Bytes, resources: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
+        embeddings::model(body, &resources.limits).map(Cow::Owned)
     }
 
     async fn decode<M: Served>(

@@ -1,5 +1,6 @@
 //! `POST …/infer`: the Open Inference Protocol over REST.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -58,8 +59,8 @@ impl UnaryProtocol for RestInfer<'_> {
     type Requested = Forms;
     type Answer = Response<Body>;
 
-    fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
-        Ok(self.model.clone())
+    fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
+        Ok(Cow::Borrowed(self.model))
     }
 
     async fn decode<M: Served>(

@@ -1,5 +1,6 @@
 //! `POST /v1/models/{name}:predict`: KServe's first protocol.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -48,8 +49,8 @@ impl UnaryProtocol for Predict<'_> {
     type Requested = ();
     type Answer = Response<Body>;
 
-    fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
-        Ok(self.model.clone())
+    fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
+        Ok(Cow::Borrowed(self.model))
     }
 
     async fn decode<M: Served>(

@@ -1,5 +1,6 @@
 //! One request of a stream, from its text to the text of its answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -128,8 +129,8 @@ impl UnaryProtocol for StreamInfer<'_> {
     type Requested = Forms;
     type Answer = Answer<Vec<u8>>;
 
-    fn model(&self, _: &Bytes, _: &Resources) -> Result<ModelRef, Fault> {
-        Ok(self.model.clone())
+    fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
+        Ok(Cow::Borrowed(self.model))
     }
 
     async fn decode<M: Served>(
