@@ -44,6 +44,8 @@ pub struct RequestRecord<'a> {
     pub phases: Phases,
     info: RequestInfo<'a>,
     metrics: Arc<Metrics>,
+    /// The model that was asked for.
+    named: Arc<ModelMetrics>,
     /// The model and version that ran.
     model_metrics: Option<Arc<ModelMetrics>>,
     finished: bool,
@@ -76,7 +78,7 @@ impl<'a> RequestRecord<'a> {
         let kind = Kind::Unary {
             _in_flight: model.enter(),
         };
-        Self::new(metrics, info, kind)
+        Self::new(metrics, model, info, kind)
     }
 
     /// A stream has come in. Its requests are in flight, not the stream itself: it may be idle.
@@ -86,14 +88,20 @@ impl<'a> RequestRecord<'a> {
             metrics: model.stream(info.protocol),
             parts: PartsSent::default(),
         };
-        Self::new(metrics, info, kind)
+        Self::new(metrics, model, info, kind)
     }
 
-    fn new(metrics: &Arc<Metrics>, info: RequestInfo<'a>, kind: Kind) -> Self {
+    fn new(
+        metrics: &Arc<Metrics>,
+        named: Arc<ModelMetrics>,
+        info: RequestInfo<'a>,
+        kind: Kind,
+    ) -> Self {
         Self {
             phases: Phases::default(),
             info,
             metrics: Arc::clone(metrics),
+            named,
             model_metrics: None,
             finished: false,
             kind,
@@ -108,10 +116,10 @@ impl<'a> RequestRecord<'a> {
 
     /// Sets the model of a request that names it in its body.
     pub fn set_model(&mut self, model: ModelRef) {
+        self.named = self.metrics.model(&model.name, model.version.as_deref());
         if let Kind::Unary { .. } = self.kind {
-            let metrics = self.metrics.model(&model.name, model.version.as_deref());
             self.kind = Kind::Unary {
-                _in_flight: metrics.enter(),
+                _in_flight: self.named.enter(),
             };
         }
         self.info.model = Cow::Owned(model);
@@ -119,17 +127,21 @@ impl<'a> RequestRecord<'a> {
 
     /// Sets the version that ran, under which the request is counted. Does nothing where it is set.
     pub fn set_version(&mut self, version: &str) {
-        if self.model_metrics.is_none() {
-            let metrics = self.metrics.model(&self.info.model.name, Some(version));
-            self.model_metrics = Some(metrics);
+        if self.model_metrics.is_some() {
+            return;
         }
+        let name = self.info.model.name.as_str();
+        // Mostly the version that was meant, whose handles are at hand.
+        let is_named = self.named.version() == version && self.named.name() == name;
+        self.model_metrics = Some(match is_named {
+            true => Arc::clone(&self.named),
+            false => self.metrics.model(name, Some(version)),
+        });
     }
 
     /// Counts tokens read of the request's texts.
     pub fn read_tokens(&self, tokens: usize) {
-        let model = &self.info.model;
-        let named = || self.metrics.model(&model.name, model.version.as_deref());
-        let metrics = self.model_metrics.clone().unwrap_or_else(named);
+        let metrics = self.model_metrics.as_ref().unwrap_or(&self.named);
         metrics.read_tokens(tokens);
     }
 
@@ -203,8 +215,8 @@ impl<'a> RequestRecord<'a> {
         } = &self.info;
         let asked = model.version.as_deref();
         let metrics = match &self.model_metrics {
-            Some(ran) => Arc::clone(ran),
-            None => self.metrics.model(&model.name, asked),
+            Some(ran) => ran,
+            None => &self.named,
         };
         let parts = match &self.kind {
             Kind::Unary { .. } => None,
