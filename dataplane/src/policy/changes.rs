@@ -29,7 +29,7 @@ fn settings(policy: &Policy) -> Settings {
     let mut settings = Settings::new();
     // A section at its default is not written by the policy itself.
     let sections = [
-        ("api", serde_json::to_value(&policy.api)),
+        ("api", serde_json::to_value(policy.api)),
         ("telemetry", serde_json::to_value(&policy.telemetry)),
     ];
     for (name, section) in sections {

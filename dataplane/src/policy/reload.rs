@@ -207,7 +207,7 @@ mod tests {
         );
         assert_eq!(
             *fixture.follower.0.lock().unwrap(),
-            [in_force.policy.clone()]
+            std::slice::from_ref(&in_force.policy)
         );
         fixture.reloader.step();
         assert_eq!(fixture.follower.0.lock().unwrap().len(), 1);

@@ -141,7 +141,7 @@ pub fn function_lines(code: &str, name: &str) -> usize {
     };
     let start = lines
         .iter()
-        .position(|line| is_start(line))
+        .position(is_start)
         .unwrap_or_else(|| panic!("no function {name}"));
     let indent = lines[start].len() - lines[start].trim_start().len();
     let end = format!("{}}}", " ".repeat(indent));
