@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use serin_core::types::{Signature, TensorSpec};
+use serin_crds::contract::pod_config::SourceConfig;
 use serin_crds::manifest::{Manifest, Problem, Problems, Service, load};
-use serin_crds::pod_config::SourceConfig;
 use serin_crds::revision::revision_of;
 use serin_dataplane::config::Options;
-use serin_dataplane::engine::onnx::Runtime;
 use serin_dataplane::model::{self, LoaderOptions};
-use serin_dataplane::types::{Signature, TensorSpec};
+use serin_engine::onnx::Runtime;
 
 use crate::args::CheckArgs;
 use crate::failure::Failure;

@@ -3,6 +3,7 @@
 use serin_crds::manifest::{Problem, Problems};
 
 use crate::runtime::RuntimeError;
+use crate::terminal::{Tone, on_stderr};
 
 /// The end of a command that did not do what was asked.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +16,7 @@ pub enum Failure {
     Runtime(#[from] RuntimeError),
     /// ONNX Runtime cannot be opened.
     #[error(transparent)]
-    Engine(serin_dataplane::engine::onnx::RuntimeError),
+    Engine(serin_engine::onnx::RuntimeError),
     /// The definition cannot be written as YAML.
     #[error("the CustomResourceDefinition cannot be written: {0}")]
     Definition(String),
@@ -34,6 +35,24 @@ pub enum Failure {
     /// No room for temporary files.
     #[error("no temporary folder can be made: {0}; make room there, or name another with TMPDIR")]
     Scratch(std::io::Error),
+}
+
+impl Failure {
+    /// Writes it to standard error: one `error:` for each fault; of very many, the first ones.
+    pub fn report(&self) {
+        const SHOWN: usize = 50;
+        let error = on_stderr(Tone::Error, "error:");
+        let Self::Manifest(problems) = self else {
+            eprintln!("{error} {self}");
+            return;
+        };
+        for problem in problems.0.iter().take(SHOWN) {
+            eprintln!("{error} {problem}");
+        }
+        if problems.0.len() > SHOWN {
+            eprintln!("{error} and {} more", problems.0.len() - SHOWN);
+        }
+    }
 }
 
 impl From<Problem> for Failure {

@@ -12,18 +12,18 @@ mod terminal;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches};
-use serin_dataplane::engine::onnx::silence_runtime;
-use serin_dataplane::model::enter_trial;
+use serin_dataplane::model::enter_preflight;
+use serin_engine::onnx::silence_runtime;
 
 use args::{Cli, Command, RuntimeCommand};
 use failure::Failure;
-use terminal::{Tone, on_stderr, write_out};
+use terminal::write_out;
 
 fn main() -> ExitCode {
     if let Err(error) = silence_runtime() {
         eprintln!("serin cannot start itself anew: {error}");
     }
-    if let Some(tried) = enter_trial() {
+    if let Some(tried) = enter_preflight() {
         return tried;
     }
     let matches = command().get_matches();
@@ -31,25 +31,9 @@ fn main() -> ExitCode {
     match perform(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            report(&failure);
+            failure.report();
             ExitCode::FAILURE
         }
-    }
-}
-
-/// One `error:` for each fault; of very many, the first ones.
-fn report(failure: &Failure) {
-    const SHOWN: usize = 50;
-    let error = on_stderr(Tone::Error, "error:");
-    let Failure::Manifest(problems) = failure else {
-        eprintln!("{error} {failure}");
-        return;
-    };
-    for problem in problems.0.iter().take(SHOWN) {
-        eprintln!("{error} {problem}");
-    }
-    if problems.0.len() > SHOWN {
-        eprintln!("{error} and {} more", problems.0.len() - SHOWN);
     }
 }
 

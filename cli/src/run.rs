@@ -5,20 +5,23 @@
 
 mod announce;
 mod plan;
+mod reload;
 mod request;
+mod served;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use serin_core::types::ModelRef;
 use serin_crds::manifest::load;
 use serin_dataplane::config::Options;
-use serin_dataplane::engine::onnx::{Runtime, RuntimeError as EngineError};
-use serin_dataplane::pipeline::Serve;
-use serin_dataplane::protocol::example;
+use serin_dataplane::pipeline::Catalog;
+use serin_dataplane::policy::{PolicyInput, PolicySource};
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::telemetry::logging::{self, InitError, LogFormat};
-use serin_dataplane::types::ModelRef;
 use serin_dataplane::{Running, serve};
+use serin_engine::onnx::{Runtime, RuntimeError as EngineError};
+use serin_wire::example;
 
 use crate::args::{InstallArgs, RunArgs};
 use crate::check::nothing_to_serve;
@@ -26,7 +29,9 @@ use crate::failure::Failure;
 use crate::runtime;
 use crate::terminal::{Tone, on_stderr, write_out};
 use plan::Plan;
+use reload::{ManifestSource, WatchedFiles};
 use request::{Body, MAX_ELEMENTS, Request};
+use served::Served;
 
 /// Serves until Ctrl-C.
 ///
@@ -38,6 +43,8 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         InitError::Filter(error) => Failure::Log(error.to_string()),
         InitError::Thread(error) => Failure::Threads(error),
     })?;
+    // Before they are read: a change meanwhile is seen at the next look.
+    let watched = WatchedFiles::new(&args.manifests.files);
     let manifest = load(&args.manifests.files)?;
     if manifest.services.is_empty() {
         return Err(nothing_to_serve(&manifest, &args.manifests.files).into());
@@ -54,6 +61,13 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     if plan.config.models.is_empty() {
         return Err(Failure::AllSuspended);
     }
+    let served = Served::of(&manifest)?;
+    let source = watched
+        .map(|files| -> Box<dyn PolicySource> { Box::new(ManifestSource::new(files, served)) });
+    let policy = PolicyInput {
+        initial: plan.policy.clone().into(),
+        source,
+    };
     open_runtime(args)?;
     // One provider for the process; a second call would mean that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -68,7 +82,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
         let announcing = |running: Running| {
             tokio::spawn(announce_once_settled(running, plan));
         };
-        serve(options, config, shutdown, announcing)
+        serve(options, config, policy, shutdown, announcing)
             .await
             .map_err(Failure::Serve)
     });

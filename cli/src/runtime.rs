@@ -8,7 +8,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use serin_dataplane::engine::onnx::{PINNED_VERSION, cache_path};
+use serin_engine::onnx::{PINNED_VERSION, cache_path};
 use sha2::{Digest, Sha256};
 
 use crate::args::InstallArgs;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use serin_crds::contract::pod_config::SourceConfig;
 use serin_crds::manifest::{ConfigMap, Problem, Service};
-use serin_crds::pod_config::SourceConfig;
-use serin_dataplane::engine::onnx::{FileError, ModelFile};
-use serin_dataplane::model::file_path;
+use serin_crds::source_uri::{SourceUri, SourceUriError};
+use serin_engine::onnx::{FileError, ModelFile};
 
 use crate::runtime::hash_of;
 
@@ -40,37 +40,36 @@ pub enum Found<'a> {
 /// Resolves the URI of `service`, in the namespace that it stands in.
 ///
 /// # Errors
-/// A key that its ConfigMap lacks; a file of another machine.
+/// A key that its ConfigMap lacks; a URI that is none, or a file of another machine.
 pub fn find<'a>(service: &Service, config_maps: &'a [ConfigMap]) -> Result<Found<'a>, Problem> {
-    let uri = service.service.spec.model.source.uri.as_str();
-    let (scheme, rest) = uri.split_once("://").unwrap_or(("", uri));
-    match scheme {
-        "file" => file_path(uri).map(Found::File).ok_or_else(|| {
+    match SourceUri::parse(&service.service.spec.model.source.uri) {
+        Ok(SourceUri::File { path }) => Ok(Found::File(path)),
+        Ok(SourceUri::ConfigMap { name, key }) => {
+            in_config_map(service, config_maps, &name, key.as_deref())
+        }
+        Ok(SourceUri::Pvc { .. }) => Ok(Found::Volume),
+        Ok(SourceUri::Https) => Ok(Found::Remote),
+        Err(SourceUriError::File) => {
             let wrong = "a file URI needs an absolute path of this machine";
-            service.problem(URI, wrong, "write file:///PATH, %20 for a space")
-        }),
-        "configmap" => in_config_map(service, config_maps, rest),
-        "pvc" => Ok(Found::Volume),
-        _ => Ok(Found::Remote),
+            Err(service.problem(URI, wrong, "write file:///PATH, %20 for a space"))
+        }
+        Err(error) => Err(service.problem(URI, error.to_string(), "")),
     }
 }
 
 fn in_config_map<'a>(
     service: &Service,
     config_maps: &'a [ConfigMap],
-    rest: &str,
+    name: &str,
+    key: Option<&str>,
 ) -> Result<Found<'a>, Problem> {
-    let (name, key) = match rest.split_once('/') {
-        Some((name, key)) => (name, Some(key)),
-        None => (rest, None),
-    };
     let namespace = &service.service.metadata.namespace;
     let Some(config_map) = config_maps
         .iter()
         .find(|map| map.name == name && map.namespace == *namespace)
     else {
         let elsewhere = config_maps.iter().find(|map| map.name == name);
-        let (wrong, cure) = match elsewhere {
+        let (wrong, help) = match elsewhere {
             Some(map) => (
                 format!(
                     "the ConfigMap {name} at {}:{} is of another namespace",
@@ -83,7 +82,7 @@ fn in_config_map<'a>(
                 "name its file or the folder of both with -f".to_owned(),
             ),
         };
-        return Ok(Found::Absent(service.problem(URI, wrong, cure)));
+        return Ok(Found::Absent(service.problem(URI, wrong, help)));
     };
     let Some(key) = key else {
         return Ok(Found::Folder(&config_map.data));
@@ -161,13 +160,13 @@ pub fn write_all(
 /// What is wrong with it, at the field that names it.
 pub fn verify(service: &Service, path: &Path) -> Result<(), Problem> {
     let checked = ModelFile::check(path).map_err(|error| {
-        let cure = match error {
+        let help = match error {
             FileError::Missing => "correct the path, or put the model there",
             FileError::NoModelInFolder => "name the model's file, or call it model.onnx",
             FileError::NotOnnx(_) => "export the model to ONNX and name that file",
             _ => "keep the model and its weights together, as plain files in one folder",
         };
-        service.problem(URI, format!("the model cannot be used: {error}"), cure)
+        service.problem(URI, format!("the model cannot be used: {error}"), help)
     });
     // A wrong file explains itself by its digest before it does by its structure.
     if let (Some(wanted), Ok(found)) = (&service.service.spec.model.source.digest, digest_of(path))

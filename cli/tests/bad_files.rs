@@ -66,6 +66,15 @@ fn a_value_of_the_wrong_type_is_shown_as_it_was_written() {
 }
 
 #[test]
+fn an_https_uri_without_a_host_is_refused() {
+    let uri = "configmap://iris-model/iris.onnx";
+    assert_eq!(
+        refused("iris.yaml", &IRIS.replace(uri, "https:///iris.onnx")),
+        "error: iris.yaml:8:12: spec.model.source.uri: an https URI is https://HOST/PATH, found \"https:///iris.onnx\"\n    8 |       uri: https:///iris.onnx\n      |            ^^^^^^^^^^^^^^^^^^"
+    );
+}
+
+#[test]
 fn a_broken_rule_says_what_to_do() {
     assert_eq!(
         refused(

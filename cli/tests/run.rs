@@ -37,13 +37,17 @@ impl Running {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
         let (sender, lines) = channel();
-        std::thread::spawn(move || {
-            for line in stdout.lines().map_while(Result::ok) {
-                let _ = sender.send(line);
-            }
-        });
+        let stdout: Box<dyn Read + Send> = Box::new(child.stdout.take().unwrap());
+        let stderr: Box<dyn Read + Send> = Box::new(child.stderr.take().unwrap());
+        for stream in [stdout, stderr] {
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                    let _ = sender.send(line);
+                }
+            });
+        }
         Self {
             child,
             lines,
@@ -56,17 +60,7 @@ impl Running {
         while !self.said.contains(end) {
             match self.lines.recv_timeout(DEADLINE) {
                 Ok(line) => self.said.push_str(&format!("{line}\n")),
-                Err(_) => {
-                    self.child.kill().unwrap();
-                    let mut error = String::new();
-                    self.child
-                        .stderr
-                        .take()
-                        .unwrap()
-                        .read_to_string(&mut error)
-                        .unwrap();
-                    panic!("never said {end:?}, but {:?} and {error}", self.said);
-                }
+                Err(_) => panic!("never said {end:?}, but {:?}", self.said),
             }
         }
     }
@@ -110,6 +104,10 @@ fn pasted(said: &str, model: &str) -> (String, String) {
 }
 
 fn post(url: &str, body: &str) -> String {
+    ask("POST", url, body)
+}
+
+fn ask(method: &str, url: &str, body: &str) -> String {
     let (host, path) = url
         .strip_prefix("http://")
         .unwrap()
@@ -119,7 +117,7 @@ fn post(url: &str, body: &str) -> String {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     write!(
         stream,
-        "POST /{path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        "{method} /{path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()
     )
     .unwrap();
@@ -192,6 +190,53 @@ fn a_file_of_this_machine_is_served() {
     let mut running = Running::start(&[&manifest]);
     running.wait_for("Ctrl-C ends it");
     let (url, body) = pasted(&running.said, "flowers");
+    assert!(post(&url, &body).starts_with("HTTP/1.1 200"));
+    assert!(running.interrupt().success());
+}
+
+#[test]
+fn a_changed_policy_is_reloaded_and_what_needs_a_restart_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = ["inferenceservice.yaml", "model-configmap.yaml"];
+    for file in files {
+        std::fs::copy(example("iris").join(file), folder.path().join(file)).unwrap();
+    }
+    let manifest = folder.path().join(files[0]);
+    let first = std::fs::read_to_string(&manifest).unwrap();
+    let write = |text: &str| {
+        let beside = folder.path().join("new");
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(beside, &manifest).unwrap();
+    };
+    let mut running = Running::start(&[folder.path()]);
+    running.wait_for("Ctrl-C ends it");
+    let (url, body) = pasted(&running.said, "iris");
+
+    let changed = format!("{first}  telemetry: {{compatMetrics: [Triton]}}\n");
+    write(&changed);
+    running.wait_for(
+        "note: the policy is reloaded: telemetry.compatMetrics [\"VLLM\"] -> [\"Triton\"]\n",
+    );
+    let base = url.split("/v2/").next().unwrap();
+    let page = ask("GET", &format!("{base}/metrics"), "");
+    assert!(
+        page.contains("nv_inference_count") && !page.contains("vllm:"),
+        "{page}"
+    );
+
+    write(&format!("{changed}  api: {{nonFinite: Nul}}\n"));
+    running.wait_for("note: the last good policy stays in force");
+    assert!(running.said.contains("spec.api.nonFinite: "));
+    assert!(
+        running
+            .said
+            .contains(&format!("error: {}:", manifest.display()))
+    );
+
+    let other = first.replace("version: \"1\"", "version: \"2\"");
+    write(&format!("{other}  api: {{nonFinite: Error}}\n"));
+    running.wait_for("has another spec.model; restart serin run to apply");
+    running.wait_for("api.nonFinite \"String\" -> \"Error\"");
     assert!(post(&url, &body).starts_with("HTTP/1.1 200"));
     assert!(running.interrupt().success());
 }

@@ -4,12 +4,13 @@
 //! command line share this crate, so it depends on neither an async runtime nor a cluster client.
 #![forbid(unsafe_code)]
 
+pub mod contract;
 pub mod inference_service;
 #[cfg(feature = "manifest")]
 pub mod manifest;
-pub mod pod_config;
 pub mod revision;
 pub mod schema;
+pub mod source_uri;
 pub mod status;
 
 pub use inference_service::{InferenceService, InferenceServiceSpec};

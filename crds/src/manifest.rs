@@ -10,7 +10,6 @@
 //! of all files come back at once. There is no step for defaults: the shipped definition has none
 //! (a test in `schema` holds it to that); the code that acts on a field applies its default.
 
-mod cures;
 mod files;
 mod nearest;
 mod node;
@@ -18,6 +17,7 @@ mod object;
 mod problem;
 mod rules;
 mod schema_check;
+mod suggestions;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ use node::Node;
 use object::Object;
 use problem::Source;
 
-pub use files::{MAX_FILE_BYTES, MAX_FILES, STANDARD_INPUT};
+pub use files::{MAX_FILE_BYTES, MAX_FILES, STANDARD_INPUT, manifests_at};
 pub use object::API_VERSION;
 pub use problem::{Place, Problem, Problems};
 
@@ -111,10 +111,10 @@ impl Service {
         &self,
         field: &str,
         wrong: impl Into<String>,
-        cure: impl Into<String>,
+        help: impl Into<String>,
     ) -> Problem {
         let (place, node) = self.origin.root.locate(field);
-        let problem = Problem::at(&self.origin.source, place, field, wrong).cure(cure);
+        let problem = Problem::at(&self.origin.source, place, field, wrong).help(help);
         match node.and_then(|node| schema_check::shown(&self.origin.source, node)) {
             Some(found) => problem.found(found),
             None => problem,
@@ -227,7 +227,7 @@ impl Manifest {
                 ),
             )
             .found(new.name().to_owned())
-            .cure("rename or remove one of them"),
+            .help("rename or remove one of them"),
         )
     }
 }
@@ -247,7 +247,7 @@ fn documents(source: &Arc<Source>) -> Result<Vec<Node>, Problem> {
         },
     };
     serde_saphyr::from_multiple_with_options(&source.text, options).map_err(|error| {
-        let (wrong, cure) = match error.without_snippet() {
+        let (wrong, help) = match error.without_snippet() {
             Error::DuplicateMappingKey { key, .. } => (
                 match key {
                     Some(key) => format!("the key `{key}` stands here twice"),
@@ -261,7 +261,7 @@ fn documents(source: &Arc<Source>) -> Result<Vec<Node>, Problem> {
             ),
         };
         let place = error.location().map_or_else(Place::default, |location| Place::of(&location));
-        Problem::at(source, place, "", wrong).cure(cure)
+        Problem::at(source, place, "", wrong).help(help)
     })
 }
 

@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::inference_service::{
-    Api, Gpu, InferenceService, ModelSource, PodTemplate, Resources, Telemetry,
-};
+use crate::inference_service::{Gpu, InferenceService, ModelSource, PodTemplate, Resources};
 
 /// Hexadecimal digits of the hash in a revision's name. With 40 bits, two of a service's
 /// revisions share a name once in 10^9 pairs of edits. A service's name of 52 characters, `-`
@@ -30,7 +28,7 @@ pub struct Revision {
 }
 
 /// The part of a spec that makes pods. Two specs with an equal one run the same pods; everything
-/// else (replicas, autoscaling, suspend) changes without a restart.
+/// else (replicas, autoscaling, suspend, api, telemetry) changes without a restart.
 #[derive(Serialize, Deserialize, Clone, Debug, Default, PartialEq)]
 #[serde(rename_all = "camelCase")]
 pub struct RevisionSpec {
@@ -42,15 +40,13 @@ pub struct RevisionSpec {
     /// GPUs of each pod, as the user wrote them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpu: Option<Gpu>,
-    /// What the protocols offer, as the user wrote it: pods read it at start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api: Option<Api>,
-    /// What monitoring is told, as the user wrote it: pods read it at start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub telemetry: Option<Telemetry>,
     /// Additions to the pods, as the user wrote them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pod_template: Option<PodTemplate>,
+    /// Pods that reload the policy. Set only in the place of a revision of the same spec whose pods
+    /// were made before policies and do not: it gives the new revision another name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reloads_policy: Option<bool>,
 }
 
 /// The model of a revision.
@@ -79,9 +75,8 @@ impl RevisionSpec {
             },
             resources: stated(spec.resources.as_ref()),
             gpu: spec.gpu.clone(),
-            api: stated(spec.api.as_ref()),
-            telemetry: stated(spec.telemetry.as_ref()),
             pod_template: stated(spec.pod_template.as_ref()),
+            reloads_policy: None,
         }
     }
 
@@ -90,22 +85,43 @@ impl RevisionSpec {
     pub fn hash(&self) -> String {
         let value = serde_json::to_value(self)
             .expect("only strings, integers, lists and maps with string keys");
-        let mut digits = sha256_of(&value);
-        digits.truncate(HASH_DIGITS);
-        digits
+        hash_of_stored(&value)
+    }
+}
+
+impl Revision {
+    /// The revision of a service that `spec` describes.
+    pub fn new(service: &str, spec: &RevisionSpec) -> Self {
+        let hash = spec.hash();
+        Self {
+            name: format!("{service}-{hash}"),
+            version: spec.model.version.clone().unwrap_or_else(|| hash.clone()),
+            hash,
+        }
     }
 }
 
 /// The revision that the spec of `service` describes.
 pub fn revision_of(service: &InferenceService) -> Revision {
-    let spec = RevisionSpec::of(service);
-    let hash = spec.hash();
-    let service_name = service.metadata.name.as_deref().unwrap_or_default();
-    Revision {
-        name: format!("{service_name}-{hash}"),
-        version: spec.model.version.unwrap_or_else(|| hash.clone()),
-        hash,
-    }
+    let name = service.metadata.name.as_deref().unwrap_or_default();
+    Revision::new(name, &RevisionSpec::of(service))
+}
+
+/// Whether `name` is one that a revision of the service may have: `<service>-<hash>`.
+pub fn is_revision_name(service: &str, name: &str) -> bool {
+    name.strip_prefix(service)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .is_some_and(|hash| {
+            hash.len() == HASH_DIGITS && hash.bytes().all(|byte| byte.is_ascii_hexdigit())
+        })
+}
+
+/// The hash of a [`RevisionSpec`] as it was stored, perhaps by another version of Serin with members
+/// that this one does not know.
+pub fn hash_of_stored(spec: &Value) -> String {
+    let mut digits = sha256_of(spec);
+    digits.truncate(HASH_DIGITS);
+    digits
 }
 
 /// SHA-256 of the canonical JSON of `value`, in hexadecimal.
@@ -154,7 +170,8 @@ fn write_canonical(value: &Value, out: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::inference_service::{Model, PodTemplate, ResourceAmounts};
+    use crate::inference_service::api::RepositoryControl;
+    use crate::inference_service::{Api, Model, ResourceAmounts, Telemetry};
 
     fn iris() -> InferenceService {
         let mut service = InferenceService::default();
@@ -194,8 +211,14 @@ mod tests {
         service.spec.suspend = Some(true);
         service.spec.resources = Some(Resources::default());
         service.spec.pod_template = Some(PodTemplate::default());
-        service.spec.api = Some(Api::default());
-        service.spec.telemetry = Some(Telemetry::default());
+        service.spec.api = Some(Api {
+            repository_control: Some(RepositoryControl::Enabled),
+            ..Api::default()
+        });
+        service.spec.telemetry = Some(Telemetry {
+            compat_metrics: Some(Vec::new()),
+            traces: None,
+        });
         service.spec.model.name = Some("iris".into());
         assert_eq!(revision_of(&service), plain);
     }
@@ -219,14 +242,25 @@ mod tests {
             resource: None,
             products: Vec::new(),
         });
-        let mut no_foreign_names = iris();
-        no_foreign_names.spec.telemetry = Some(Telemetry {
-            compat_metrics: Some(Vec::new()),
-            traces: None,
-        });
-        for changed in [more_memory, other_file, on_gpu, no_foreign_names] {
+        for changed in [more_memory, other_file, on_gpu] {
             assert_ne!(revision_of(&changed).hash, plain, "{changed:?}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_revision_is_told_from_other_names() {
+        let revision = revision_of(&iris()).name;
+        assert!(is_revision_name("iris", &revision));
+        for other in [
+            "iris",
+            "iris-policy",
+            "iris-",
+            "iris-158608a4c",
+            "iri-158608a4c6",
+        ] {
+            assert!(!is_revision_name("iris", other), "{other}");
+        }
+        assert!(!is_revision_name("ir", &revision));
     }
 
     #[test]

@@ -96,7 +96,7 @@ fn what_is_right_is_accepted() {
 }
 
 #[test]
-fn what_is_wrong_is_refused_with_place_value_and_cure() {
+fn what_is_wrong_is_refused_with_place_value_and_help() {
     for case in cases("rejected.yaml") {
         let message = refused(&case);
         assert!(!case.says.is_empty(), "{}", case.name);

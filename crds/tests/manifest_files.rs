@@ -45,7 +45,7 @@ fn a_folder_is_read_in_order_of_names_and_without_what_lies_below_it() {
 }
 
 #[test]
-fn an_empty_folder_and_a_missing_file_are_faults_with_a_cure() {
+fn an_empty_folder_and_a_missing_file_are_faults_with_help() {
     let folder = tempfile::tempdir().unwrap();
     let message = wrong_at(folder.path());
     assert!(

@@ -1,13 +1,14 @@
-//! Admission: whether a request has a chance, decided before any work.
+//! Admission: whether a request can be answered in time, decided before any work.
 //!
 //! The queue is bounded in time, not only in number: a request that would be answered after its
 //! deadline is refused at once, while its caller can still go elsewhere.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::fault::{Fault, FaultKind};
+use serin_core::fault::{Fault, FaultKind};
+use serin_engine::batch::{Completion, Counts, Rejected, WhenBusy, Work, Worker};
 
-/// Shortest and longest time after which a refused caller is told to come back.
+/// Shortest and longest time in a refusal's `retry_after`.
 const SOONEST: Duration = Duration::from_millis(100);
 const LATEST: Duration = Duration::from_secs(30);
 
@@ -38,15 +39,44 @@ pub fn admit(ahead: usize, per_request: Duration, left: Duration) -> Result<(), 
     Err(Fault::new(FaultKind::Overloaded, "overloaded", message).retry_after(later))
 }
 
+/// Runs a request that is admitted. The time that the requests before it will take is not judged
+/// for one that may wait: it waits until its deadline.
+///
+/// # Errors
+/// As [`admit`], with the reason `shed`, and as [`Worker::run`].
+pub async fn submit(
+    worker: &Worker,
+    work: Work,
+    when_busy: WhenBusy,
+) -> Result<Completion, Rejected> {
+    let left = work.deadline.saturating_duration_since(Instant::now());
+    let load = match when_busy {
+        WhenBusy::Refuse => worker.counts(),
+        WhenBusy::Wait => Counts::default(),
+    };
+    admit(load.queued + load.running, load.per_request, left).map_err(|fault| Rejected {
+        fault,
+        reason: Some("shed"),
+    })?;
+    worker.run(work, when_busy).await
+}
+
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use serin_core::types::{Datatype, Tensor, TensorData};
+    use serin_engine::batch::WorkerOptions;
+    use serin_engine::fake::{Behaviour, FakeEngine, Gate};
+
     use super::*;
 
     const TENTH: Duration = Duration::from_millis(100);
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn a_request_that_cannot_make_it_is_told_when_to_come_back() {
+    fn a_request_that_would_be_late_is_refused_with_a_time_to_retry() {
         assert!(admit(10, TENTH, SECOND).is_ok());
         let fault = admit(11, TENTH, SECOND).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Overloaded);
@@ -68,5 +98,67 @@ mod tests {
     #[test]
     fn any_queue_length_can_be_judged() {
         assert!(admit(usize::MAX, Duration::from_secs(u64::MAX / 2), SECOND).is_err());
+    }
+
+    /// Ends no run until the gate is open; a request is said to cost those behind it an hour.
+    fn slow_worker(gate: &Gate) -> Arc<Worker> {
+        let options = WorkerOptions {
+            name: "fake".to_owned(),
+            max_rows: 1,
+            optional_inputs: Vec::new(),
+            queue: 8,
+            per_request: Duration::from_secs(3600),
+            observer: Arc::new(()),
+        };
+        let engine = FakeEngine::new(Behaviour::Held(gate.clone()));
+        Arc::new(Worker::start(vec![Box::new(engine)], options).unwrap())
+    }
+
+    fn work(time: Duration) -> Work {
+        Work {
+            inputs: vec![Tensor {
+                name: "x".to_owned(),
+                datatype: Datatype::Uint8,
+                shape: vec![1, 1],
+                data: TensorData::Raw(Bytes::from_static(b"x")),
+            }],
+            outputs: vec![0],
+            deadline: Instant::now() + time,
+            priority: 0,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_may_wait_is_served_where_another_is_shed() {
+        const LONG: Duration = Duration::from_secs(60);
+        let gate = Gate::default();
+        let worker = slow_worker(&gate);
+        let waiting: Vec<_> = (0..2)
+            .map(|_| {
+                let worker = Arc::clone(&worker);
+                tokio::spawn(async move { submit(&worker, work(LONG), WhenBusy::Wait).await })
+            })
+            .collect();
+        while worker.counts().running + worker.counts().queued < 2 {
+            tokio::task::yield_now().await;
+        }
+        let shed = submit(&worker, work(LONG), WhenBusy::Refuse)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (shed.fault.kind, shed.reason),
+            (FaultKind::Overloaded, Some("shed"))
+        );
+        let late = submit(&worker, work(Duration::ZERO), WhenBusy::Wait)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (late.fault.kind, late.reason),
+            (FaultKind::Timeout, Some("shed"))
+        );
+        gate.open();
+        for request in waiting {
+            assert!(request.await.unwrap().is_ok());
+        }
     }
 }

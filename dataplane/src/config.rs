@@ -6,18 +6,17 @@ mod file;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod limits;
 
 pub use cli::Cli;
 pub use file::{ConfigError, read};
-pub use limits::Limits;
 
+use serin_core::Limits;
 use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// How to serve, on a cluster and in local mode alike; what to serve is the
-/// [`PodConfig`](serin_crds::pod_config::PodConfig).
+/// [`PodConfig`](serin_crds::contract::pod_config::PodConfig).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
     /// Address that every port is bound to; `::` stands for all, of IPv4 and IPv6.
@@ -60,7 +59,7 @@ impl Default for Options {
             http_port: 8080,
             grpc_port: 8081,
             admin_port: 8082,
-            cache_dir: PathBuf::from(serin_crds::pod_config::CACHE_MOUNT_PATH),
+            cache_dir: PathBuf::from(serin_crds::contract::pod_config::CACHE_MOUNT_PATH),
             runtime_library: None,
             max_model_bytes: 10 << 30,
             model_memory: None,

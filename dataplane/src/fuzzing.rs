@@ -4,9 +4,6 @@
 //! else.
 
 pub use crate::config::fuzzing as config;
-pub use crate::engine::onnx::fuzzing as onnx;
 pub use crate::model::fuzzing as model;
-pub use crate::protocol::fuzzing as protocol;
 pub use crate::server::fuzzing as server;
 pub use crate::telemetry::traces::fuzzing as traces;
-pub use crate::text::fuzzing as text;

@@ -1,32 +1,34 @@
 //! The data plane: answers inference requests in one pod, or in `serin run`.
 //!
-//! A request's way, each arrow pointing down, nothing below knowing what is above:
+//! A request's way. Each arrow points down a layer, and no layer knows one above it:
 //!
 //! ```text
-//! server::listener -> server::routes -> protocol (bytes -> Call) -> pipeline::serve
-//!     -> model::registry (resolve) -> admission -> batch::worker -> engine -> back
+//! server::listener -> connection -> context -> server::unary (drive)
+//!     access -> routing -> pipeline (the model) -> serin_wire (bytes -> Call) -> tasks
+//!     -> pipeline -> admission -> serin_engine::batch -> engine -> back
 //! ```
 //!
-//! `tests/layout.rs` checks that the modules import only what this order allows.
-#![deny(unsafe_code)]
+//! `tests/layout.rs` checks that modules import only what this order allows.
+#![forbid(unsafe_code)]
 
+pub mod access;
 pub mod admission;
-pub mod batch;
+pub mod backends;
 pub mod config;
-pub mod engine;
-pub mod fault;
+pub mod context;
+pub mod envelope;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod lifecycle;
 pub mod model;
 pub mod pipeline;
-pub mod protocol;
+pub mod policy;
+pub mod routing;
 mod run;
+pub mod runtime;
 pub mod server;
+pub mod tasks;
 pub mod telemetry;
-pub mod text;
-mod trust;
-pub mod types;
+mod tls_roots;
 
 pub use run::{Running, ServeError, serve};

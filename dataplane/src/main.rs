@@ -7,12 +7,14 @@ use std::thread::available_parallelism;
 
 use clap::Parser;
 use mimalloc::MiMalloc;
+use serin_crds::contract::policy::Policy;
 use serin_dataplane::config::{Cli, read};
-use serin_dataplane::engine::onnx::silence_runtime;
-use serin_dataplane::model::enter_trial;
+use serin_dataplane::model::enter_preflight;
+use serin_dataplane::policy::PolicyInput;
 use serin_dataplane::serve;
 use serin_dataplane::server::shutdown::Shutdown;
 use serin_dataplane::telemetry::logging::{self, InitError};
+use serin_engine::onnx::silence_runtime;
 
 /// A request takes and frees about fifty pieces of memory; this one is quicker at it than the system's.
 /// ONNX Runtime keeps its own.
@@ -26,7 +28,7 @@ fn main() -> ExitCode {
             "serin-dataplane: cannot start itself anew: {error}"
         );
     }
-    if let Some(tried) = enter_trial() {
+    if let Some(tried) = enter_preflight() {
         return tried;
     }
     let cli = Cli::parse();
@@ -53,6 +55,10 @@ fn run(cli: &Cli) -> Result<(), Box<dyn std::error::Error>> {
     // One provider for the process; a second call would mean that it is there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = read(&cli.config)?;
+    let policy = match &cli.policy {
+        Some(path) => PolicyInput::file(path)?,
+        None => PolicyInput::fixed(Policy::default()),
+    };
     let threads = cli.threads.map_or_else(
         || available_parallelism().map_or(1, usize::from),
         usize::from,
@@ -63,7 +69,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn std::error::Error>> {
         .build()?;
     let outcome = runtime.block_on(async {
         let shutdown = Shutdown::on_signals()?;
-        serve(cli.options(), config, shutdown, |_| {}).await?;
+        serve(cli.options(), config, policy, shutdown, |_| {}).await?;
         Ok(())
     });
     // An engine in the middle of a run does not hear of the end.

@@ -1,80 +1,90 @@
-//! The path of a request, top to bottom.
+//! The traits of serving that the protocols use, and their implementation: resolve, check, queue, run.
 
 mod check;
 mod classification;
 mod control;
-pub(crate) mod heavy;
-mod patience;
+mod reply;
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use self::heavy::Heavy;
-use crate::batch::Work;
-use crate::fault::{Fault, FaultKind};
-use crate::model::{Registry, Repository};
-use crate::text::Embedder;
-use crate::types::{Call, ModelRef, Reply, RequestedOutput, Tensor};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Call, ModelRef, Outputs, RequestedOutput, Tensor};
+use serin_engine::batch::Work;
+use serin_engine::text::Embedder;
 
-pub use self::classification::MOST_CLASSES;
-pub use self::control::Control;
-pub use crate::types::{Batching, ModelDescription, ModelState};
+use crate::admission::submit;
+use crate::model::{Registry, Repository, Runner, ServingModel};
+use crate::runtime::cpu_pool::CpuPool;
 
-/// What the protocols need of everything below them.
-pub trait Serve: Control {
-    /// Runs one request. Dropping the future cancels it: queued rows are not run, and a run that
-    /// nobody waits for any more is stopped.
-    fn serve(&self, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send;
+pub use self::control::{Catalog, RepositoryControl};
+pub use self::reply::{Reply, ReplyStream};
+pub use serin_core::types::{Batching, ModelDescription, ModelState};
+pub use serin_engine::batch::WhenBusy;
 
-    /// As [`serve`](Self::serve), but one that a busy model has no room for waits within its time
-    /// instead of being refused, and is counted once, however often it is tried.
-    fn serve_patiently(&self, call: Call) -> impl Future<Output = Result<Reply, Fault>> + Send {
-        self.serve(call)
+/// A loaded model, as requests for it see it.
+pub trait Served: Send + Sync + 'static {
+    /// Its description: name, version, inputs, outputs.
+    fn description(&self) -> &ModelDescription;
+
+    /// Converts texts to its inputs and its outputs to vectors.
+    ///
+    /// # Errors
+    /// `Unsupported` for a model that is no embedder.
+    fn embedder(&self) -> Result<&Arc<Embedder>, Fault> {
+        Err(not_an_embedder(&self.description().name, "it is none"))
     }
+}
 
-    /// What a model takes and gives, to read a request by.
+/// Runs requests.
+pub trait Infer: Send + Sync + 'static {
+    /// A loaded model. A request that holds it is answered by it, whatever is loaded meanwhile.
+    type Model: Served;
+
+    /// The requested model.
     ///
     /// # Errors
     /// `NotFound` for an unknown model or version, `NotReady` while it loads or if it failed to.
-    fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault>;
+    fn model(&self, model: &ModelRef) -> Result<Arc<Self::Model>, Fault>;
 
-    /// Every configured model, loaded or not, in configuration order.
-    fn models(&self) -> Vec<ModelState>;
-
-    /// What makes texts a model's inputs, and its outputs vectors.
-    ///
-    /// # Errors
-    /// As [`describe`](Self::describe), and `Unsupported` for a model that is no embedder.
-    fn embedder(&self, model: &ModelRef) -> Result<Arc<Embedder>, Fault> {
-        let name = self.describe(model)?.name;
-        Err(not_an_embedder(&name, "it is none"))
-    }
+    /// Runs one request. Dropping the future cancels it: a queued request does not run, and a run
+    /// whose requests are all cancelled is stopped.
+    fn infer(
+        &self,
+        model: &Arc<Self::Model>,
+        call: Call,
+        when_busy: WhenBusy,
+    ) -> impl Future<Output = Result<Reply, Fault>> + Send;
 }
+
+/// All traits that the ports use.
+pub trait Serve: Infer + Catalog + RepositoryControl {}
+
+impl<S: Infer + Catalog + RepositoryControl> Serve for S {}
 
 fn not_an_embedder(model: &str, reason: &str) -> Fault {
     let message = format!("model '{model}' gives no embeddings: {reason}");
     Fault::new(FaultKind::Unsupported, "not_an_embedder", message).with_param("model")
 }
 
-/// Serves from the registry's models.
+/// Serves the registry's models.
 pub struct Pipeline {
     registry: Arc<Registry>,
-    /// Present where the service lets callers load and unload models.
     repository: Option<Repository>,
-    heavy: Heavy,
+    cpu_pool: CpuPool,
 }
 
 impl Pipeline {
-    /// Serves the models of `registry`, each from when it is loaded.
-    pub fn new(registry: Arc<Registry>) -> Self {
+    /// Serves the models of `registry`, each as soon as it is loaded.
+    pub fn new(registry: Arc<Registry>, cpu_pool: CpuPool) -> Self {
         Self {
             registry,
             repository: None,
-            heavy: Heavy::new(),
+            cpu_pool,
         }
     }
 
-    /// Lets callers load and unload models.
+    /// Enables loading and unloading of models.
     #[must_use]
     pub fn with_repository_control(mut self, repository: Repository) -> Self {
         self.repository = Some(repository);
@@ -82,60 +92,11 @@ impl Pipeline {
     }
 }
 
-/// Scores above this many are ranked off the network's threads.
+/// From this number of scores on, ranking runs in the CPU pool.
 const HEAVY_SCORES: usize = 16 << 10;
 
-/// What becomes of a request that a busy model has no room for.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum WhenBusy {
-    Refuse,
-    Wait,
-}
-
 impl Pipeline {
-    async fn run(&self, call: Call, when_busy: WhenBusy) -> Result<Reply, Fault> {
-        let model = self.registry.resolve(&call.model)?;
-        let counted = model.statistics.request(Instant::now());
-        let Call {
-            meta,
-            inputs,
-            outputs,
-            ..
-        } = call;
-        let description = &model.description;
-        check::inputs(&inputs, &description.signature, &description.batching)?;
-        let places = check::outputs(&outputs, &description.signature)?;
-        let work = Work {
-            inputs,
-            outputs: places,
-            deadline: meta.deadline,
-            priority: meta.priority,
-        };
-        let ran = match when_busy {
-            WhenBusy::Refuse => patience::at_once(&model.worker, work).await,
-            WhenBusy::Wait => patience::within_its_time(&model.worker, &work).await,
-        };
-        let mut answer = ran.map_err(|refused| {
-            if let Some(reason) = refused.reason {
-                model.metrics.rejected(reason);
-            }
-            refused.fault
-        })?;
-        if outputs.iter().any(|output| output.classes.is_some()) {
-            answer.outputs = self
-                .classified(answer.outputs, outputs, &model.labels)
-                .await?;
-        }
-        counted.answered();
-        Ok(Reply {
-            model_name: description.name.clone(),
-            model_version: description.version.clone(),
-            outputs: answer.outputs,
-            timing: answer.timing,
-        })
-    }
-
-    /// The outputs, each as its request wants it.
+    /// The outputs in their requested form.
     async fn classified(
         &self,
         tensors: Vec<Tensor>,
@@ -160,34 +121,70 @@ impl Pipeline {
         if scores <= HEAVY_SCORES {
             return work();
         }
-        self.heavy.run(work).await?
+        self.cpu_pool.run(work).await?
     }
 }
 
-impl Serve for Pipeline {
-    async fn serve(&self, call: Call) -> Result<Reply, Fault> {
-        self.run(call, WhenBusy::Refuse).await
+impl Served for ServingModel {
+    fn description(&self) -> &ModelDescription {
+        &self.description
     }
 
-    async fn serve_patiently(&self, call: Call) -> Result<Reply, Fault> {
-        self.run(call, WhenBusy::Wait).await
+    fn embedder(&self) -> Result<&Arc<Embedder>, Fault> {
+        self.embedder
+            .as_ref()
+            .map_err(|reason| not_an_embedder(&self.description.name, reason))
+    }
+}
+
+impl Infer for Pipeline {
+    type Model = ServingModel;
+
+    fn model(&self, model: &ModelRef) -> Result<Arc<ServingModel>, Fault> {
+        self.registry.resolve(model)
     }
 
-    fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
-        let mut description = self.registry.resolve(model)?.description.clone();
-        description.versions = self.registry.versions(&description.name);
-        Ok(description)
-    }
-
-    fn models(&self) -> Vec<ModelState> {
-        self.registry.states()
-    }
-
-    fn embedder(&self, model: &ModelRef) -> Result<Arc<Embedder>, Fault> {
-        let loaded = self.registry.resolve(model)?;
-        loaded
-            .embedder
-            .clone()
-            .map_err(|reason| not_an_embedder(&loaded.description.name, &reason))
+    async fn infer(
+        &self,
+        model: &Arc<ServingModel>,
+        call: Call,
+        when_busy: WhenBusy,
+    ) -> Result<Reply, Fault> {
+        let counted = model.statistics.request(Instant::now());
+        let Call {
+            meta,
+            inputs,
+            outputs,
+        } = call;
+        let description = &model.description;
+        check::inputs(&inputs, &description.signature, &description.batching)?;
+        let indices = check::outputs(&outputs, &description.signature)?;
+        let work = Work {
+            inputs,
+            outputs: indices,
+            deadline: meta.deadline,
+            priority: meta.priority,
+        };
+        let ran = match &model.runner {
+            Runner::Batched(worker) => submit(worker, work, when_busy).await,
+        };
+        let mut answer = ran.map_err(|rejected| {
+            if let Some(reason) = rejected.reason {
+                model.metrics.rejected(reason);
+            }
+            rejected.fault
+        })?;
+        if outputs.iter().any(|output| output.classes.is_some()) {
+            answer.outputs = self
+                .classified(answer.outputs, outputs, &model.labels)
+                .await?;
+        }
+        counted.answered();
+        Ok(Reply::Whole(Outputs {
+            model_name: description.name.clone(),
+            model_version: description.version.clone(),
+            outputs: answer.outputs,
+            timing: answer.timing,
+        }))
     }
 }

@@ -3,26 +3,28 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Duration;
 
-use serin_crds::pod_config::PodConfig;
+use serin_crds::contract::pod_config::PodConfig;
 use tokio::sync::watch;
 
+use crate::access::OpenAccess;
+use crate::backends;
 use crate::config::Options;
-use crate::lifecycle::{Lifecycle, Phase};
 use crate::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, Repository, SourceOptions, load_all,
     memory_for_bodies,
 };
 use crate::pipeline::Pipeline;
+use crate::policy::{PolicyInput, PolicyStore, Reloader};
+use crate::routing::LocalRouter;
+use crate::runtime::Resources;
+use crate::runtime::cpu_pool::CpuPool;
+use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::server::shutdown::{Shutdown, Stop};
 use crate::server::{Parts, Server, StartError};
-use crate::telemetry::traces::{Exporter, Process, Settings, SettingsError};
+use crate::telemetry::traces::{Process, SettingsError, TraceSwitch};
 use crate::telemetry::{Metrics, Monitoring};
-use crate::types::ModelState;
-
-/// How long the last traces may take to be sent once everything else has ended.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(3);
+use serin_core::types::ModelState;
 
 /// A process that serves, as an embedding program sees it.
 #[derive(Clone)]
@@ -33,7 +35,7 @@ pub struct Running {
     pub grpc_addr: SocketAddr,
     /// Where probes, status and metrics are served.
     pub admin_addr: SocketAddr,
-    /// Where the process stands.
+    /// The stage of the process.
     pub phase: watch::Receiver<Phase>,
     /// Becomes true once every model either answers or never will.
     pub settled: watch::Receiver<bool>,
@@ -41,7 +43,7 @@ pub struct Running {
     pub pipeline: Arc<Pipeline>,
 }
 
-/// Why a process ends otherwise than by being asked to.
+/// Why a process ends without being asked to.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// A port cannot be served.
@@ -55,14 +57,15 @@ pub enum ServeError {
     Load(#[from] LoadError),
 }
 
-/// Serves until `shutdown`, then drains. `started` is told once the ports are bound; models load
-/// after that.
+/// Serves until `shutdown`, then drains. `started` is called once the ports are bound; models
+/// load after that. The policy is reloaded from its source until the drain is over.
 ///
 /// # Errors
 /// [`ServeError`].
 pub async fn serve(
     mut options: Options,
     config: PodConfig,
+    policy: PolicyInput,
     mut shutdown: Shutdown,
     started: impl FnOnce(Running),
 ) -> Result<(), ServeError> {
@@ -70,51 +73,42 @@ pub async fn serve(
         .models
         .iter()
         .map(|model| (model.name.clone(), model.version.clone()));
-    let metrics = Arc::new(Metrics::new(named));
+    let store = Arc::new(PolicyStore::from(policy.initial));
+    let metrics = Arc::new(Metrics::new(named).with_policy(Arc::clone(&store)));
     let process = Process {
-        service: &config.service,
-        revision: &config.revision,
+        service: config.service,
+        revision: config.revision,
         local_mode: options.local_mode,
     };
-    let env = |name: &str| std::env::var(name).ok();
-    let settings = match Settings::find(config.telemetry.traces.as_ref(), process, env) {
-        // Variables come from whoever set up the machine or the cluster: they stop no model.
-        Err(error) if config.telemetry.traces.is_none() => {
-            tracing::warn!(%error, "no traces are sent");
-            None
-        }
-        found => found?,
-    };
-    let (tracer, exporter) = match settings {
-        Some(settings) => {
-            let (tracer, exporter) = Exporter::start(settings, &metrics)?;
-            (Some(tracer), Some(exporter))
-        }
-        None => (None, None),
-    };
+    let traces = Arc::new(TraceSwitch::start(
+        store.current().policy.telemetry.traces.as_ref(),
+        process,
+        Box::new(|name| std::env::var(name).ok()),
+        Arc::clone(&metrics),
+    )?);
     let lifecycle = Lifecycle::new();
     let registry = Arc::new(Registry::new(config.models, &metrics));
     let loader = LoaderOptions::from(&options);
-    let mut pipeline = Pipeline::new(Arc::clone(&registry));
-    if config.api.repository_control {
-        let repository = Repository::new(Arc::clone(&registry), loader.clone(), lifecycle.clone());
-        pipeline = pipeline.with_repository_control(repository);
-    }
-    let pipeline = Arc::new(pipeline);
-    let parts = Parts {
-        service: Arc::clone(&pipeline),
-        metrics: Arc::clone(&metrics),
-        lifecycle: lifecycle.clone(),
-        api: config.api,
-        monitoring: Monitoring {
-            compat_metrics: config.telemetry.compat_metrics,
-            tracer,
-        },
-    };
     let limits = &mut options.limits;
     limits
         .body_bytes_in_flight
         .get_or_insert_with(|| memory_for_bodies(limits.body_bytes));
+    let cpu_pool = CpuPool::new();
+    let repository = Repository::new(Arc::clone(&registry), loader.clone(), lifecycle.clone());
+    let pipeline = Pipeline::new(Arc::clone(&registry), cpu_pool.clone());
+    let pipeline = Arc::new(pipeline.with_repository_control(repository));
+    let parts = Parts {
+        service: Arc::clone(&pipeline),
+        access: Arc::new(OpenAccess),
+        router: Arc::new(LocalRouter),
+        resources: Resources::new(options.limits.clone(), cpu_pool),
+        metrics: Arc::clone(&metrics),
+        lifecycle: lifecycle.clone(),
+        policy: Arc::clone(&store),
+        monitoring: Monitoring {
+            tracer: traces.handle(),
+        },
+    };
     let server = Server::start(&options, parts).await?;
     let (settle, settled) = watch::channel(false);
     started(Running {
@@ -125,26 +119,29 @@ pub async fn serve(
         settled,
         pipeline,
     });
+    let follower = Arc::clone(&traces);
+    let reloading = policy
+        .source
+        .map(|source| Reloader::new(store, source, follower).spawn());
     lifecycle.advance(Phase::Loading);
-    let mut asked = shutdown.clone();
+    let mut requested = shutdown.clone();
     let stop = tokio::select! {
         loaded = load_all(&registry, &loader, &lifecycle) => {
             loaded?;
             // One of several models may have failed for good: the others answer, and the process
             // as a whole is not ready.
-            if !registry.states().iter().any(ModelState::missing) {
+            if !registry.states().iter().any(ModelState::blocks_readiness) {
                 lifecycle.advance(Phase::Ready);
             }
             settle.send_replace(true);
-            asked.reached(Stop::Gently).await;
-            asked.current()
+            requested.reached(Stop::Gently).await;
+            requested.current()
         }
         () = shutdown.reached(Stop::Gently) => shutdown.current(),
     };
     server.drain(stop, options.lame_duck, shutdown).await;
-    if let Some(exporter) = exporter {
-        exporter.flush(FLUSH_TIMEOUT).await;
-    }
+    drop(reloading);
+    traces.finish().await;
     Ok(())
 }
 
@@ -157,7 +154,7 @@ impl From<&Options> for LoaderOptions {
                 local_mode: options.local_mode,
                 extra_roots: None,
             },
-            runtime_library: options.runtime_library.clone(),
+            backends: backends::all(options.runtime_library.clone()),
             threads: available_parallelism().map_or(1, usize::from),
             bounds: LoadBounds::new(
                 options.model_memory,

@@ -1,28 +1,22 @@
-//! Sockets: the ports, what stands on them, and how they close.
+//! The server: ports, protocols, and the drain.
 
 mod admin;
-mod app;
-mod body;
-mod compress;
 mod connection;
-mod control;
-mod docs;
-mod exchange;
+mod documents;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod grpc_body;
-mod health;
-mod infer;
+mod grpc;
+mod http;
 mod listener;
-mod models;
-mod openai;
-mod routes;
-mod settings;
+mod pace;
+mod path;
+mod recording;
+mod respond;
 pub mod shutdown;
 mod socket;
+mod state;
 mod stream;
-mod tracked;
 mod unary;
 
 use std::net::SocketAddr;
@@ -30,29 +24,27 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
-use serin_crds::pod_config::ApiConfig;
-use tokio::task::JoinHandle;
 
-use self::app::App;
-use self::connection::{Connections, Stage};
+use self::connection::{Connections, Port, Stage};
+use self::http::routes;
 use self::listener::{Listener, ListenerHandle};
 use self::shutdown::{Shutdown, Stop};
-use crate::config::{Limits, Options};
-use crate::lifecycle::{Lifecycle, Phase};
+use self::state::ServerState;
+use crate::config::Options;
 use crate::pipeline::Serve;
-use crate::pipeline::heavy::Heavy;
-use crate::protocol::oip_grpc;
-use crate::telemetry::{Metrics, Monitoring};
+use crate::runtime::lifecycle::{Lifecycle, Phase};
+use crate::telemetry::TracerHandle;
 
 pub use self::listener::BindError;
+pub use self::state::Parts;
 
 /// Connections of the admin port: probes, the operator and a scraper need few.
 const ADMIN_CONNECTIONS: usize = 256;
 
-/// Longest wait, at the end, for connections that the kernel had accepted and nobody had read.
+/// Longest wait, at the end, for connections in the kernel's accept queue.
 const ACCEPT_QUIET: Duration = Duration::from_millis(250);
 
-/// Before requests are cut off, streams are ended with an error that says so.
+/// The time before requests are cut off in which streams end with an error.
 const STREAM_FAREWELL: Duration = Duration::from_secs(2);
 
 /// Why the ports cannot be served.
@@ -68,31 +60,17 @@ pub enum StartError {
 
 /// Running ports.
 pub struct Server {
-    /// Where every protocol is served.
+    /// The port of every protocol.
     pub http_addr: SocketAddr,
-    /// Where gRPC alone is served.
+    /// The port of gRPC alone.
     pub grpc_addr: SocketAddr,
-    /// Where probes, status and metrics are served.
+    /// The port of probes, status and metrics.
     pub admin_addr: SocketAddr,
     http: ListenerHandle,
     grpc: ListenerHandle,
     admin: ListenerHandle,
     lifecycle: Lifecycle,
     drain_timeout: Duration,
-}
-
-/// What the ports are made of.
-pub struct Parts<S> {
-    /// Answers the requests.
-    pub service: Arc<S>,
-    /// What is measured.
-    pub metrics: Arc<Metrics>,
-    /// Where the process stands.
-    pub lifecycle: Lifecycle,
-    /// What the protocols offer, where that is a choice.
-    pub api: ApiConfig,
-    /// What monitoring is told besides our own metrics and logs.
-    pub monitoring: Monitoring,
 }
 
 impl Server {
@@ -108,58 +86,37 @@ impl Server {
         let (http_addr, grpc_addr, admin_addr) = (http.address(), grpc.address(), admin.address());
         tracing::info!(http = %http_addr, grpc = %grpc_addr, admin = %admin_addr, "listening");
 
-        let limits = &options.limits;
-        let lifecycle = parts.lifecycle.clone();
-        let metrics = Arc::clone(&parts.metrics);
-        let gauge = metrics.connections.clone();
-        let heavy = Heavy::new();
-        let tracer = parts.monitoring.tracer.clone();
-        let app = Arc::new(App::new(parts, limits.clone(), heavy.clone()));
-        let grpc_routes = oip_grpc::routes(oip_grpc::Parts {
-            serve: Arc::clone(&app.service),
-            metrics: Arc::clone(&metrics),
-            lifecycle: lifecycle.clone(),
-            limits: Arc::clone(&app.limits),
-            bodies: Arc::clone(&app.bodies),
-            heavy: heavy.clone(),
-            api: app.api.clone(),
-            tracer: tracer.clone(),
-        })?
-        .prepare()
-        .into_axum_router();
-        let shared = connection::Shared {
-            metrics: Arc::clone(&metrics),
-            heavy,
-            bodies: Arc::clone(&app.bodies),
+        let state = Arc::new(ServerState::new(parts));
+        let port = |tracer| {
+            let (resources, metrics) = (state.resources.clone(), Arc::clone(&state.metrics));
+            Port::new(resources, metrics, tracer)
         };
-        let connections =
-            |limits: Limits, gauge, tracer| Connections::new(limits, gauge, shared.clone(), tracer);
+        let for_callers = || {
+            let gauge = state.metrics.connections.clone();
+            Connections::new(port(state.tracer.clone()), gauge)
+        };
+        let grpc_routes = grpc::routes(&state)?.prepare().into_axum_router();
         // Each has an answer of its own for unknown paths; on the common port REST's is given.
-        let all = routes::router(Arc::clone(&app)).merge(grpc_routes.clone().reset_fallback());
-        let admin_limits = Limits {
-            connections: ADMIN_CONNECTIONS,
-            ..limits.clone()
-        };
+        let all = routes::router(Arc::clone(&state)).merge(grpc_routes.clone().reset_fallback());
+        let most = state.resources.limits.connections;
         Ok(Self {
             http_addr,
             grpc_addr,
             admin_addr,
-            http: http.serve(
-                all,
-                connections(limits.clone(), gauge.clone(), tracer.clone()),
-            ),
-            grpc: grpc.serve(grpc_routes, connections(limits.clone(), gauge, tracer)),
+            http: http.serve(all, for_callers(), most),
+            grpc: grpc.serve(grpc_routes, for_callers(), most),
             admin: admin.serve(
-                admin::router(app),
-                connections(admin_limits, Gauge::default(), None),
+                admin::router(Arc::clone(&state)),
+                Connections::new(port(TracerHandle::default()), Gauge::default()),
+                ADMIN_CONNECTIONS,
             ),
-            lifecycle,
+            lifecycle: state.lifecycle.clone(),
             drain_timeout: options.drain_timeout,
         })
     }
 
     /// Stops: not ready at once; new connections for the lame-duck time, if `stop` grants one; then
-    /// what is in flight finishes. Returns when all is done, the drain timeout passed, or
+    /// requests in flight finish. Returns when all are done, the drain timeout passed, or
     /// [`Stop::Now`] came.
     pub async fn drain(self, stop: Stop, lame_duck: Duration, mut shutdown: Shutdown) {
         self.lifecycle.advance(Phase::Draining);
@@ -177,12 +134,19 @@ impl Server {
         let margin = STREAM_FAREWELL.min(self.drain_timeout / 4);
         self.lifecycle
             .finish_by(Instant::now() + self.drain_timeout - margin);
+        // Requests still in flight are refused, in their callers' protocols, before they are cut off.
+        let refuse_rest = async {
+            tokio::time::sleep(self.drain_timeout - margin).await;
+            self.lifecycle.cut_off();
+            std::future::pending::<()>().await;
+        };
         let finish = async {
             tokio::join!(self.http.finish(quiet), self.grpc.finish(quiet));
-            // Last: probes and the operator ask it how the rest is doing.
+            // Last: probes and the operator read the state of the drain from it.
             self.admin.finish(Duration::ZERO).await;
         };
         tokio::select! {
+            () = refuse_rest => {}
             () = finish => tracing::info!("every request in flight has finished"),
             () = tokio::time::sleep(self.drain_timeout) => {
                 tracing::warn!(timeout_s = self.drain_timeout.as_secs(), "requests in flight were cut off");
@@ -190,14 +154,5 @@ impl Server {
             () = shutdown.reached(Stop::Now) => tracing::warn!("stopped at once, as asked"),
         }
         self.lifecycle.advance(Phase::Stopped);
-    }
-}
-
-/// A task that ends with its owner.
-struct OwnedTask(JoinHandle<()>);
-
-impl Drop for OwnedTask {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -1,31 +1,34 @@
-//! What the process tells about itself: metrics, logs and traces.
+//! Metrics, logs and traces of the process.
 
 pub mod access_log;
-mod caller_text;
 mod compat;
 pub mod exposition;
 pub mod logging;
 pub mod metrics;
-mod noise;
+mod model_observer;
+mod policy_metrics;
 mod process;
+pub mod record;
 pub mod statistics;
-pub mod story;
 pub mod traces;
+mod truncate;
+
+#[cfg(test)]
+#[path = "../tests/harness/samples.rs"]
+mod samples;
 
 pub use exposition::Exposition;
 pub use metrics::{Metrics, ModelMetrics};
-pub(crate) use noise::noise;
+pub use model_observer::ModelObserver;
+pub use record::{RequestInfo, RequestRecord, Settled};
+#[cfg(test)]
+use samples::Samples;
 pub use statistics::InferenceCounters;
-pub use story::{About, Story};
-pub use traces::{Trace, Tracer};
+pub use traces::{Trace, Tracer, TracerHandle};
 
-use serin_crds::pod_config::CompatMetrics;
-
-/// What monitoring is told besides our own metrics and logs; nothing by default.
+/// What monitoring offers besides Serin's own metrics and logs; nothing by default.
 #[derive(Clone, Default)]
 pub struct Monitoring {
-    /// Servers whose metric names `/metrics` offers too.
-    pub compat_metrics: Vec<CompatMetrics>,
-    /// Traces requests.
-    pub tracer: Option<Tracer>,
+    /// Traces requests, as the policy in force says.
+    pub tracer: TracerHandle,
 }

@@ -11,8 +11,8 @@ mod support;
 
 use std::num::NonZeroUsize;
 
-use serin_dataplane::fault::Fault;
-use serin_dataplane::types::{Datatype, RequestedOutput, Tensor, TensorData};
+use serin_core::fault::Fault;
+use serin_core::types::{Datatype, RequestedOutput, Tensor, TensorData};
 use served::{Served, call, serve};
 use support::{f32s, raw};
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use harness::{Client, Running, options, start};
 use serin_dataplane::config::Options;
-use serin_dataplane::lifecycle::Phase;
+use serin_dataplane::runtime::lifecycle::Phase;
 use serin_dataplane::server::shutdown::Stop;
 use tokio::net::TcpStream;
 

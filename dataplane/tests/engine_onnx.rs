@@ -9,9 +9,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use serin_dataplane::engine::onnx::{ModelFile, OpenError};
-use serin_dataplane::engine::{Engine, RunError, Stop};
-use serin_dataplane::types::{Datatype, Dimension, Tensor, TensorData};
+use serin_core::types::{Datatype, Dimension, Tensor, TensorData};
+use serin_engine::onnx::{ModelFile, OpenError};
+use serin_engine::{Engine, RunError, Stop};
 use support::{as_f32, as_i64, f32s, i64s, model, open, raw, strings};
 
 fn run(engine: &mut impl Engine, inputs: &[Tensor]) -> Result<Vec<Tensor>, RunError> {
@@ -86,7 +86,7 @@ fn zero_rows_go_in_and_come_out() {
 }
 
 #[test]
-fn a_scalar_and_an_undeclared_shape_are_told_apart() {
+fn a_scalar_and_an_undeclared_shape_are_different_shapes() {
     let mut scalar = open("scalar_input").unwrap();
     assert_eq!(scalar.signature().inputs[0].shape, Some(Vec::new()));
     assert_eq!(
@@ -225,7 +225,7 @@ fn a_failing_run_says_why_without_a_path() {
 }
 
 #[test]
-fn a_running_model_stops_when_told_to() {
+fn a_running_model_stops_when_it_is_asked_to() {
     let mut engine = open("slow").unwrap();
     let stop = Stop::new();
     let raiser = stop.clone();

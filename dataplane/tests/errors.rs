@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serin_dataplane::fault::{CODES, FaultKind};
+use serin_core::fault::{CODES, FaultKind};
 
 /// The cells of each row of the table under `heading`, without backticks.
 fn table(heading: &str) -> Vec<Vec<String>> {
@@ -101,10 +101,10 @@ fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
 #[test]
 fn every_listed_code_is_used() {
     let mut files = Vec::new();
-    sources(
-        &Path::new(env!("CARGO_MANIFEST_DIR")).join("src"),
-        &mut files,
-    );
+    for folder in ["src", "core/src", "engine/src", "wire/src"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        sources(&folder, &mut files);
+    }
     let text: String = files
         .iter()
         .filter(|file| !file.ends_with("fault/codes.rs"))

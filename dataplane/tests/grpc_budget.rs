@@ -10,8 +10,8 @@ use harness::frames::{
 };
 use harness::{PATIENCE, Running, limited};
 use prost::Message;
-use serin_dataplane::protocol::oip_grpc::proto::model_infer_request::InferInputTensor;
-use serin_dataplane::protocol::oip_grpc::proto::{
+use serin_wire::oip_grpc::proto::model_infer_request::InferInputTensor;
+use serin_wire::oip_grpc::proto::{
     InferTensorContents, ModelInferRequest, ModelStreamInferResponse,
 };
 use tokio::time::timeout;

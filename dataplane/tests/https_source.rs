@@ -11,7 +11,7 @@ mod store;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serin_crds::pod_config::SourceConfig;
+use serin_crds::contract::pod_config::SourceConfig;
 use serin_dataplane::model::{LoadError, SourceOptions, locate};
 use store::{Answer, Store};
 

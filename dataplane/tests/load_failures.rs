@@ -13,11 +13,12 @@ mod store;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use serin_dataplane::fault::FaultKind;
-use serin_dataplane::lifecycle::Lifecycle;
+use serin_core::fault::FaultKind;
 use serin_dataplane::model::{check, load_all};
-use serin_dataplane::pipeline::{Pipeline, Serve};
-use served::{call, config, options, refusal, registry, until, uri};
+use serin_dataplane::pipeline::{Catalog, Pipeline, WhenBusy};
+use serin_dataplane::runtime::cpu_pool::CpuPool;
+use serin_dataplane::runtime::lifecycle::Lifecycle;
+use served::{call, config, infer, options, refusal, registry, until, uri};
 use store::{Answer, Store};
 
 const MODEL: &[u8] = include_bytes!("models/linear.onnx");
@@ -114,7 +115,7 @@ async fn a_process_goes_on_without_a_model_that_cannot_be_loaded() {
     load_all(&registry, &options(), &Lifecycle::new())
         .await
         .unwrap();
-    let pipeline = Pipeline::new(Arc::clone(&registry));
+    let pipeline = Pipeline::new(Arc::clone(&registry), CpuPool::new());
     let states = pipeline.models();
     assert!(states[0].ready() && !states[1].ready());
     assert!(
@@ -125,7 +126,9 @@ async fn a_process_goes_on_without_a_model_that_cannot_be_loaded() {
             .contains("it is a text file"),
         "{states:?}"
     );
-    let fault = pipeline.serve(call("bad", Vec::new())).await.unwrap_err();
+    let fault = infer(&pipeline, call("bad", Vec::new()), WhenBusy::Refuse)
+        .await
+        .unwrap_err();
     assert_eq!(
         (fault.kind, fault.code),
         (FaultKind::NotReady, "model_not_ready")
@@ -146,19 +149,21 @@ async fn a_store_that_is_away_is_asked_again_until_it_is_back() {
     options.source.cache_dir = cache.path().to_path_buf();
     options.source.extra_roots = Some(store.roots());
     let registry = registry(vec![config("m", &store.url("/m.onnx"))]);
-    let pipeline = Pipeline::new(Arc::clone(&registry));
+    let pipeline = Pipeline::new(Arc::clone(&registry), CpuPool::new());
     let loading = tokio::spawn({
         let registry = Arc::clone(&registry);
         async move { load_all(&registry, &options, &Lifecycle::new()).await }
     });
-    until("the first failure is told", || {
+    until("the first failure is shown", || {
         pipeline.models()[0]
             .reason
             .as_ref()
             .is_some_and(|reason| reason.contains("503"))
     })
     .await;
-    let fault = pipeline.serve(call("m", Vec::new())).await.unwrap_err();
+    let fault = infer(&pipeline, call("m", Vec::new()), WhenBusy::Refuse)
+        .await
+        .unwrap_err();
     assert_eq!(fault.kind, FaultKind::NotReady);
     assert!(fault.retry_after.is_some());
     loading.await.unwrap().unwrap();

@@ -5,7 +5,7 @@ mod harness;
 
 use harness::{options, start_offering};
 use serde_json::{Value, json};
-use serin_crds::pod_config::{ApiConfig, NonFinite};
+use serin_crds::contract::policy::{ApiConfig, NonFinite};
 
 const PATHS: [(&str, &str); 2] = [
     (

@@ -182,6 +182,25 @@ fn a_second_interrupt_ends_it_while_a_request_is_still_coming() {
     assert_eq!(process.ended().code(), Some(0));
 }
 
+#[test]
+fn a_policy_with_an_unknown_key_stops_the_start_and_one_that_is_not_there_does_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("policy.json");
+    fs::write(&path, r#"{"api":{"nonfinite":"Error"}}"#).expect("a file");
+    let flags = ["--policy", path.to_str().expect("text")];
+    let (text, termination) = run(NO_MODELS, &flags).failure();
+    for told in [text, termination] {
+        for part in [flags[1], "unknown field `nonfinite`", "`nonFinite`"] {
+            assert!(told.contains(part), "{told}");
+        }
+    }
+    fs::remove_file(&path).expect("removed");
+    let mut process = run(NO_MODELS, &flags);
+    let absent = "there is no policy file; every setting has its default until there is one";
+    assert_eq!(process.line(absent)["path"], flags[1]);
+    process.ready();
+}
+
 /// The answer to a GET, whose connection is closed after it.
 fn get(address: &str, path: &str) -> String {
     let mut stream = TcpStream::connect(address).expect("open");

@@ -9,13 +9,14 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use serin_crds::pod_config::ModelConfig;
-use serin_dataplane::fault::{Fault, FaultKind};
-use serin_dataplane::lifecycle::{Lifecycle, Phase};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Availability, ModelRef, Tensor};
+use serin_crds::contract::pod_config::ModelConfig;
 use serin_dataplane::model::{Registry, Repository, load_all};
-use serin_dataplane::pipeline::{Control, ModelState, Pipeline, Serve};
-use serin_dataplane::types::{Availability, ModelRef, Tensor};
-use served::{call, config, options, registry, until, uri};
+use serin_dataplane::pipeline::{Catalog, ModelState, Pipeline, RepositoryControl, WhenBusy};
+use serin_dataplane::runtime::cpu_pool::CpuPool;
+use serin_dataplane::runtime::lifecycle::{Lifecycle, Phase};
+use served::{call, config, infer, options, registry, until, uri};
 use support::{as_f32, f32s, i64s, model};
 
 struct Controlled {
@@ -29,11 +30,12 @@ async fn controlled(models: Vec<ModelConfig>) -> Controlled {
     let registry = registry(models);
     let lifecycle = Lifecycle::new();
     load_all(&registry, &options(), &lifecycle).await.unwrap();
-    if !registry.states().iter().any(ModelState::missing) {
+    if !registry.states().iter().any(ModelState::blocks_readiness) {
         lifecycle.advance(Phase::Ready);
     }
     let repository = Repository::new(Arc::clone(&registry), options(), lifecycle.clone());
-    let pipeline = Pipeline::new(Arc::clone(&registry)).with_repository_control(repository);
+    let pipeline =
+        Pipeline::new(Arc::clone(&registry), CpuPool::new()).with_repository_control(repository);
     Controlled {
         pipeline: Arc::new(pipeline),
         registry,
@@ -43,7 +45,7 @@ async fn controlled(models: Vec<ModelConfig>) -> Controlled {
 
 impl Controlled {
     async fn ask(&self, model: &str, input: Tensor) -> Result<Vec<f32>, Fault> {
-        let reply = self.pipeline.serve(call(model, vec![input])).await?;
+        let reply = infer(&self.pipeline, call(model, vec![input]), WhenBusy::Refuse).await?;
         Ok(as_f32(&reply.outputs[0]))
     }
 
@@ -76,7 +78,7 @@ async fn an_unloaded_model_finishes_what_it_has_and_says_how_to_load_it() {
     let slow = i64s("steps", &[1, 1], &[300]);
     let running = tokio::spawn({
         let (pipeline, slow) = (Arc::clone(&server.pipeline), slow.clone());
-        async move { pipeline.serve(call("slow", vec![slow])).await }
+        async move { infer(&pipeline, call("slow", vec![slow]), WhenBusy::Refuse).await }
     });
     let name = ModelRef {
         name: "slow".to_owned(),
@@ -84,7 +86,7 @@ async fn an_unloaded_model_finishes_what_it_has_and_says_how_to_load_it() {
     };
     until("the request runs", || {
         let model = server.registry.resolve(&name).unwrap();
-        model.worker.counts().running == 1
+        model.runner.counts().running == 1
     })
     .await;
     server.pipeline.unload("slow").unwrap();
@@ -113,7 +115,11 @@ async fn an_unloaded_model_finishes_what_it_has_and_says_how_to_load_it() {
     server.pipeline.load("slow").await.unwrap();
     assert_eq!(server.stands("slow").0, Availability::Ready);
     let again = call("slow", vec![i64s("steps", &[1, 1], &[1])]);
-    assert!(server.pipeline.serve(again).await.is_ok());
+    assert!(
+        infer(&server.pipeline, again, WhenBusy::Refuse)
+            .await
+            .is_ok()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +187,7 @@ async fn callers_are_answered_all_the_while_a_model_is_loaded_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_load_of_a_model_is_told_of_the_first() {
+async fn a_second_load_of_a_model_is_refused_while_the_first_runs() {
     let server = controlled(vec![
         config("linear", &uri("linear")),
         config("slow", &uri("slow")),
@@ -234,7 +240,7 @@ async fn a_process_that_lacks_a_model_is_ready_once_that_is_unloaded_or_loaded()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unknown_models_and_forbidden_control_are_told_apart() {
+async fn unknown_models_and_forbidden_control_are_different_faults() {
     let server = controlled(vec![config("linear", &uri("linear"))]).await;
     let refused = server.pipeline.load("nobody").await.unwrap_err();
     assert_eq!(
@@ -245,15 +251,11 @@ async fn unknown_models_and_forbidden_control_are_told_apart() {
         server.pipeline.unload("nobody").unwrap_err().code,
         "model_not_found"
     );
-    let closed = Pipeline::new(Arc::clone(&server.registry));
+    let closed = Pipeline::new(Arc::clone(&server.registry), CpuPool::new());
     for name in ["linear", "nobody"] {
         for refused in [closed.load(name).await, closed.unload(name)] {
             let refused = refused.unwrap_err();
-            assert_eq!(refused.kind, FaultKind::Forbidden);
-            assert!(
-                refused.message.contains("spec.api.repositoryControl"),
-                "{refused}"
-            );
+            assert_eq!(refused.kind, FaultKind::NotImplemented);
         }
     }
     assert_eq!(server.stands("linear").0, Availability::Ready);
@@ -293,4 +295,102 @@ async fn statistics_count_rows_runs_and_failures() {
         "{seen:?}"
     );
     assert!(seen.last_inference_ms > 0);
+}
+
+fn version(version: &str, uri: &str) -> ModelConfig {
+    ModelConfig {
+        version: version.to_owned(),
+        ..config("m", uri)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_added_answers_and_one_that_is_removed_is_unknown() {
+    let server = controlled(vec![config("m", &uri("linear"))]).await;
+    let repository = Repository::new(
+        Arc::clone(&server.registry),
+        options(),
+        server.lifecycle.clone(),
+    );
+    let ask = async |version: Option<&str>| {
+        let mut call = call("m", vec![row()]);
+        call.model.version = version.map(str::to_owned);
+        let reply = infer(&server.pipeline, call, WhenBusy::Refuse).await?;
+        Ok::<_, Fault>((reply.model_version, as_f32(&reply.outputs[0])))
+    };
+    let added = version("2", &uri("identity_fp32"));
+    repository.insert(added.clone()).await.unwrap();
+    let answer = ask(Some("2")).await.unwrap();
+    assert_eq!(answer, ("2".to_owned(), vec![1.0, 2.0, 3.0, 4.0]));
+    // The first one configured stays the default, and what is there cannot be added again.
+    assert_eq!(ask(None).await.unwrap().0, "1");
+    assert_eq!(
+        repository.insert(added).await.unwrap_err().code,
+        "model_busy"
+    );
+
+    let broken = version("3", &uri("not_onnx"));
+    assert_eq!(
+        repository.insert(broken).await.unwrap_err().code,
+        "load_failed"
+    );
+    assert_eq!(server.registry.versions("m"), ["1", "2"]);
+
+    repository.remove("m", "1").unwrap();
+    assert_eq!(ask(Some("1")).await.unwrap_err().code, "version_not_found");
+    assert_eq!(ask(None).await.unwrap().0, "2");
+    assert_eq!(
+        repository.remove("m", "1").unwrap_err().code,
+        "version_not_found"
+    );
+    assert_eq!(server.lifecycle.phase(), Phase::Ready);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_version_finishes_what_it_has() {
+    let server = controlled(vec![config("slow", &uri("slow"))]).await;
+    let slow = call("slow", vec![i64s("steps", &[1, 1], &[300])]);
+    let running = tokio::spawn({
+        let pipeline = Arc::clone(&server.pipeline);
+        async move { infer(&pipeline, slow, WhenBusy::Refuse).await }
+    });
+    let name = ModelRef {
+        name: "slow".to_owned(),
+        version: None,
+    };
+    until("the request runs", || {
+        let model = server.registry.resolve(&name).unwrap();
+        model.runner.counts().running == 1
+    })
+    .await;
+    assert!(server.registry.remove("slow", "1"));
+    assert!(server.registry.known(&name).is_err());
+    assert!(running.await.unwrap().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_load_that_waits_for_its_source_does_not_hold_up_another() {
+    // A store that accepts the connection and never answers.
+    let store = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = store.local_addr().unwrap();
+    let held = config("held", &format!("https://{address}/m.onnx"));
+    let server = controlled(vec![config("linear", &uri("linear"))]).await;
+    let repository = Repository::new(
+        Arc::clone(&server.registry),
+        options(),
+        server.lifecycle.clone(),
+    );
+    let waiting = tokio::spawn({
+        let repository = repository.clone();
+        async move { repository.insert(held).await }
+    });
+    let (connection, _) = store.accept().await.unwrap();
+    server.pipeline.load("linear").await.unwrap();
+    repository
+        .insert(version("1", &uri("identity_fp32")))
+        .await
+        .unwrap();
+    assert!(!waiting.is_finished());
+    drop(connection);
+    assert_eq!(waiting.await.unwrap().unwrap_err().code, "load_failed");
 }

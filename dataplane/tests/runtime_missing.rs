@@ -11,16 +11,18 @@ mod served;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use serin_dataplane::engine::onnx::{Runtime, RuntimeError};
-use serin_dataplane::lifecycle::Lifecycle;
+use serin_dataplane::backends;
 use serin_dataplane::model::load_all;
-use serin_dataplane::pipeline::{Pipeline, Serve};
+use serin_dataplane::pipeline::{Catalog, Pipeline};
+use serin_dataplane::runtime::cpu_pool::CpuPool;
+use serin_dataplane::runtime::lifecycle::Lifecycle;
+use serin_engine::onnx::{Runtime, RuntimeError};
 use served::{config, options, registry, uri};
 
 #[tokio::test]
 async fn the_cure_is_named_and_callers_learn_no_path() {
     let mut options = options();
-    options.runtime_library = Some(PathBuf::from("/nowhere/libonnxruntime.so.1"));
+    options.backends = backends::all(Some(PathBuf::from("/nowhere/libonnxruntime.so.1")));
     let registry = registry(vec![config("m", &uri("linear"))]);
     let error = load_all(&registry, &options, &Lifecycle::new())
         .await
@@ -31,7 +33,7 @@ async fn the_cure_is_named_and_callers_learn_no_path() {
         "{error}"
     );
     assert!(error.message.contains("`serin runtime install`"), "{error}");
-    let reason = Pipeline::new(Arc::clone(&registry)).models()[0]
+    let reason = Pipeline::new(Arc::clone(&registry), CpuPool::new()).models()[0]
         .reason
         .clone()
         .unwrap();

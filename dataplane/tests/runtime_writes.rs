@@ -1,4 +1,4 @@
-//! ONNX Runtime writes nothing outside of what it is told to and tells nobody that it runs: pods
+//! ONNX Runtime writes no file of its own and opens no connection: pods
 //! have a read-only root, no home, and secrets.
 #![allow(
     clippy::unwrap_used,

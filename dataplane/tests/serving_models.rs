@@ -7,8 +7,8 @@ mod support;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serin_dataplane::fault::FaultKind;
-use serin_dataplane::types::{ModelRef, RequestedOutput, Tensor};
+use serin_core::fault::FaultKind;
+use serin_core::types::{ModelRef, RequestedOutput, Tensor};
 use served::{call, serve, until};
 use support::{as_f32, as_i64, f32s, i64s};
 
@@ -32,6 +32,7 @@ fn x(rows: &[Vec<f32>]) -> Tensor {
 async fn rows_are_merged_only_where_they_do_not_influence_each_other() {
     let merged = [
         "linear",
+        "class_only",
         "two_inputs",
         "multi_var",
         "slow",
@@ -53,6 +54,8 @@ async fn rows_are_merged_only_where_they_do_not_influence_each_other() {
         "row_count",
         "zero_rows",
         "pairwise",
+        "hidden_scale",
+        "padded_words",
         "fixed_batch",
         "batch_axis1",
         "scalar_input",
@@ -135,7 +138,7 @@ async fn sixty_four_callers_each_get_their_own_rows() {
         for caller in callers {
             largest = largest.max(caller.await.unwrap());
         }
-        // Nobody is merged where that is wrong; where it is right, at this load somebody is.
+        // Requests are merged where that is right, at this load some of them; elsewhere none is.
         let merges = pipeline
             .describe(&ModelRef {
                 name: name.to_owned(),
@@ -210,19 +213,19 @@ async fn rows_of_other_widths_wait_for_a_run_of_their_own() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn only_the_guilty_row_fails() {
+async fn only_the_row_at_fault_fails() {
     let pipeline = serve(&["fails_at_runtime"]).await;
     for _ in 0..10 {
         let callers: Vec<_> = (0..16usize)
             .map(|caller| {
                 let pipeline = Arc::clone(&pipeline);
                 tokio::spawn(async move {
-                    let guilty = caller == 5;
-                    let value = if guilty { -2000.0 } else { caller as f32 };
+                    let at_fault = caller == 5;
+                    let value = if at_fault { -2000.0 } else { caller as f32 };
                     let result = pipeline
                         .serve(call("fails_at_runtime", vec![x(&[vec![value; 4]])]))
                         .await;
-                    if guilty {
+                    if at_fault {
                         let fault = result.unwrap_err();
                         assert_eq!(
                             (fault.kind, fault.code),
@@ -241,7 +244,7 @@ async fn only_the_guilty_row_fails() {
     }
 }
 
-/// About a quarter of an hour, if nobody stops it.
+/// About a quarter of an hour, if it is not stopped.
 fn endless() -> Tensor {
     i64s("steps", &[1, 1], &[1_000_000])
 }
@@ -304,7 +307,7 @@ async fn a_request_that_would_be_late_is_refused_at_once() {
             tokio::spawn(async move { pipeline.serve(call("slow", vec![endless()])).await })
         })
         .collect();
-    until("somebody waits", || {
+    until("all four run or wait", || {
         let counts = pipeline.counts("slow");
         counts.running + counts.queued == 4
     })
@@ -333,7 +336,7 @@ async fn rows_of_streams_that_wait_for_room_are_no_failures() {
         .map(|_| {
             let pipeline = Arc::clone(&pipeline);
             let row = call("linear", vec![f32s("X", &[1, 4], &[0.5; 4])]);
-            tokio::spawn(async move { pipeline.serve_patiently(row).await })
+            tokio::spawn(async move { pipeline.infer_queued(row).await })
         })
         .collect();
     for row in rows {

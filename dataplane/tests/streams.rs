@@ -9,6 +9,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
+use harness::samples::Samples;
 use harness::stream::Stream;
 use harness::{Client, Running, limited, options, start};
 
@@ -18,28 +19,6 @@ fn row(id: &str, value: i32) -> String {
     format!(
         r#"{{"id":"{id}","inputs":[{{"name":"x","shape":[1],"datatype":"INT32","data":[{value}]}}]}}"#
     )
-}
-
-async fn metrics(server: &Running) -> String {
-    server
-        .client()
-        .await
-        .get("/metrics")
-        .await
-        .text()
-        .to_owned()
-}
-
-async fn until_metrics(server: &Running, wanted: &str) {
-    let deadline = Instant::now() + harness::PATIENCE;
-    loop {
-        let page = metrics(server).await;
-        if page.lines().any(|line| line == wanted) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "no line {wanted} in:\n{page}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[tokio::test]
@@ -65,17 +44,16 @@ async fn rows_are_answered_in_their_order_each_with_its_id() {
         assert_eq!(answer["outputs"][0]["data"][0], number);
     }
     assert_eq!(stream.rest().await, (vec![], true));
-    until_metrics(&server, r#"serin_requests_total{model="echo",version="1",protocol="rest",operation="stream",outcome="ok",code="200"} 1"#).await;
-    until_metrics(
-        &server,
-        r#"serin_stream_events_total{model="echo",version="1",protocol="rest"} 100"#,
-    )
-    .await;
-    until_metrics(
-        &server,
-        r#"serin_stream_open{model="echo",version="1",protocol="rest"} 0"#,
-    )
-    .await;
+    // At once: a stream is counted before its end is sent.
+    let samples = server.samples().await;
+    let labels = [("model", "echo"), ("protocol", "rest")];
+    let ended = [labels[0], ("operation", "stream"), ("outcome", "ok")];
+    assert_eq!(samples.sum("serin_requests_total", &ended), 1.0);
+    assert_eq!(samples.sum("serin_stream_events_total", &labels), 100.0);
+    assert_eq!(samples.sum("serin_stream_open", &labels), 0.0);
+    let first_parts = samples.sum("serin_time_to_first_part_seconds_count", &labels);
+    assert_eq!(first_parts, 1.0);
+    assert_eq!(samples.sum("serin_requests_in_flight", &[]), 0.0);
 }
 
 #[tokio::test]
@@ -306,16 +284,12 @@ async fn a_caller_that_leaves_a_stream_stops_its_rows() {
         server.models.begun.forget_permits(at_once);
         server.models.cancelled.forget_permits(at_once);
     }
-    until_metrics(
-        &server,
-        r#"serin_stream_cancelled_total{model="slow",version="1",protocol="rest"} 3"#,
-    )
-    .await;
-    until_metrics(
-        &server,
-        r#"serin_requests_in_flight{model="slow",version="1"} 0"#,
-    )
-    .await;
+    let left = |samples: &Samples| {
+        let slow = [("model", "slow")];
+        samples.sum("serin_stream_cancelled_total", &slow) == 3.0
+            && samples.sum("serin_requests_in_flight", &slow) == 0.0
+    };
+    server.until_samples(left).await;
 }
 
 #[tokio::test]
@@ -342,11 +316,10 @@ async fn a_caller_that_reads_nothing_is_closed_and_the_work_stops() {
     tokio::time::timeout(harness::PATIENCE, sending)
         .await
         .expect("the server closes");
-    until_metrics(
-        &server,
-        r#"serin_stream_cancelled_total{model="echo",version="1",protocol="rest"} 1"#,
-    )
-    .await;
+    let left = |samples: &Samples| {
+        samples.sum("serin_stream_cancelled_total", &[("model", "echo")]) == 1.0
+    };
+    server.until_samples(left).await;
 }
 
 #[tokio::test]
@@ -414,7 +387,8 @@ async fn a_panic_cuts_the_stream_off_and_is_counted() {
     stream.send(&(row("a", 1) + "\n")).await;
     let (lines, whole) = stream.rest().await;
     assert_eq!((lines.len(), whole), (0, false));
-    until_metrics(&server, "serin_panics_total 1").await;
+    let counted = |samples: &Samples| samples.sum("serin_panics_total", &[]) == 1.0;
+    server.until_samples(counted).await;
     let answer = server
         .client()
         .await

@@ -6,7 +6,7 @@ mod harness;
 use std::time::{Duration, Instant};
 
 use harness::{Running, limited};
-use serin_dataplane::config::Limits;
+use serin_core::Limits;
 
 const SHORT: Duration = Duration::from_millis(300);
 /// Far longer than any of these tests runs.
@@ -169,17 +169,16 @@ async fn a_reader_that_takes_nothing_is_closed_and_its_request_ends() {
     let mut probe = server.client().await;
     let deadline = Instant::now() + harness::PATIENCE;
     loop {
-        let metrics = probe.get("/metrics").await;
-        if metrics.text().contains("serin_connections 1\n") && begun_and_done(metrics.text()) {
+        let samples = probe.get("/metrics").await.samples();
+        let answered = [("model", "echo"), ("outcome", "ok")];
+        if samples.get("serin_connections", &[]) == Some(1.0)
+            && samples.sum("serin_requests_total", &answered) == 1.0
+        {
             break;
         }
-        assert!(Instant::now() < deadline, "{}", metrics.text());
+        assert!(Instant::now() < deadline, "{samples:?}");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-fn begun_and_done(metrics: &str) -> bool {
-    metrics.contains(r#"serin_requests_total{model="echo",version="1",protocol="rest",operation="infer",outcome="ok",code="200"} 1"#)
 }
 
 #[tokio::test]
@@ -202,12 +201,10 @@ async fn a_caller_that_leaves_cancels_its_request() {
         .expect("the call is dropped")
         .expect("open")
         .forget();
-    let mut probe = server.client().await;
-    let line = r#"model="slow",version="1",protocol="rest",operation="infer",outcome="cancelled",code="499"} 1"#;
-    let deadline = Instant::now() + harness::PATIENCE;
-    while !probe.get("/metrics").await.text().contains(line) {
-        assert!(Instant::now() < deadline);
-    }
+    let cancelled = [("model", "slow"), ("outcome", "cancelled"), ("code", "499")];
+    server
+        .until_samples(|samples| samples.sum("serin_requests_total", &cancelled) == 1.0)
+        .await;
 }
 
 #[tokio::test]

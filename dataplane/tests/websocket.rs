@@ -9,6 +9,7 @@ mod harness;
 
 use std::time::{Duration, Instant};
 
+use harness::samples::Samples;
 use harness::{Running, limited, options, start};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -149,18 +150,15 @@ async fn messages_are_answered_in_their_order_and_errors_by_message() {
     assert_eq!(socket.answer().await["id"], "last");
     socket.send(CLOSE, &1000u16.to_be_bytes()).await;
     assert_eq!(socket.closed().await.0, 1000);
-    let line = r#"serin_requests_total{model="echo",version="1",protocol="websocket",operation="stream",outcome="ok",code="200"} 1"#;
-    let deadline = Instant::now() + harness::PATIENCE;
-    while !server
-        .client()
-        .await
-        .get("/metrics")
-        .await
-        .text()
-        .contains(line)
-    {
-        assert!(Instant::now() < deadline, "{line}");
-    }
+    // At once: a stream is counted before its close frame is sent.
+    let samples = server.samples().await;
+    let ended = [
+        ("protocol", "websocket"),
+        ("outcome", "ok"),
+        ("code", "200"),
+    ];
+    assert_eq!(samples.sum("serin_requests_total", &ended), 1.0);
+    assert_eq!(samples.sum("serin_stream_open", &[]), 0.0);
 }
 
 #[tokio::test]
@@ -236,23 +234,13 @@ async fn leaving_stops_the_work_and_frees_the_connection() {
         server.models.begun.forget_permits(32);
         server.models.cancelled.forget_permits(32);
     }
-    let deadline = Instant::now() + harness::PATIENCE;
-    loop {
-        let page = server
-            .client()
-            .await
-            .get("/metrics")
-            .await
-            .text()
-            .to_owned();
-        let cancelled =
-            r#"serin_stream_cancelled_total{model="slow",version="1",protocol="websocket"} 2"#;
+    let left = |samples: &Samples| {
+        let slow = [("model", "slow"), ("protocol", "websocket")];
         // One is the connection that asks.
-        if page.contains(cancelled) && page.contains("serin_connections 1\n") {
-            break;
-        }
-        assert!(Instant::now() < deadline, "{page}");
-    }
+        samples.sum("serin_stream_cancelled_total", &slow) == 2.0
+            && samples.get("serin_connections", &[]) == Some(1.0)
+    };
+    server.until_samples(left).await;
 }
 
 #[tokio::test]
@@ -261,15 +249,10 @@ async fn an_open_socket_counts_as_a_connection() {
     let mut socket = Socket::open(&server, "echo").await;
     socket.send(TEXT, request("a", 1).as_bytes()).await;
     socket.answer().await;
-    let page = server
-        .client()
-        .await
-        .get("/metrics")
-        .await
-        .text()
-        .to_owned();
-    assert!(page.contains("serin_connections 2\n"), "{page}");
-    assert!(page.contains(r#"serin_stream_open{model="echo",version="1",protocol="websocket"} 1"#));
+    let samples = server.samples().await;
+    assert_eq!(samples.get("serin_connections", &[]), Some(2.0));
+    let echo = [("model", "echo"), ("protocol", "websocket")];
+    assert_eq!(samples.sum("serin_stream_open", &echo), 1.0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

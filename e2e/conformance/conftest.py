@@ -110,7 +110,7 @@ def controlled_server(tmp_path_factory):
     replaceable = folder / "replaceable.onnx"
     shutil.copy(named("linear").file, replaceable)
     models = [named("linear"), named("multi_var"), Model("replaceable", replaceable)]
-    running = Server(folder, models, config={"api": {"repositoryControl": True}})
+    running = Server(folder, models, policy={"api": {"repositoryControl": True}})
     running.wait_until("/readyz")
     yield running
     running.stop()

@@ -90,17 +90,20 @@ class Server:
     """A running data plane."""
 
     def __init__(
-        self, folder: Path, models: list[Model], lame_duck: str = "0s", config: dict | None = None, env: dict | None = None
+        self, folder: Path, models: list[Model], lame_duck: str = "0s", policy: dict | None = None, env: dict | None = None
     ):
-        """`config` holds members of the configuration besides the models, `env` further variables."""
+        """`policy` is the document of what may change while the server runs, `env` holds further variables."""
         self.log_file = folder / "server.log"
         config_file = folder / "config.json"
         config_file.write_text(
-            json.dumps({"service": "conformance/all", "revision": "all-1", "models": [model.entry() for model in models], **(config or {})})
+            json.dumps({"service": "conformance/all", "revision": "all-1", "models": [model.entry() for model in models]})
         )
+        policy_file = folder / "policy.json"
+        policy_file.write_text(json.dumps(policy or {}))
         command = [
             str(binary()),
             f"--config={config_file}",
+            f"--policy={policy_file}",
             "--bind=127.0.0.1",
             "--http-port=0",
             "--grpc-port=0",

@@ -76,7 +76,7 @@ def test_what_cannot_change_says_why_and_nothing_changes(server):
 def test_traces_are_sampled_as_set(own_server, kind):
     # Nothing listens there: what is asked here is which requests are traced, not whether they arrive.
     traces = {"endpoint": "http://127.0.0.1:9", "samplePercent": 100}
-    server = own_server([named("linear")], config={"telemetry": {"traces": traces}})
+    server = own_server([named("linear")], policy={"telemetry": {"traces": traces}})
     client = Client(kind, server)
 
     def shown() -> dict:

@@ -15,6 +15,7 @@ pub mod chart;
 pub mod client_pod;
 pub mod examples;
 mod images;
+pub mod kubelet;
 pub mod namespace;
 pub mod node;
 pub mod pods;

@@ -27,8 +27,9 @@ async fn iris(theme: &str) -> TestNamespace {
     namespace
 }
 
-/// Deletes the one object of a kind that belongs to `service`, and waits for another in its place.
-async fn comes_back<K>(namespace: &TestNamespace, service: &str) -> K
+/// Deletes the `count` objects of a kind that belong to `service`, and waits for those in their
+/// places.
+async fn come_back<K>(namespace: &TestNamespace, service: &str, count: usize) -> Vec<K>
 where
     K: Resource<Scope = NamespaceResourceScope> + Clone + Debug + DeserializeOwned,
     K::DynamicType: Default,
@@ -40,26 +41,29 @@ where
         found.retain(|object| object.meta().deletion_timestamp.is_none());
         found
     };
-    let before = eventually(&format!("there is one {kind}"), seconds(60), || async {
-        let mut found = living().await;
+    let before = eventually(&format!("there is each {kind}"), seconds(60), || async {
+        let found = living().await;
         match found.len() {
-            1 => Ok(found.remove(0)),
-            count => Err(format!("there are {count}")),
+            there if there == count => Ok(found),
+            there => Err(format!("there are {there}")),
         }
     })
     .await;
-    let name = before.meta().name.clone().unwrap();
-    namespace
-        .api::<K>()
-        .delete(&name, &DeleteParams::background())
-        .await
-        .unwrap();
-    eventually(&format!("the {kind} is back"), seconds(60), || async {
-        let found = living().await;
-        found
-            .into_iter()
-            .find(|object| object.meta().uid != before.meta().uid)
-            .ok_or_else(|| "it is not there".to_owned())
+    for object in &before {
+        let name = object.meta().name.clone().unwrap();
+        namespace
+            .api::<K>()
+            .delete(&name, &DeleteParams::background())
+            .await
+            .unwrap();
+    }
+    eventually(&format!("each {kind} is back"), seconds(60), || async {
+        let mut found = living().await;
+        found.retain(|object| before.iter().all(|old| old.meta().uid != object.meta().uid));
+        match found.len() {
+            there if there == count => Ok(found),
+            there => Err(format!("{there} of {count} are there")),
+        }
     })
     .await
 }
@@ -86,19 +90,20 @@ async fn everything_that_is_deleted_comes_back_and_serves() {
     let client = ClientPod::start(&namespace);
     answers(&client, "the start").await;
 
-    comes_back::<Pod>(&namespace, "iris").await;
+    come_back::<Pod>(&namespace, "iris", 1).await;
     namespace.ready("iris", seconds(60)).await;
     answers(&client, "the loss of its pod").await;
 
-    comes_back::<Deployment>(&namespace, "iris").await;
+    come_back::<Deployment>(&namespace, "iris", 1).await;
     namespace.ready("iris", seconds(60)).await;
     answers(&client, "the loss of its Deployment").await;
 
-    comes_back::<Service>(&namespace, "iris").await;
+    come_back::<Service>(&namespace, "iris", 1).await;
     answers(&client, "the loss of its Service").await;
 
-    comes_back::<ConfigMap>(&namespace, "iris").await;
-    comes_back::<Pod>(&namespace, "iris").await;
+    // The revision's and the policy's.
+    come_back::<ConfigMap>(&namespace, "iris", 2).await;
+    come_back::<Pod>(&namespace, "iris", 1).await;
     namespace.ready("iris", seconds(60)).await;
     answers(&client, "the loss of its configuration and its pod").await;
 }
@@ -170,7 +175,9 @@ async fn an_autoscaler_that_is_deleted_or_edited_is_restored() {
         &json!({"replicas": null, "autoscaling": {"minReplicas": 1, "maxReplicas": 2}}),
     ));
     namespace.ready("iris", seconds(120)).await;
-    let restored = comes_back::<HorizontalPodAutoscaler>(&namespace, "iris").await;
+    let restored = come_back::<HorizontalPodAutoscaler>(&namespace, "iris", 1)
+        .await
+        .remove(0);
     assert_eq!(restored.spec.max_replicas, 2);
 
     let autoscalers = namespace.api::<HorizontalPodAutoscaler>();
@@ -223,15 +230,15 @@ async fn a_service_that_is_deleted_and_created_again_at_once_is_a_new_one() {
                 .map(|c| c.metadata)
                 .collect(),
         ] {
-            match &meta[..] {
-                [one] => owners.extend(one.owner_references.clone().unwrap_or_default()),
-                _ => return Err(format!("{} of a kind", meta.len())),
+            for object in meta {
+                owners.extend(object.owner_references.unwrap_or_default());
             }
         }
         let new = owners.iter().all(|owner| {
             owner.controller == Some(true) && Some(&owner.uid) == service.metadata.uid.as_ref()
         });
-        (owners.len() == 3 && new)
+        // A Deployment, a Service, the revision's ConfigMap and the policy's.
+        (owners.len() == 4 && new)
             .then_some(())
             .ok_or(format!("{owners:?}"))
     })

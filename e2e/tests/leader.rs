@@ -97,8 +97,8 @@ async fn another_takes_over_from_a_killed_leader_and_creates_nothing_twice() {
             }
         }
         assert!(
-            created.len() >= 9,
-            "a Service, a Deployment and a ConfigMap each: {created:?}"
+            created.len() >= 12,
+            "a Service, a Deployment and two ConfigMaps each: {created:?}"
         );
         assert!(created.values().all(|times| *times == 1), "{created:#?}");
     }

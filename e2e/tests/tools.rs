@@ -54,7 +54,7 @@ async fn kubectl_shows_columns_and_explains_fields() {
     assert!(described.contains("Events:"), "{described}");
     assert!(
         !described.contains("Events:  <none>"),
-        "no event tells the story: {described}"
+        "no event explains the failure: {described}"
     );
 }
 

@@ -54,7 +54,7 @@ pub fn prepare(target: &Target, folder: &Path) -> io::Result<()> {
 /// Bytes of all inputs of one target in the tree.
 pub const MOST_BYTES: usize = 16_000;
 
-/// Inputs of one target in the tree: the rest is in the cache of whoever fuzzes.
+/// Inputs of one target in the tree; the others stay in the cache of `cargo xtask fuzz`.
 pub const MOST_INPUTS: usize = 60;
 
 /// Replaces the target's inputs in the tree by some of those in `from`: of all sizes, at most

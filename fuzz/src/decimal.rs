@@ -1,5 +1,5 @@
-//! What a JSON number stands for, worked out on its digits as text: slow, simple, and by another
-//! way than the reader's, which it is held against.
+//! The value of a JSON number, computed on its digits as text: slow, simple, and another way than the
+//! reader's, which is compared with it.
 
 /// A decimal number: `0.DIGITS * 10^point`, its digits without zeros at either end.
 #[derive(Debug)]

@@ -1,15 +1,16 @@
-//! Fuzz targets for everything that reads what strangers send.
+//! Fuzz targets for every reader of untrusted input.
 //!
-//! A [`Target`] is a plain function that panics when it sees what must not be. Two drivers call
+//! A [`Target`] is a function that panics when an invariant does not hold. Two drivers call
 //! the same functions: libFuzzer, which looks for new ways through the code (`cargo xtask fuzz`,
 //! `src/main.rs`), and a test that replays the corpus and some thousand mutations of it
-//! (`tests/short_run.rs`, part of `cargo xtask test unit`). docs/fuzzing.md has the whole story.
+//! (`tests/short_run.rs`, part of `cargo xtask test unit`). docs/fuzzing.md describes both.
 #![forbid(unsafe_code)]
 
 pub mod corpus;
 mod decimal;
+mod document;
 pub mod mutate;
-mod picks;
+mod prost_oracle;
 pub mod short_run;
 #[allow(
     clippy::expect_used,
@@ -25,7 +26,7 @@ pub use targets::TARGETS;
 pub struct Target {
     /// The name on the command line, and of the folder in `corpus/`.
     pub name: &'static str,
-    /// What is read, and what must hold beside "no panic".
+    /// What is read, and the invariants.
     pub about: &'static str,
     /// Reads one input; panics when something does not hold.
     pub run: fn(&[u8]),

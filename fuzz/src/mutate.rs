@@ -1,33 +1,12 @@
 //! Mutations from a seed: the same seed gives the same inputs on every machine.
 
-/// A small generator of random numbers (xorshift64*), good enough to shuffle bytes.
-#[derive(Clone, Debug)]
-pub struct Random(u64);
+use fastrand::Rng;
 
-impl Random {
-    /// A generator; any seed will do.
-    pub fn new(seed: u64) -> Self {
-        // Zero is the one state that xorshift never leaves.
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// A number below `bound`, and 0 if that is 0.
-    pub fn below(&mut self, bound: usize) -> usize {
-        match bound {
-            0 => 0,
-            bound => usize::try_from(self.next() >> 33).unwrap_or(0) % bound,
-        }
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_be_bytes()[0]
+/// A number below `bound`, and 0 if that is 0.
+pub fn below(random: &mut Rng, bound: usize) -> usize {
+    match bound {
+        0 => 0,
+        bound => random.usize(..bound),
     }
 }
 
@@ -40,45 +19,45 @@ pub fn mutate(
     other: &[u8],
     dictionary: &[&str],
     longest: usize,
-    random: &mut Random,
+    random: &mut Rng,
 ) {
-    for _ in 0..=random.below(4) {
-        let at = random.below(input.len() + 1);
-        match random.below(9) {
+    for _ in 0..=below(random, 4) {
+        let at = below(random, input.len() + 1);
+        match below(random, 9) {
             0 => replace(
                 input,
                 at,
-                |byte, random| byte ^ (1 << random.below(8)),
+                |byte, random| byte ^ (1 << below(random, 8)),
                 random,
             ),
-            1 => replace(input, at, |_, random| random.byte(), random),
+            1 => replace(input, at, |_, random| random.u8(..), random),
             2 => replace(
                 input,
                 at,
-                |_, random| EDGES[random.below(EDGES.len())],
+                |_, random| EDGES[below(random, EDGES.len())],
                 random,
             ),
             3 => {
-                let byte = random.byte();
+                let byte = random.u8(..);
                 input.insert(at, byte);
             }
             4 => {
-                let end = (at + 1 + random.below(8)).min(input.len());
+                let end = (at + 1 + below(random, 8)).min(input.len());
                 input.drain(at.min(end)..end);
             }
             5 if !dictionary.is_empty() => {
-                let word = dictionary[random.below(dictionary.len())];
+                let word = dictionary[below(random, dictionary.len())];
                 input.splice(at..at, word.bytes());
             }
             6 => {
-                let begin = random.below(input.len() + 1);
-                let end = (begin + 1 + random.below(32)).min(input.len());
+                let begin = below(random, input.len() + 1);
+                let end = (begin + 1 + below(random, 32)).min(input.len());
                 let piece = input[begin.min(end)..end].to_vec();
                 input.splice(at..at, piece);
             }
             7 => {
-                let begin = random.below(other.len() + 1);
-                let end = (begin + 1 + random.below(64)).min(other.len());
+                let begin = below(random, other.len() + 1);
+                let end = (begin + 1 + below(random, 64)).min(other.len());
                 let piece = other[begin.min(end)..end].to_vec();
                 input.splice(at..at, piece);
             }
@@ -88,7 +67,7 @@ pub fn mutate(
     input.truncate(longest);
 }
 
-fn replace(input: &mut [u8], at: usize, with: impl Fn(u8, &mut Random) -> u8, random: &mut Random) {
+fn replace(input: &mut [u8], at: usize, with: impl Fn(u8, &mut Rng) -> u8, random: &mut Rng) {
     if let Some(byte) = input.get_mut(at) {
         *byte = with(*byte, random);
     }
@@ -99,7 +78,7 @@ mod tests {
     use super::*;
 
     fn sequence(seed: u64) -> Vec<Vec<u8>> {
-        let mut random = Random::new(seed);
+        let mut random = Rng::with_seed(seed);
         (0..100)
             .map(|_| {
                 let mut input = b"{\"a\": 1}".to_vec();
@@ -117,7 +96,7 @@ mod tests {
 
     #[test]
     fn nothing_grows_beyond_the_bound() {
-        let mut random = Random::new(1);
+        let mut random = Rng::with_seed(1);
         let mut input = vec![b'x'; 10];
         for _ in 0..5000 {
             mutate(&mut input, &[b'y'; 100], &["zzzzzzzz"], 20, &mut random);

@@ -3,7 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use crate::mutate::{Random, mutate};
+use fastrand::Rng;
+
+use crate::mutate::{below, mutate};
 use crate::{Target, corpus};
 
 /// What a run did.
@@ -15,7 +17,7 @@ pub struct Ran {
     pub mutated: usize,
 }
 
-/// An input that a target did not bear.
+/// An input that made a target panic.
 #[derive(Debug)]
 pub struct Finding {
     /// The input.
@@ -40,14 +42,14 @@ pub fn run(
         attempt(target, input)?;
         ran.replayed += 1;
     }
-    let mut random = Random::new(mutations as u64);
+    let mut random = Rng::with_seed(mutations as u64);
     while ran.mutated < mutations && begun.elapsed() < limit {
         let mut input = match inputs {
             [] => Vec::new(),
-            inputs => inputs[random.below(inputs.len())].clone(),
+            inputs => inputs[below(&mut random, inputs.len())].clone(),
         };
         let other = inputs
-            .get(random.below(inputs.len()))
+            .get(below(&mut random, inputs.len()))
             .map_or(&[][..], Vec::as_slice);
         mutate(
             &mut input,

@@ -1,8 +1,7 @@
-//! When to look again: later after each failure, and never all at once.
+//! The wait before the next pass: exponential backoff with jitter after failures, a jittered resync
+//! else.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use std::time::Duration;
 const FIRST: Duration = Duration::from_millis(500);
 /// Longest wait after a failure.
 const LONGEST: Duration = Duration::from_secs(120);
-/// How often a settled object is looked at, at least: a watch event can be lost.
+/// Shortest time between two passes over a settled object: a watch event can be lost.
 const RESYNC: Duration = Duration::from_secs(300);
 
 /// Failures in a row, by object.
@@ -25,7 +24,7 @@ impl Backoff {
         let mut failures = self.lock();
         let count = failures.entry(uid.to_owned()).or_default();
         *count = count.saturating_add(1);
-        wait(*count, fraction())
+        wait(*count, fastrand::f64())
     }
 
     /// Failures of the object in a row so far.
@@ -49,16 +48,9 @@ fn wait(count: u32, fraction: f64) -> Duration {
     doubled.min(LONGEST).mul_f64(1.0 - fraction / 2.0)
 }
 
-/// When to look at a settled object again: 5 to 10 minutes.
+/// Time to the next pass over a settled object: 5 to 10 minutes.
 pub fn resync() -> Duration {
-    RESYNC.mul_f64(1.0 + fraction())
-}
-
-/// A random number in 0..1. `RandomState` is seeded by the operating system, which is random
-/// enough to spread timers.
-fn fraction() -> f64 {
-    let bits = u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or(0);
-    f64::from(bits) / f64::from(u32::MAX)
+    RESYNC.mul_f64(1.0 + fastrand::f64())
 }
 
 #[cfg(test)]

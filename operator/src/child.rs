@@ -1,67 +1,35 @@
-//! One object that belongs to an `InferenceService`, as it should be.
+//! The desired state of one object that an `InferenceService` owns.
 
 use serde::Serialize;
 use serde_json::Value;
 use serin_crds::revision::sha256_of;
 
-/// Annotation with the hash of what the operator last applied. A child that still carries the
+use crate::child_kind::ChildKind;
+
+/// Annotation with the hash of the last applied body. A child that still carries the
 /// hash, and still holds every applied field, is not written again.
 pub const APPLIED_HASH: &str = "serin.dev/applied-hash";
 
-/// The kinds of children, in the order in which they are applied: what pods mount, the pods,
-/// what points at them, what scales them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Kind {
-    /// Holds a revision's configuration and the snapshot it is rebuilt from.
-    ConfigMap,
-    /// Runs a revision's pods.
-    Deployment,
-    /// The address callers use.
-    Service,
-    /// Scales the revision that answers callers.
-    HorizontalPodAutoscaler,
-}
-
-impl Kind {
-    /// Every kind, in the order of applying.
-    pub const ALL: [Self; 4] = [
-        Self::ConfigMap,
-        Self::Deployment,
-        Self::Service,
-        Self::HorizontalPodAutoscaler,
-    ];
-
-    /// The Kubernetes name of the kind.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::ConfigMap => "ConfigMap",
-            Self::Deployment => "Deployment",
-            Self::Service => "Service",
-            Self::HorizontalPodAutoscaler => "HorizontalPodAutoscaler",
-        }
-    }
-}
-
-/// An object as it should be: only the fields that Serin decides.
+/// The desired state of an object: only the fields that Serin decides.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Child {
-    /// What it is.
-    pub kind: Kind,
+    /// Its kind.
+    pub kind: ChildKind,
     /// Its name, in the namespace of the service.
     pub name: String,
-    /// The whole of what is applied, the hash annotation included.
+    /// The body to apply, the hash annotation included.
     pub body: Value,
     /// Hash of `body` without its annotation.
     pub hash: String,
 }
 
 impl Child {
-    /// Wraps a built object and writes the hash of what it says into its annotations.
+    /// Wraps a built object and adds the annotation with its hash.
     #[expect(
         clippy::expect_used,
         reason = "Kubernetes types have string keys and no fallible serializer"
     )]
-    pub fn new<T: Serialize>(kind: Kind, name: &str, object: &T) -> Self {
+    pub fn new<T: Serialize>(kind: ChildKind, name: &str, object: &T) -> Self {
         let mut body = serde_json::to_value(object).expect("a Kubernetes object is valid JSON");
         if let Some(fields) = body.as_object_mut() {
             fields.remove("status");
@@ -88,12 +56,12 @@ mod tests {
     fn a_child_says_what_was_applied_to_it() {
         let mut map = ConfigMap::default();
         map.metadata.name = Some("a".into());
-        let one = Child::new(Kind::ConfigMap, "a", &map);
+        let one = Child::new(ChildKind::ConfigMap, "a", &map);
         assert_eq!(
             one.body["metadata"]["annotations"][APPLIED_HASH],
             one.hash.as_str()
         );
         map.immutable = Some(true);
-        assert_ne!(Child::new(Kind::ConfigMap, "a", &map).hash, one.hash);
+        assert_ne!(Child::new(ChildKind::ConfigMap, "a", &map).hash, one.hash);
     }
 }

@@ -1,38 +1,41 @@
-//! From a checked spec and what there is to what is to be written. Pure.
+//! The plan of one pass: from the validated spec and the observed objects to the writes. Pure.
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::jiff::Timestamp;
 use serin_crds::InferenceServiceStatus;
+use serin_crds::status::Role;
+use serin_rollout::{Actions, Candidate, Observations, Presence, State};
 
-use crate::child::{Child, Kind};
-use crate::desired::blueprint::{Blueprint, Pinned};
+use crate::child::Child;
+use crate::child_kind::{ChildKind, ChildObject, Deleted};
 use crate::desired::replicas::{Sizes, to_write};
+use crate::desired::revision_snapshot::{OperatorDefaults, RevisionSnapshot};
 use crate::desired::template::Template;
-use crate::desired::{autoscaler, config, deployment, service as address};
-use crate::live::Live;
-use crate::rollout::{Facts, Presence, Roles, roles};
-use crate::validated::{Size, ValidatedService};
+use crate::desired::{of_new_revision, of_service, of_stored_revision};
+use crate::observed::{Observed, ObservedRevision};
+use crate::validated::ValidatedService;
 
-/// What one pass writes.
+/// The writes of one pass.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// Which revision does what.
-    pub roles: Roles,
+    /// The rollout's decision.
+    pub actions: Actions,
     /// Objects that should exist, in the order of applying.
     pub children: Vec<Child>,
     /// `spec.replicas` to write, by Deployment.
     pub sizes: BTreeMap<String, i32>,
     /// Objects to delete, in this order.
-    pub prune: Vec<Doomed>,
-    /// The user's name for the version of each revision that has a role.
+    pub prune: Vec<Deletion>,
+    /// The user's name for the version of each revision that is routed or started.
     pub versions: BTreeMap<String, String>,
 }
 
-/// An object to delete, exactly as it was seen: a newer one of the same name is spared.
+/// An object to delete, identified by uid and resource version: a newer one of the same name stays.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Doomed {
-    /// What it is.
-    pub kind: Kind,
+pub struct Deletion {
+    /// Its kind.
+    pub kind: ChildKind,
     /// Its name.
     pub name: String,
     /// Its uid.
@@ -41,146 +44,150 @@ pub struct Doomed {
     pub resource_version: String,
 }
 
-/// Decides what one pass writes.
+/// Plans the writes of one pass.
 pub fn decide(
     service: &ValidatedService,
     recorded: &InferenceServiceStatus,
-    live: &Live,
-    pinned: &Pinned,
+    observed: &Observed,
+    defaults: &OperatorDefaults,
+    now: Timestamp,
 ) -> Plan {
-    let roles = roles(&facts(service, recorded, live));
+    let state = state(recorded, observed, now);
+    let observations = observations(service, observed);
+    let (_, actions) = serin_rollout::next(&state, &observations, now.as_millisecond());
     let mut children = Vec::new();
     let mut sizes = BTreeMap::new();
     let mut versions = BTreeMap::new();
-    let scaled_by = autoscaling(service);
 
-    for revision in [Some(&roles.stable), roles.next.as_ref()]
+    for revision in [Some(&actions.route), actions.start.as_ref()]
         .into_iter()
         .flatten()
     {
-        let stored = live.revision(revision);
-        let is_declared = *revision == service.revision.name;
-        let read = stored
-            .config
-            .as_deref()
-            .map(|config| (config, Blueprint::read(config)));
-        let (blueprint, template, config) = match read {
-            Some((live, Ok(blueprint))) => {
-                let deployment = stored.deployment.as_deref();
-                let template = deployment
-                    .and_then(|deployment| Template::kept(live, deployment))
-                    .unwrap_or_else(|| Template::fresh(service, &blueprint));
-                (blueprint, template, config::kept(service, live))
-            }
-            _ if is_declared => {
-                let blueprint = Blueprint::new(service, pinned);
-                let template = Template::fresh(service, &blueprint);
-                let config = config::fresh(service, &blueprint, &template);
-                (blueprint, template, config)
-            }
-            // Nothing to rebuild it from: what is left of it goes on serving.
-            _ => continue,
+        let stored = observed.revision(revision);
+        let Some((snapshot, its_children)) =
+            revision_children(service, revision, &stored, defaults)
+        else {
+            // Without a snapshot the revision cannot be rebuilt. Its remaining objects stay.
+            continue;
         };
-        versions.insert(revision.clone(), blueprint.version);
-        children.push(config);
-        children.push(deployment::deployment(service, revision, &template));
+        versions.insert(revision.clone(), snapshot.version);
+        children.extend(its_children);
 
-        // An autoscaler that is to go must be gone before anybody else writes the size.
-        let held =
-            stored.autoscaler.is_some() && scaled_by.is_none() && stored.deployment.is_some();
-        let of_stable = (*revision != roles.stable).then(|| live.revision(&roles.stable));
+        // The size is not written while an autoscaler that is to be deleted still exists.
+        let held = stored.autoscaler.is_some()
+            && service.autoscaling().is_none()
+            && stored.deployment.is_some();
+        let of_route = (*revision != actions.route).then(|| observed.revision(&actions.route));
         let sized = Sizes {
             live: stored.wanted(),
-            stable: of_stable.map(|stable| stable.wanted().or(recorded.replicas).unwrap_or(0)),
+            stable: of_route.map(|route| route.wanted().or(recorded.replicas).unwrap_or(0)),
             last: recorded.replicas,
         };
         if let Some(replicas) = to_write(service, sized).filter(|_| !held) {
             sizes.insert(revision.clone(), replicas);
         }
     }
-    children.push(address::service(service, &roles.stable));
-    if let Some(bounds) = scaled_by {
-        children.push(autoscaler::autoscaler(service, &roles.stable, bounds));
-    }
+    children.extend(of_service(service, &actions.route));
     children.sort_by_key(|child| child.kind);
     Plan {
-        prune: prune(service, &roles, live),
-        roles,
+        prune: prune(&actions, &children, observed),
+        actions,
         children,
         sizes,
         versions,
     }
 }
 
-fn autoscaling(service: &ValidatedService) -> Option<&serin_crds::inference_service::Autoscaling> {
-    match &service.size {
-        Size::Autoscaled(bounds) if !service.suspended => Some(bounds),
-        _ => None,
+/// The children of a stored revision, or of the declared one where it is new.
+fn revision_children(
+    service: &ValidatedService,
+    revision: &str,
+    stored: &ObservedRevision,
+    defaults: &OperatorDefaults,
+) -> Option<(RevisionSnapshot, Vec<Child>)> {
+    let config = stored.config.as_deref();
+    let read = config.and_then(|config| Some((config, RevisionSnapshot::read(config).ok()?)));
+    if let Some((config, snapshot)) = read {
+        let deployment = stored.deployment.as_deref();
+        let template = deployment
+            .and_then(|deployment| Template::kept(config, deployment))
+            .unwrap_or_else(|| Template::fresh(service, &snapshot));
+        let children = of_stored_revision(service, config, &snapshot, &template);
+        return Some((snapshot, children));
     }
+    (revision == service.revision.name).then(|| {
+        let snapshot = RevisionSnapshot::new(service, defaults);
+        let template = Template::fresh(service, &snapshot);
+        let children = of_new_revision(service, &snapshot, &template);
+        (snapshot, children)
+    })
 }
 
-fn facts<'a>(
-    service: &'a ValidatedService,
-    recorded: &'a InferenceServiceStatus,
-    live: &'a Live,
-) -> Facts<'a> {
-    let present = live
-        .revisions
+/// The rollout as the status records it.
+fn state(recorded: &InferenceServiceStatus, observed: &Observed, now: Timestamp) -> State {
+    let next = recorded
+        .versions
         .iter()
-        .filter(|(_, revision)| revision.exists())
-        .map(|(name, revision)| {
-            let presence = Presence {
-                rebuildable: revision
-                    .config
-                    .as_deref()
-                    .is_some_and(|config| Blueprint::read(config).is_ok()),
-                deployed: revision.deployment.is_some(),
-                available: revision.is_complete(),
-            };
-            (name.clone(), presence)
-        })
-        .collect();
-    let stable = recorded.stable_revision.as_deref().or(live.selected());
-    Facts {
-        recorded: recorded.stable_revision.as_deref(),
-        selected: live.selected(),
-        answered: recorded.version.is_some()
-            || stable.is_some_and(|stable| live.revision(stable).available() > 0),
-        declared: &service.revision.name,
-        stopped: service.is_stopped(),
-        present,
+        .find(|version| version.role == Role::Next);
+    State {
+        stable: recorded.stable_revision.clone(),
+        answered: recorded.version.is_some(),
+        candidate: next.map(|next| {
+            let deployment = observed.metadata(ChildKind::Deployment, &next.revision);
+            let created = deployment.and_then(|meta| meta.creation_timestamp.as_ref());
+            Candidate {
+                revision: next.revision.clone(),
+                since: created.map_or(now, |created| created.0).as_millisecond(),
+            }
+        }),
     }
 }
 
-fn prune(service: &ValidatedService, roles: &Roles, live: &Live) -> Vec<Doomed> {
-    let mut doomed = Vec::new();
-    for (name, revision) in &live.revisions {
-        let is_obsolete = roles.obsolete.contains(name);
-        let keeps_autoscaler = *name == roles.stable && autoscaling(service).is_some();
-        let kinds = [
-            // First, or it would go on writing the size of what is being deleted.
-            (
-                Kind::HorizontalPodAutoscaler,
-                !keeps_autoscaler && revision.autoscaler.is_some(),
-            ),
-            (Kind::Deployment, is_obsolete),
-            (Kind::ConfigMap, is_obsolete),
-        ];
-        for (kind, _) in kinds.into_iter().filter(|(_, goes)| *goes) {
-            let Some(meta) = live.meta(kind, name) else {
-                continue;
-            };
-            if let (Some(uid), Some(version), None) =
-                (&meta.uid, &meta.resource_version, &meta.deletion_timestamp)
-            {
-                doomed.push(Doomed {
-                    kind,
-                    name: name.clone(),
-                    uid: uid.clone(),
-                    resource_version: version.clone(),
-                });
-            }
-        }
+fn observations(service: &ValidatedService, observed: &Observed) -> Observations {
+    let presence = |name: String| {
+        let revision = observed.revision(&name);
+        let config = revision.config.as_deref();
+        let presence = Presence {
+            rebuildable: config.is_some_and(|config| RevisionSnapshot::read(config).is_ok()),
+            deployed: revision.deployment.is_some(),
+            answers: revision.available() > 0,
+            complete: revision.is_complete(),
+        };
+        (name, presence)
+    };
+    Observations {
+        declared: service.revision.name.clone(),
+        stopped: service.is_stopped(),
+        routed: observed.selected().map(str::to_owned),
+        present: observed.revisions().into_iter().map(presence).collect(),
     }
-    doomed
+}
+
+fn prune(actions: &Actions, children: &[Child], observed: &Observed) -> Vec<Deletion> {
+    let goes = |child: &&ChildObject| match child.kind().deleted() {
+        Deleted::WithService => false,
+        Deleted::WithRevision => observed
+            .revision_of(child)
+            .is_some_and(|revision| actions.delete.iter().any(|name| name == revision)),
+        Deleted::WhenNotPlanned => !children.iter().any(|planned| {
+            planned.kind == child.kind()
+                && Some(planned.name.as_str()) == child.metadata().name.as_deref()
+        }),
+    };
+    let children = observed.in_order_of_deleting().filter(goes);
+    children.filter_map(deletion).collect()
+}
+
+/// `None` where the object is being deleted already.
+fn deletion(child: &ChildObject) -> Option<Deletion> {
+    let meta = child.metadata();
+    if meta.deletion_timestamp.is_some() {
+        return None;
+    }
+    Some(Deletion {
+        kind: child.kind(),
+        name: meta.name.clone()?,
+        uid: meta.uid.clone()?,
+        resource_version: meta.resource_version.clone()?,
+    })
 }

@@ -1,37 +1,54 @@
-//! What should exist: pure functions from a checked spec to objects.
+//! The desired objects: pure functions of a validated spec.
 
 pub mod autoscaler;
-pub mod blueprint;
 pub mod config;
+pub mod config_keys;
 pub mod deployment;
 pub mod labels;
+pub mod metadata;
 pub mod pod;
+pub mod policy;
 pub mod probes;
 pub mod replicas;
 pub mod resources;
+pub mod revision_snapshot;
 pub mod service;
 pub mod template;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-
+use crate::child::Child;
+use crate::desired::revision_snapshot::RevisionSnapshot;
+use crate::desired::template::Template;
 use crate::validated::ValidatedService;
 
-/// Metadata of a child: its name, our labels, and the service as its controller, so that
-/// deleting the service deletes it. Nothing of the service's own labels and annotations: tools
-/// that track objects by those would take the child for theirs.
-fn metadata(service: &ValidatedService, name: &str, revision: Option<&str>) -> ObjectMeta {
-    ObjectMeta {
-        name: Some(name.to_owned()),
-        namespace: Some(service.namespace.clone()),
-        labels: Some(labels::of_child(service, revision)),
-        owner_references: Some(vec![OwnerReference {
-            api_version: "serin.dev/v1alpha1".into(),
-            kind: "InferenceService".into(),
-            name: service.name.clone(),
-            uid: service.uid.clone(),
-            controller: Some(true),
-            block_owner_deletion: None,
-        }]),
-        ..ObjectMeta::default()
-    }
+/// The children that a service has once; callers are routed to the revision `route`.
+pub fn of_service(service: &ValidatedService, route: &str) -> Vec<Child> {
+    let mut children = vec![policy::policy(service), service::service(service, route)];
+    let autoscaler = service.autoscaling();
+    children.extend(autoscaler.map(|bounds| autoscaler::autoscaler(service, route, bounds)));
+    children
+}
+
+/// The children of a revision that is new.
+pub fn of_new_revision(
+    service: &ValidatedService,
+    snapshot: &RevisionSnapshot,
+    template: &Template,
+) -> Vec<Child> {
+    vec![
+        config::fresh(service, snapshot, template),
+        deployment::deployment(service, &snapshot.name, template),
+    ]
+}
+
+/// The children of a revision whose ConfigMap exists; the ConfigMap's content is kept.
+pub fn of_stored_revision(
+    service: &ValidatedService,
+    stored: &k8s_openapi::api::core::v1::ConfigMap,
+    snapshot: &RevisionSnapshot,
+    template: &Template,
+) -> Vec<Child> {
+    vec![
+        config::kept(service, stored),
+        deployment::deployment(service, &snapshot.name, template),
+    ]
 }

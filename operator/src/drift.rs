@@ -1,32 +1,52 @@
-//! Whether a live object still holds what was applied to it.
+//! Drift: whether a live object differs from what was applied to it.
 
 use serde_json::{Map, Value};
 
 use crate::child::{APPLIED_HASH, Child};
+use crate::child_kind::{ChildObject, ChildType, KindVisitor};
 use crate::quantity;
 
-/// Fields that name an element of a list, where Kubernetes merges the list by them. Other lists
-/// are compared place by place.
-const LIST_KEYS: [&str; 5] = ["name", "mountPath", "containerPort", "port", "topologyKey"];
-
-/// Maps that say who is meant. A key that somebody adds changes the answer, up to a Service that
-/// leads to no pod, and Kubernetes merges none of them: they are compared as a whole.
+/// Maps that select objects. An added key changes the selection, and Kubernetes merges none of these
+/// maps: they are compared as a whole.
 const WHOLE_MAPS: [&str; 3] = ["selector", "nodeSelector", "matchLabels"];
 
-/// Maps to which others may add keys. Here an empty value is a value: the API server keeps it.
+/// Maps to which other field managers may add keys. The API server keeps empty values in them.
 const SHARED_MAPS: [&str; 3] = ["labels", "annotations", "data"];
 
-/// Fields that hold one amount.
+/// Fields whose value is a quantity.
 const AMOUNTS: [&str; 2] = ["sizeLimit", "tolerance"];
 
-/// Whether `live` needs no write: what was last applied to it is `child`, and nobody has changed
-/// a field of it since. Fields that `child` does not speak of are others' business.
-pub fn up_to_date(child: &Child, live: &Value) -> bool {
-    live["metadata"]["annotations"][APPLIED_HASH] == child.hash.as_str()
-        && holds(&child.body, live, false)
+/// Whether `live` needs no write: `child` was the last applied body, and none of its fields has
+/// changed since. Fields that `child` does not set are ignored.
+pub fn up_to_date(child: &Child, live: &ChildObject) -> bool {
+    let annotations = live.metadata().annotations.as_ref();
+    let applied = annotations.and_then(|annotations| annotations.get(APPLIED_HASH));
+    if applied != Some(&child.hash) {
+        return false;
+    }
+    let json = live.json();
+    // By position first. Where others have added elements to a list, such as a sidecar, elements are
+    // matched by the keys that Kubernetes merges the list by: without drift a merge changes nothing.
+    holds(&child.body, &json, false)
+        || merged(&child.body, live).is_some_and(|merged| holds(&merged, &json, false))
 }
 
-/// `quantities`: strings below are amounts, compared by value.
+/// `live` with every field of `desired`; `None` where `desired` is no object of the kind.
+fn merged(desired: &Value, live: &ChildObject) -> Option<Value> {
+    struct Merge<'a>(&'a Value, &'a ChildObject);
+    impl KindVisitor for Merge<'_> {
+        type Output = Option<Value>;
+        fn visit<K: ChildType>(self) -> Self::Output {
+            let Self(desired, live) = self;
+            let mut merged = live.typed::<K>()?.clone();
+            merged.merge_from(serde_json::from_value(desired.clone()).ok()?);
+            serde_json::to_value(merged).ok()
+        }
+    }
+    live.kind().visit(Merge(desired, live))
+}
+
+/// `quantities`: strings are quantities and compared by value.
 fn holds(desired: &Value, live: &Value, quantities: bool) -> bool {
     match (desired, live) {
         (Value::Null, _) => true,
@@ -62,33 +82,11 @@ fn object_holds(desired: &Map<String, Value>, live: &Map<String, Value>) -> bool
 }
 
 fn list_holds(desired: &[Value], live: &[Value]) -> bool {
-    let Some(key) = list_key(desired) else {
-        return desired.len() == live.len()
-            && desired
-                .iter()
-                .zip(live)
-                .all(|(desired, live)| holds(desired, live, false));
-    };
-    desired.iter().all(|element| {
-        live.iter()
-            .find(|candidate| candidate[key] == element[key])
-            .is_some_and(|candidate| holds(element, candidate, false))
-    })
-}
-
-/// The field whose values tell the elements apart, where there is one.
-fn list_key(elements: &[Value]) -> Option<&'static str> {
-    LIST_KEYS
-        .into_iter()
-        .find(|key| {
-            elements.iter().enumerate().all(|(index, element)| {
-                !element[*key].is_null()
-                    && elements[..index]
-                        .iter()
-                        .all(|other| other[*key] != element[*key])
-            })
-        })
-        .filter(|_| !elements.is_empty())
+    desired.len() == live.len()
+        && desired
+            .iter()
+            .zip(live)
+            .all(|(desired, live)| holds(desired, live, false))
 }
 
 /// Whether the API server may leave a field out that has this value.
@@ -106,37 +104,85 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::child_kind::ChildKind;
 
     fn same(desired: &Value, live: &Value) -> bool {
         holds(desired, live, false)
     }
 
+    fn deployment(pod: &Value) -> Child {
+        let object = json!({
+            "metadata": {"name": "a"},
+            "spec": {"selector": {}, "template": {"spec": pod}},
+        });
+        Child::new(ChildKind::Deployment, "a", &object)
+    }
+
+    /// Whether a Deployment with the pods `desired` is up to date after somebody's `change`.
+    fn stands(desired: &Value, change: impl FnOnce(&mut Value)) -> bool {
+        let child = deployment(desired);
+        let mut live = child.body.clone();
+        change(&mut live["spec"]);
+        up_to_date(&child, &ChildObject::read(child.kind, live).unwrap())
+    }
+
+    fn server() -> Value {
+        json!({"containers": [{"name": "server", "image": "a", "ports": [
+            {"containerPort": 8080, "name": "http"}, {"containerPort": 8081, "name": "grpc"},
+        ]}]})
+    }
+
     #[test]
     fn what_others_add_is_no_drift() {
-        let desired = json!({"spec": {"containers": [{"name": "server", "image": "a"}]}});
-        let live = json!({"spec": {"replicas": 3, "containers": [
-            {"name": "sidecar", "image": "z"},
-            {"name": "server", "image": "a", "imagePullPolicy": "Always"},
-        ]}});
-        assert!(same(&desired, &live));
+        assert!(stands(&server(), |spec| {
+            spec["replicas"] = json!(3);
+            let pod = &mut spec["template"]["spec"];
+            pod["containers"][0]["imagePullPolicy"] = json!("Always");
+            let containers = pod["containers"].as_array_mut().unwrap();
+            containers.insert(0, json!({"name": "sidecar", "image": "z"}));
+            pod["volumes"] = json!([{"name": "injected", "emptyDir": {}}]);
+        }));
     }
 
     #[test]
     fn a_changed_or_missing_field_is_drift() {
-        let desired = json!({"containers": [{"name": "server", "image": "a"}]});
-        assert!(!same(
-            &desired,
-            &json!({"containers": [{"name": "server", "image": "b"}]})
-        ));
-        assert!(!same(
-            &desired,
-            &json!({"containers": [{"name": "other", "image": "a"}]})
-        ));
-        assert!(!same(&desired, &json!({})));
+        for change in [
+            json!([{"name": "server", "image": "b"}]),
+            json!([{"name": "other", "image": "a"}]),
+            json!([]),
+        ] {
+            assert!(!stands(&server(), |spec| {
+                spec["template"]["spec"]["containers"] = change;
+            }));
+        }
+        assert!(!stands(&server(), |spec| {
+            let containers = &mut spec["template"]["spec"]["containers"];
+            containers[0]["image"] = json!("b");
+            let containers = containers.as_array_mut().unwrap();
+            containers.push(json!({"name": "sidecar"}));
+        }));
     }
 
     #[test]
-    fn lists_without_a_key_are_compared_place_by_place() {
+    fn two_elements_that_kubernetes_names_alike_are_no_drift() {
+        let spread =
+            |when: &str| json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": when});
+        let pod = json!({
+            "containers": [],
+            "topologySpreadConstraints": [spread("DoNotSchedule"), spread("ScheduleAnyway")],
+        });
+        assert!(stands(&pod, |_| {}));
+    }
+
+    #[test]
+    fn a_field_of_a_later_kubernetes_that_cannot_be_read_back_is_no_drift() {
+        let mut pod = server();
+        pod["containers"][0]["fieldOfTomorrow"] = json!(true);
+        assert!(stands(&pod, |_| {}));
+    }
+
+    #[test]
+    fn lists_are_compared_place_by_place() {
         let desired = json!({"args": ["a", "b"]});
         assert!(same(&desired, &json!({"args": ["a", "b"]})));
         assert!(!same(&desired, &json!({"args": ["b", "a"]})));
@@ -192,14 +238,12 @@ mod tests {
 
     #[test]
     fn a_child_without_our_annotation_is_written_again() {
-        let child = Child::new(
-            crate::child::Kind::Service,
-            "a",
-            &json!({"metadata": {"name": "a"}}),
-        );
-        assert!(up_to_date(&child, &child.body));
+        let object = json!({"metadata": {"name": "a"}});
+        let child = Child::new(ChildKind::Service, "a", &object);
+        let live = |json: Value| ChildObject::read(child.kind, json).unwrap();
+        assert!(up_to_date(&child, &live(child.body.clone())));
         let mut other = child.body.clone();
         other["metadata"]["annotations"][APPLIED_HASH] = json!("0");
-        assert!(!up_to_date(&child, &other));
+        assert!(!up_to_date(&child, &live(other)));
     }
 }

@@ -1,18 +1,18 @@
-//! What a pass can fail with.
+//! Errors of a pass.
 
 use std::time::Duration;
 
-use crate::child::Kind;
+use crate::child_kind::ChildKind;
 
 /// Why a pass ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The API server said no, or could not be asked.
+    /// The API server refused, or could not be reached.
     #[error("{verb} {kind} {name}: {}", answer(source))]
     Api {
-        /// What was asked: `get`, `apply`, `scale`, `delete`, `report`.
+        /// The call: `get`, `apply`, `scale`, `delete`, `report`.
         verb: &'static str,
-        /// Of what kind of object.
+        /// Kind of the object.
         kind: &'static str,
         /// Its name.
         name: String,
@@ -22,43 +22,43 @@ pub enum Error {
     /// The API server did not answer in time.
     #[error("{verb} {kind} {name}: no answer from the API server within {} s", .after.as_secs())]
     NoAnswer {
-        /// What was asked.
+        /// The call.
         verb: &'static str,
-        /// Of what kind of object.
+        /// Kind of the object.
         kind: &'static str,
         /// Its name.
         name: String,
-        /// How long it was waited for.
+        /// The wait.
         after: Duration,
     },
-    /// The API server answered with what is no such object.
-    #[error("{} {name}: the API server's answer cannot be read: {source}", .kind.as_str())]
+    /// The API server's answer is no object of the kind.
+    #[error("{kind} {name}: the API server's answer cannot be read: {source}")]
     Unreadable {
-        /// What was expected.
-        kind: Kind,
-        /// Its name.
+        /// Kind of the object.
+        kind: &'static str,
+        /// Name of the object.
         name: String,
         /// Why it is none.
         source: serde_json::Error,
     },
     /// Another object of the name is being deleted, or was made by a predecessor of this service.
     #[error("{} {name} is still being deleted", .kind.as_str())]
-    StillThere {
-        /// What is in the way.
-        kind: Kind,
+    PendingDeletion {
+        /// Its kind.
+        kind: ChildKind,
         /// Its name.
         name: String,
     },
-    /// Somebody else owns an object of a name that is needed.
+    /// An object of a needed name belongs to another owner.
     #[error("{0}")]
     NameConflict(String),
-    /// Another process may lead by now: nothing may be written.
+    /// The lease may have expired, so nothing may be written.
     #[error("the leader's lease may have run out: nothing was written")]
     NotLeader,
-    /// The whole pass took too long.
+    /// The pass exceeded its deadline.
     #[error("the pass did not end within {} s", .0.as_secs())]
     Overlong(Duration),
-    /// A bug.
+    /// The pass panicked, which is a bug.
     #[error("the pass panicked: {0}")]
     Panicked(String),
 }
@@ -72,7 +72,7 @@ impl Error {
             Self::Api { .. } => "api_error",
             Self::NoAnswer { .. } => "no_answer",
             Self::Unreadable { .. } => "unreadable",
-            Self::StillThere { .. } => "still_there",
+            Self::PendingDeletion { .. } => "still_there",
             Self::NameConflict(_) => "name_conflict",
             Self::NotLeader => "not_leader",
             Self::Overlong(_) => "overlong",
@@ -80,25 +80,25 @@ impl Error {
         }
     }
 
-    /// Whether the same request would be refused again: the spec, a policy or a right must
-    /// change first.
+    /// Whether the API server would refuse the same request again, until the spec, a policy or a right
+    /// changes.
     pub fn is_refusal(&self) -> bool {
         self.status().is_some_and(|status| {
             matches!(status.code, 400 | 403 | 413 | 422) && !is_ending_namespace(status)
         })
     }
 
-    /// Whether what was written about has changed meanwhile: look again, at once.
+    /// Whether the object has changed since it was read.
     pub fn is_conflict(&self) -> bool {
         self.status().is_some_and(|status| status.code == 409)
     }
 
-    /// Whether the object is not there.
+    /// Whether the object does not exist.
     pub fn is_not_found(&self) -> bool {
         self.status().is_some_and(|status| status.code == 404)
     }
 
-    /// The API server's own words.
+    /// The API server's status.
     pub fn status(&self) -> Option<&kube::core::Status> {
         match self {
             Self::Api { source, .. } => match &**source {
@@ -110,7 +110,7 @@ impl Error {
     }
 }
 
-/// The API server's words, without the debugging text that the client adds to them.
+/// The API server's message, without the debugging text that the client adds.
 fn answer(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => {
@@ -120,7 +120,7 @@ fn answer(error: &kube::Error) -> String {
     }
 }
 
-/// A namespace that ends refuses every new object with 403; that passes by itself.
+/// A namespace that is being deleted refuses new objects with 403, which needs no help.
 fn is_ending_namespace(status: &kube::core::Status) -> bool {
     status.message.contains("is being terminated")
 }

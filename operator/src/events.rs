@@ -1,4 +1,4 @@
-//! Events: one per transition, so that `kubectl describe` tells what happened.
+//! Events: one per transition, shown by `kubectl describe`.
 
 use kube::runtime::events::{Event, EventType};
 use serde_json::Value;
@@ -6,7 +6,7 @@ use serin_crds::InferenceServiceStatus;
 use serin_crds::revision::sha256_of;
 use serin_crds::status::ConditionType;
 
-/// The events that the step from one status to the next is worth.
+/// The events of a transition from one status to the next.
 pub fn between(before: &InferenceServiceStatus, after: &InferenceServiceStatus) -> Vec<Event> {
     let mut events = Vec::new();
     if let (Some(old), Some(new)) = (&before.stable_revision, &after.stable_revision)
@@ -79,29 +79,29 @@ mod tests {
     use serin_crds::status::Reason;
 
     use super::*;
-    use crate::live::Live;
-    use crate::observe::Trouble;
+    use crate::observe::Issue;
     use crate::observe::invalid;
     use crate::observe::status::unknown;
+    use crate::observed::Observed;
 
     #[test]
     fn one_event_per_transition_and_none_for_a_changed_message() {
         let now = Timestamp::UNIX_EPOCH;
         let fresh = unknown(1, now);
-        let trouble = |message: &str| Trouble {
+        let issue = |message: &str| Issue {
             reason: Reason::InvalidSpec,
             message: message.into(),
             stalled: true,
         };
-        let (live, meta) = (Live::default(), ObjectMeta::default());
-        let broken = invalid::status(&fresh, &live, &meta, &trouble("a"), now);
+        let (observed, meta) = (Observed::default(), ObjectMeta::default());
+        let broken = invalid::status(&fresh, &observed, &meta, &issue("a"), now);
         let events = between(&fresh, &broken);
         assert_eq!(events.len(), 1);
         assert_eq!(
             (events[0].reason.as_str(), events[0].type_),
             ("InvalidSpec", EventType::Warning)
         );
-        let reworded = invalid::status(&broken, &live, &meta, &trouble("b"), now);
+        let reworded = invalid::status(&broken, &observed, &meta, &issue("b"), now);
         assert!(between(&broken, &reworded).is_empty());
     }
 

@@ -40,8 +40,8 @@ pub async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// What to listen on where every address was asked for and cannot be had, unless it is the port
-/// that cannot: then half of the addresses would be another program's.
+/// The address to fall back to where IPv6 is not available; none where the port is taken, since half
+/// of the addresses would belong to another program.
 fn instead(address: SocketAddr, error: io::ErrorKind) -> Option<SocketAddr> {
     let of_the_port = [io::ErrorKind::AddrInUse, io::ErrorKind::PermissionDenied];
     let every = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -75,7 +75,7 @@ pub async fn serve(listener: TcpListener, registry: Arc<Registry>) {
                 .timer(TokioTimer::new())
                 .header_read_timeout(HEADER_DEADLINE)
                 .serve_connection(TokioIo::new(stream), service);
-            // A caller that hangs up or dawdles is its own problem.
+            // Errors of a connection concern its caller only.
             let _ = tokio::time::timeout(CONNECTION_DEADLINE, connection).await;
             drop(slot);
         });

@@ -2,11 +2,9 @@
 //!
 //! A rival's lease is timed by our own monotonic clock since its record last changed, never by
 //! the timestamps in it: clocks of machines differ. A leader that cannot renew stops writing
-//! ([`Fence`]) well before a rival may begin, also after it was frozen and thawed.
+//! ([`Fence`]) well before a rival may begin, also after the process was suspended.
 
-use std::collections::hash_map::RandomState;
 use std::future::Future;
-use std::hash::{BuildHasher, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +15,7 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client};
 use tokio::time::Instant;
 
-use crate::call::{Question, ask};
+use crate::deadline::{Call, with_deadline};
 use crate::error::Error;
 
 /// Name of the lease.
@@ -26,10 +24,10 @@ pub const LEASE: &str = "serin-operator";
 pub const DURATION: Duration = Duration::from_secs(15);
 /// How often it is renewed.
 pub const RENEW: Duration = Duration::from_secs(2);
-/// How often a follower looks.
+/// How often a follower reads the lease.
 pub const LOOK: Duration = Duration::from_secs(1);
 /// How long after its last renewal a leader may begin a write. A write ends within
-/// [`crate::call::DEADLINE`]: both together do not exceed [`DURATION`].
+/// [`crate::deadline::DEADLINE`]: both together do not exceed [`DURATION`].
 pub const FENCE: Duration = Duration::from_secs(10);
 
 /// Whether this process may write.
@@ -88,10 +86,7 @@ impl Candidate {
     pub fn new(client: Client, namespace: &str, name: &str, fence: Fence) -> Self {
         Self {
             api: Api::namespaced(client, namespace),
-            identity: format!(
-                "{name}_{:08x}",
-                RandomState::new().build_hasher().finish() >> 32
-            ),
+            identity: format!("{name}_{:08x}", fastrand::u32(..)),
             fence,
         }
     }
@@ -112,7 +107,7 @@ impl Candidate {
                     });
                 }
                 Ok(None) => failing = false,
-                // Somebody was quicker.
+                // Another candidate was faster.
                 Err(error) if error.is_conflict() => {}
                 Err(error) => {
                     if !failing {
@@ -134,7 +129,7 @@ impl Candidate {
         &self,
         seen: &mut Option<(Option<String>, Instant)>,
     ) -> Result<Option<Lease>, Error> {
-        let Some(lease) = ask(question("get"), self.api.get_opt(LEASE)).await? else {
+        let Some(lease) = with_deadline(call("get"), self.api.get_opt(LEASE)).await? else {
             let lease = Lease {
                 metadata: ObjectMeta {
                     name: Some(LEASE.into()),
@@ -142,8 +137,8 @@ impl Candidate {
                 },
                 spec: Some(self.record(0)),
             };
-            return ask(
-                question("create"),
+            return with_deadline(
+                call("create"),
                 self.api.create(&PostParams::default(), &lease),
             )
             .await
@@ -172,8 +167,8 @@ impl Candidate {
             spec: Some(self.record(transitions)),
             ..lease
         };
-        ask(
-            question("take"),
+        with_deadline(
+            call("take"),
             self.api.replace(LEASE, &PostParams::default(), &mine),
         )
         .await
@@ -181,7 +176,7 @@ impl Candidate {
     }
 
     fn record(&self, transitions: i32) -> LeaseSpec {
-        // For people: nobody decides anything by these times.
+        // Informative: no decision depends on these times.
         let now = Some(MicroTime(now()));
         LeaseSpec {
             holder_identity: Some(self.identity.clone()),
@@ -227,7 +222,7 @@ impl Held {
     async fn renew(&mut self) -> Result<(), Renewal> {
         match self.write(None).await {
             Err(error) if error.is_conflict() || error.is_not_found() => {
-                let found = ask(question("get"), self.candidate.api.get_opt(LEASE))
+                let found = with_deadline(call("get"), self.candidate.api.get_opt(LEASE))
                     .await
                     .map_err(Renewal::Failed)?;
                 let Some(lease) = found else {
@@ -257,8 +252,8 @@ impl Held {
             spec.holder_identity = holder;
         }
         let api = &self.candidate.api;
-        self.lease = ask(
-            question("renew"),
+        self.lease = with_deadline(
+            call("renew"),
             api.replace(LEASE, &PostParams::default(), &self.lease),
         )
         .await?;
@@ -271,8 +266,8 @@ enum Renewal {
     Failed(Error),
 }
 
-fn question(verb: &'static str) -> Question<'static> {
-    Question {
+fn call(verb: &'static str) -> Call<'static> {
+    Call {
         verb,
         kind: "Lease",
         name: LEASE,

@@ -9,9 +9,9 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::child::Kind;
+use crate::child_kind::ChildKind;
 
-/// Everything the operator measures. Cheap to clone; every label has a closed list of values.
+/// The operator's metrics. Cheap to clone; every label has a closed list of values.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     passes: Family<Outcome, Counter>,
@@ -50,7 +50,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Names everything in a registry.
+    /// Registers the metrics.
     pub fn register(&self, registry: &mut Registry) {
         let registry = registry.sub_registry_with_prefix("serin_operator");
         registry.register(
@@ -98,12 +98,12 @@ impl Metrics {
         self.leader.set(i64::from(leads));
     }
 
-    /// A child was written, or found not to need it.
-    pub fn wrote(&self, kind: Kind, outcome: &'static str) {
+    /// Counts a write of a child, or a write that was not needed.
+    pub fn wrote(&self, kind: ChildKind, outcome: &'static str) {
         self.wrote_kind(kind.as_str(), outcome);
     }
 
-    /// The same for what is no child.
+    /// Counts a write of an object that is no child.
     pub fn wrote_kind(&self, kind: &'static str, outcome: &'static str) {
         self.writes.get_or_create(&Write { kind, outcome }).inc();
     }

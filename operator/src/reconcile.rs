@@ -4,6 +4,7 @@ pub mod apply;
 pub mod blocked;
 pub mod context;
 pub mod gather;
+pub mod next;
 pub mod prune;
 pub mod report;
 
@@ -18,52 +19,30 @@ use kube::runtime::controller::Action;
 use serin_crds::InferenceService;
 use tokio::time::Instant;
 
-use crate::backoff::resync;
 use crate::decide::{Plan, decide};
+use crate::declared::declared;
 use crate::error::Error;
-use crate::live::{Live, MetricsApi};
-use crate::observe::conditions::Verdict;
+use crate::observed::Observed;
 use crate::reconcile::blocked::{Blocked, blocked};
 use crate::reconcile::context::Context;
+use crate::reconcile::next::Next;
 use crate::reconcile::report::Outcome;
+use crate::stores::Guarded;
 use crate::validated::{ValidatedService, validate};
-use crate::watches::Guarded;
 
-/// How long a pass may take: some thirty calls that all answer late.
+/// Deadline of a pass: some thirty slow calls.
 const PASS_DEADLINE: Duration = Duration::from_secs(60);
-/// When to look again while something of our own doing is to show.
-const AGAIN: Duration = Duration::from_millis(300);
-/// When to look again at a service on its way: what its pods say of themselves comes as no event.
-const MOVING: Duration = Duration::from_secs(5);
-/// When to look again at a service that needs help.
-const STUCK: Duration = Duration::from_secs(15);
-
-/// From this wait on, what is usual for a moment (a leftover, an old picture of what there is) is
-/// worth a line in the log.
+/// From this wait on, an error that is usual for a moment (a pending deletion, a conflict) is logged
+/// as a warning.
 const LASTING: Duration = Duration::from_secs(4);
 
-/// When a service should be looked at again if nothing happens before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// It is as it should be.
-    Settled,
-    /// The same, but its autoscaler has nothing to go by.
-    Unmeasured,
-    /// Another step is due.
-    Again,
-    /// Its pods are on their way.
-    Moving,
-    /// Somebody must help.
-    Stuck,
-}
-
-/// Runs one pass, whatever it may do: panic, hang, or meet an object that cannot be read.
+/// Runs one pass, contained: it may panic, hang, or meet an object that cannot be decoded.
 ///
 /// # Errors
 /// Why the pass ended early; [`on_error`] says when to try again.
 pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<Action, Error> {
     let shared = &context.shared;
-    // Never closed; and one controller alone already keeps within the bound.
+    // The semaphore is never closed.
     let _slot = shared.slots.acquire().await;
     let uid = service.meta().uid.clone().unwrap_or_default();
     let began = Instant::now();
@@ -71,7 +50,7 @@ pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<A
     let pass = AssertUnwindSafe(one_pass(&service, &context)).catch_unwind();
     let outcome = match tokio::time::timeout(PASS_DEADLINE, pass).await {
         Ok(Ok(outcome)) => outcome,
-        Ok(Err(panic)) => Err(Error::Panicked(words(panic.as_ref()))),
+        Ok(Err(panic)) => Err(Error::Panicked(text_of(panic.as_ref()))),
         Err(_) => Err(Error::Overlong(PASS_DEADLINE)),
     };
     let label = outcome
@@ -83,7 +62,7 @@ pub async fn reconcile(service: Arc<Guarded>, context: Arc<Context>) -> Result<A
     Ok(next.action())
 }
 
-/// When to try again after a failure: later each time.
+/// The wait before the next try after a failure: exponential backoff.
 #[expect(
     clippy::needless_pass_by_value,
     reason = "kube calls it with owned arguments"
@@ -95,7 +74,7 @@ pub fn on_error(service: Arc<Guarded>, error: &Error, context: Arc<Context>) -> 
         .shared
         .backoff
         .failed(meta.uid.as_deref().unwrap_or_default());
-    let is_usual = matches!(error, Error::StillThere { .. }) || error.is_conflict();
+    let is_usual = matches!(error, Error::PendingDeletion { .. }) || error.is_conflict();
     if is_usual && wait < LASTING {
         tracing::debug!(namespace, name, %error, "trying again soon");
     } else {
@@ -106,9 +85,9 @@ pub fn on_error(service: Arc<Guarded>, error: &Error, context: Arc<Context>) -> 
 
 async fn one_pass(service: &Guarded, context: &Context) -> Result<Next, Error> {
     context.stores.ready().await;
-    let seen = context.stores.of(service.meta());
+    let seen = context.stores.view(service.meta());
     let uid = service.meta().uid.as_deref().unwrap_or_default();
-    if !context.shared.barrier.is_open(uid, &seen) {
+    if !context.shared.expectations.satisfied(uid, &seen) {
         return Ok(Next::Again);
     }
     match &service.0 {
@@ -121,49 +100,53 @@ async fn one_pass(service: &Guarded, context: &Context) -> Result<Next, Error> {
 }
 
 async fn steps(service: &InferenceService, context: &Context) -> Result<Next, Error> {
-    let greeted = report::greet(service, context).await?;
-    let mut live = gather::gather(&greeted.service, context).await?;
-    let wanted = match validate(&greeted.service) {
-        Ok(wanted) => wanted,
-        Err(invalid) => return report::invalid(&greeted, &live, &invalid, context).await,
+    let service = report::ensure_status(service, context).await?;
+    let recorded = service.status.clone().unwrap_or_default();
+    let stable = recorded.stable_revision.as_deref();
+    let now = (context.shared.clock)();
+
+    let mut observed = gather::gather(&service, context).await?;
+    let wanted = match validate(&service) {
+        Ok(wanted) => declared(wanted, stable, &observed),
+        Err(invalid) => return report::invalid(&service, &observed, &invalid, context).await,
     };
-    let recorded = greeted.service.status.clone().unwrap_or_default();
-    let plan = decide(&wanted, &recorded, &live, &context.shared.pinned);
+    let plan = decide(&wanted, &recorded, &observed, &context.shared.defaults, now);
+
     let failures = context.shared.backoff.failures(&wanted.uid);
-    let promoted = {
-        let stable = Some(plan.roles.stable.as_str());
-        recorded.stable_revision.as_deref() == stable && live.selected() == stable
-    };
-    let written = write(&wanted, &plan, promoted, &mut live, context).await;
+    let route = Some(plan.actions.route.as_str());
+    let promoted = stable == route && observed.selected() == route;
+    let written = write(&wanted, &plan, promoted, &mut observed, context).await;
     let blocked = blocked(written, failures)?;
+
     let outcome = Outcome {
         wanted: &wanted,
         plan: &plan,
-        live: &live,
-        blocked: blocked.as_ref().map(|blocked| &blocked.trouble),
+        observed: &observed,
+        blocked: blocked.as_ref().map(|blocked| &blocked.issue),
     };
-    let verdict = report::report(&greeted, &outcome, context).await?;
+    let progress = report::report(&service, &outcome, context).await?;
     match blocked {
-        // It may pass by itself: tried again as any failure is.
-        Some(Blocked { trouble, error }) if !trouble.stalled => Err(error),
-        blocked => Ok(match next(&plan, &verdict, blocked.is_some()) {
-            // That the cluster begins or ends to measure pods comes as no event.
-            Next::Settled if !matches!(live.metrics_api, MetricsApi::NotAsked) => Next::Unmeasured,
-            next => next,
-        }),
+        // It may resolve itself: the pass is retried with backoff.
+        Some(Blocked { issue, error }) if !issue.stalled => Err(error),
+        blocked => Ok(Next::after(
+            &plan,
+            &progress,
+            blocked.is_some(),
+            &observed.metrics_api,
+        )),
     }
 }
 
-/// Nothing is deleted before everything that takes its place is applied; but once a promotion is
-/// recorded, what it replaced goes, whatever is refused besides.
+/// Applies, then deletes. A failed apply prevents deletions, with one exception: once a promotion is
+/// recorded, the replaced revision is deleted although the API server refuses another object.
 async fn write(
     wanted: &ValidatedService,
     plan: &Plan,
     promoted: bool,
-    live: &mut Live,
+    observed: &mut Observed,
     context: &Context,
 ) -> Result<(), Error> {
-    let applied = apply::apply(wanted, plan, live, context).await;
+    let applied = apply::apply(wanted, plan, observed, context).await;
     if let Err(error) = &applied
         && !(promoted && error.is_refusal())
     {
@@ -173,38 +156,7 @@ async fn write(
     applied
 }
 
-fn next(plan: &Plan, verdict: &Verdict, blocked: bool) -> Next {
-    let unfinished = plan.roles.again || plan.roles.replaced.is_some() || !plan.prune.is_empty();
-    match verdict {
-        _ if unfinished && !blocked => Next::Again,
-        Verdict::Stuck(..) => Next::Stuck,
-        Verdict::Moving(..) | Verdict::Stopped { stopping: true } => Next::Moving,
-        Verdict::Done(_) | Verdict::Stopped { stopping: false } => Next::Settled,
-    }
-}
-
-impl Next {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Settled | Self::Unmeasured => "settled",
-            Self::Again => "again",
-            Self::Moving => "moving",
-            Self::Stuck => "stuck",
-        }
-    }
-
-    fn action(self) -> Action {
-        Action::requeue(match self {
-            Self::Settled => resync(),
-            Self::Unmeasured => STUCK,
-            Self::Again => AGAIN,
-            Self::Moving => MOVING,
-            Self::Stuck => STUCK,
-        })
-    }
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
+fn text_of(panic: &(dyn std::any::Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

@@ -63,7 +63,7 @@ pub async fn run(settings: Settings) -> Result<(), RunError> {
         Fence::always()
     };
     let held = if settings.leader_elect {
-        // A connection of its own: what hangs on the other one must not cost the lease.
+        // A client of its own: calls that hang on the other one must not cost the lease.
         let client = client(&config)?;
         let candidate = Candidate::new(client, &settings.namespace, &identity, fence.clone());
         tracing::info!(identity, namespace = settings.namespace, "waiting to lead");
@@ -119,9 +119,9 @@ fn shared(
         writer: Writer::new(client.clone(), fence, metrics.clone()),
         recorder: Recorder::new(client.clone(), reporter),
         client,
-        pinned: settings.pinned(),
+        defaults: settings.defaults(),
         backoff: Arc::default(),
-        barrier: Arc::default(),
+        expectations: Arc::default(),
         metrics,
         slots: Arc::new(Semaphore::new(usize::from(watches::CONCURRENCY))),
         metrics_api: Arc::default(),
@@ -160,7 +160,7 @@ fn stop_signal() -> Result<watch::Receiver<bool>, RunError> {
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping: running passes end, then the lease is released");
-        // Nobody listens any more when everything has ended already.
+        // An error means that everything has ended already.
         let _ = set.send(true);
         // Kept: a dropped sender would look like an error to those that wait.
         std::future::pending::<()>().await;

@@ -2,7 +2,7 @@
 
 use clap::{ArgAction, Parser, ValueEnum};
 
-use crate::desired::blueprint::Pinned;
+use crate::desired::revision_snapshot::OperatorDefaults;
 
 /// Serves machine-learning models on Kubernetes: turns InferenceService objects into pods.
 #[derive(Parser, Clone, Debug)]
@@ -79,8 +79,8 @@ pub enum LogFormat {
 
 impl Settings {
     /// The part that makes pods.
-    pub fn pinned(&self) -> Pinned {
-        Pinned {
+    pub fn defaults(&self) -> OperatorDefaults {
+        OperatorDefaults {
             image: self.dataplane_image.clone(),
             image_pull_policy: self.dataplane_image_pull_policy.clone(),
             image_pull_secrets: self.image_pull_secrets.clone(),
@@ -90,15 +90,9 @@ impl Settings {
 }
 
 fn cidr(text: &str) -> Result<String, String> {
-    let wrong = || format!("{text:?} is no network; write for example 10.0.0.0/8 or fd00::/8");
-    let (address, bits) = text.split_once('/').ok_or_else(wrong)?;
-    let address: std::net::IpAddr = address.parse().map_err(|_| wrong())?;
-    let bits: u8 = bits.parse().map_err(|_| wrong())?;
-    let most = if address.is_ipv4() { 32 } else { 128 };
-    if bits > most {
-        return Err(wrong());
-    }
-    Ok(text.to_owned())
+    text.parse::<ipnet::IpNet>()
+        .map(|_| text.to_owned())
+        .map_err(|_| format!("{text:?} is no network; write for example 10.0.0.0/8 or fd00::/8"))
 }
 
 #[cfg(test)]
@@ -118,17 +112,17 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_pods_is_pinned() {
+    fn the_flags_that_make_pods_are_kept_together() {
         let settings = parsed(&[
             "--allow-source-network=10.0.0.0/8",
             "--image-pull-secret=a",
             "--image-pull-secret=b",
         ])
         .unwrap();
-        let pinned = settings.pinned();
-        assert_eq!(pinned.image, "d:1");
-        assert_eq!(pinned.allowed_networks, ["10.0.0.0/8"]);
-        assert_eq!(pinned.image_pull_secrets, ["a", "b"]);
+        let defaults = settings.defaults();
+        assert_eq!(defaults.image, "d:1");
+        assert_eq!(defaults.allowed_networks, ["10.0.0.0/8"]);
+        assert_eq!(defaults.image_pull_secrets, ["a", "b"]);
     }
 
     #[test]

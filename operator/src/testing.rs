@@ -2,4 +2,5 @@
 
 pub mod builders;
 pub mod fake_apiserver;
+pub mod fake_pod;
 pub mod world;

@@ -1,10 +1,12 @@
-//! A spec, checked once: builders that take a [`ValidatedService`] cannot fail.
+//! The validated spec: builders that take a [`ValidatedService`] cannot fail.
 
 use serin_crds::InferenceService;
+use serin_crds::contract::policy::Policy;
 use serin_crds::inference_service::{Autoscaling, DEFAULT_REPLICAS};
 use serin_crds::revision::{Revision, RevisionSpec, revision_of};
+use serin_crds::source_uri::{SourceUri, SourceUriError, shown};
 
-/// What the user asks for, every default applied.
+/// The declared state, every default applied.
 #[derive(Clone, Debug)]
 pub struct ValidatedService {
     /// `metadata.name`.
@@ -19,6 +21,8 @@ pub struct ValidatedService {
     pub revision: Revision,
     /// The part of the spec that makes pods.
     pub spec: RevisionSpec,
+    /// The policy that its pods reload while they run.
+    pub policy: Policy,
     /// Where the model comes from.
     pub source: Source,
     /// How many pods.
@@ -36,7 +40,7 @@ pub enum Size {
     Autoscaled(Autoscaling),
 }
 
-/// A model's place, as far as a pod spec must know it.
+/// The source of a model, as far as a pod spec depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The pod fetches the file itself.
@@ -60,10 +64,10 @@ pub enum Source {
 /// Why a spec cannot be served on a cluster. The message says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Invalid {
-    /// The object lacks what every stored object has.
+    /// A member that every stored object has is missing.
     #[error("metadata.{0} is missing")]
     Metadata(&'static str),
-    /// `file://` means something on one machine only.
+    /// A `file` source exists on one machine only.
     #[error(
         "spec.model.source.uri is {uri:?}: a file:// source works only with `serin run`. On a cluster \
          use configmap://NAME/KEY, configmap://NAME, pvc://CLAIM/PATH or https://HOST/PATH"
@@ -82,7 +86,7 @@ pub enum Invalid {
     },
 }
 
-/// Checks `service` as far as its schema cannot.
+/// Checks what the schema cannot check.
 ///
 /// # Errors
 /// [`Invalid`], with a message that says what to write instead.
@@ -99,6 +103,7 @@ pub fn validate(service: &InferenceService) -> Result<ValidatedService, Invalid>
         generation: meta.generation.unwrap_or_default(),
         revision: revision_of(service),
         spec: RevisionSpec::of(service),
+        policy: Policy::from(spec),
         source: Source::parse(&spec.model.source.uri)?,
         size: match &spec.autoscaling {
             Some(autoscaling) => Size::Autoscaled(autoscaling.clone()),
@@ -114,6 +119,14 @@ impl ValidatedService {
         self.suspended || self.size == Size::Fixed(0)
     }
 
+    /// The bounds of the autoscaler, where there is to be one.
+    pub fn autoscaling(&self) -> Option<&Autoscaling> {
+        match &self.size {
+            Size::Autoscaled(bounds) if !self.suspended => Some(bounds),
+            _ => None,
+        }
+    }
+
     /// Where callers in the cluster find the service over HTTP.
     pub fn url(&self) -> String {
         format!("http://{}.{}.svc", self.name, self.namespace)
@@ -126,39 +139,14 @@ impl Source {
     /// # Errors
     /// [`Invalid::FileSource`] and [`Invalid::SourceUri`].
     pub fn parse(uri: &str) -> Result<Self, Invalid> {
-        let unknown = || Invalid::SourceUri {
-            // Without the query, which may hold a secret.
-            uri: uri.split('?').next().unwrap_or_default().to_owned(),
-        };
-        let (scheme, rest) = uri.split_once("://").ok_or_else(unknown)?;
-        let named = |rest: &str| {
-            rest.split_once('/')
-                .filter(|(name, path)| !name.is_empty() && !path.is_empty())
-                .map(|(name, path)| (name.to_owned(), path.to_owned()))
-        };
-        match scheme {
-            "https" if !rest.is_empty() => Ok(Self::Https),
-            "configmap" => {
-                if !rest.is_empty() && !rest.contains('/') {
-                    return Ok(Self::ConfigMap {
-                        name: rest.to_owned(),
-                        key: None,
-                    });
-                }
-                let (name, key) = named(rest).ok_or_else(unknown)?;
-                Ok(Self::ConfigMap {
-                    name,
-                    key: Some(key),
-                })
-            }
-            "pvc" => {
-                let (claim, path) = named(rest).ok_or_else(unknown)?;
-                Ok(Self::Pvc { claim, path })
-            }
-            "file" => Err(Invalid::FileSource {
+        match SourceUri::parse(uri) {
+            Ok(SourceUri::Https) => Ok(Self::Https),
+            Ok(SourceUri::ConfigMap { name, key }) => Ok(Self::ConfigMap { name, key }),
+            Ok(SourceUri::Pvc { claim, path }) => Ok(Self::Pvc { claim, path }),
+            Ok(SourceUri::File { .. }) | Err(SourceUriError::File) => Err(Invalid::FileSource {
                 uri: uri.to_owned(),
             }),
-            _ => Err(unknown()),
+            Err(_) => Err(Invalid::SourceUri { uri: shown(uri) }),
         }
     }
 }

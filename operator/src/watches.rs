@@ -2,104 +2,44 @@
 //! kube's unstable stream API.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
-use futures_util::stream::BoxStream;
+use futures_util::stream::{BoxStream, poll_fn};
 use futures_util::{StreamExt, TryStreamExt};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Service};
-use kube::core::DeserializeGuard;
+use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::controller::{Config, Controller, Error as ControllerError};
+use kube::runtime::reflector::ObjectRef;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::{ObjectRef, Store, store};
 use kube::runtime::{WatchStreamExt, predicates, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use serin_crds::InferenceService;
 use serin_crds::labels::{MANAGED_BY, MANAGER, SERVICE};
-use std::time::Duration;
-use tokio::sync::watch;
+use serin_crds::ports;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
 
-use crate::barrier::Barrier;
-use crate::child::Kind;
+use crate::child_kind::{ChildKind, ChildType, KindVisitor};
+use crate::exchange::client::PodClient;
+use crate::exchange::poll::poll;
+use crate::expectations::Expectations;
 use crate::reconcile::context::{Context, Shared};
 use crate::reconcile::{on_error, reconcile};
+use crate::stores::{Guarded, Stores, stores};
 
 /// Passes at a time, over all watched namespaces.
 pub const CONCURRENCY: u16 = 8;
 
-/// Changes that come within this time are answered by one pass.
+/// Changes within this time lead to one pass.
 const DEBOUNCE: Duration = Duration::from_millis(100);
 
 /// Objects per page of a first list: bounds the memory that decoding takes.
 const PAGE_SIZE: u32 = 100;
 
-/// A stored service, or what is left of one that cannot be decoded: one bad object must not
-/// stop the others.
-pub type Guarded = DeserializeGuard<InferenceService>;
-
-/// What the watches have seen.
-#[derive(Clone)]
-pub struct Stores {
-    /// The services themselves.
-    pub services: Store<Guarded>,
-    /// Our ConfigMaps.
-    pub config_maps: Store<ConfigMap>,
-    /// Our Deployments.
-    pub deployments: Store<Deployment>,
-    /// Our Services.
-    pub addresses: Store<Service>,
-    /// Our autoscalers.
-    pub autoscalers: Store<HorizontalPodAutoscaler>,
-    /// Our pods.
-    pub pods: Store<Pod>,
-}
-
-/// The writing ends of [`Stores`].
-pub struct Writers {
-    /// The services themselves.
-    pub services: Writer<Guarded>,
-    /// Our ConfigMaps.
-    pub config_maps: Writer<ConfigMap>,
-    /// Our Deployments.
-    pub deployments: Writer<Deployment>,
-    /// Our Services.
-    pub addresses: Writer<Service>,
-    /// Our autoscalers.
-    pub autoscalers: Writer<HorizontalPodAutoscaler>,
-    /// Our pods.
-    pub pods: Writer<Pod>,
-}
-
-/// Empty stores.
-pub fn stores() -> (Stores, Writers) {
-    let (services, services_writer) = store();
-    let (config_maps, config_maps_writer) = store();
-    let (deployments, deployments_writer) = store();
-    let (addresses, addresses_writer) = store();
-    let (autoscalers, autoscalers_writer) = store();
-    let (pods, pods_writer) = store();
-    (
-        Stores {
-            services,
-            config_maps,
-            deployments,
-            addresses,
-            autoscalers,
-            pods,
-        },
-        Writers {
-            services: services_writer,
-            config_maps: config_maps_writer,
-            deployments: deployments_writer,
-            addresses: addresses_writer,
-            autoscalers: autoscalers_writer,
-            pods: pods_writer,
-        },
-    )
-}
+/// Maximum number of services whose reports changed and that wait to be queued. Polling pods waits
+/// where there are more.
+const WAKES: usize = 64;
 
 /// Watches and reconciles until `stop` is set and every running pass has ended. Without
 /// namespaces, all of them are watched; else nothing outside of them is asked for.
@@ -115,58 +55,66 @@ pub async fn run(shared: Shared, namespaces: &[String], stop: watch::Receiver<bo
 
 async fn run_scope(shared: Shared, namespace: Option<&str>, mut stop: watch::Receiver<bool>) {
     let client = shared.client.clone();
-    let (stores, writers) = stores();
-    let context = Arc::new(Context { shared, stores });
-    let forgetful = Arc::clone(&context);
+    let (mut stores, writers) = stores();
+    let forgetful = shared.clone();
     let service_events = watcher(api::<Guarded>(&client, namespace), page())
         .default_backoff()
         .modify(|service| service.managed_fields_mut().clear())
         .inspect_ok(move |event| {
             if let watcher::Event::Delete(service) = event {
-                forgetful.shared.forget(service.meta());
+                forgetful.forget(service.meta());
             }
         })
-        .reflect(writers.services)
+        .reflect(writers.inference_services)
         .applied_objects()
         .predicate_filter(
             predicates::generation,
             kube::runtime::PredicateConfig::default(),
         );
-    let seen = Watched {
+    let watched = Watched {
         client: &client,
         namespace,
-        barrier: &context.shared.barrier,
+        expectations: &shared.expectations,
     };
-    let pods = seen.children(None, writers.pods, slim_pod);
-    let config_maps = seen.children(Some(Kind::ConfigMap), writers.config_maps, |_| ());
-    let deployments = seen.children(Some(Kind::Deployment), writers.deployments, slim_deployment);
-    let addresses = seen.children(Some(Kind::Service), writers.addresses, |_| ());
-    let autoscalers = seen.children(
-        Some(Kind::HorizontalPodAutoscaler),
-        writers.autoscalers,
-        |_| (),
-    );
+    let (wake, mut woken) = mpsc::channel(WAKES);
     let config = Config::default()
         .concurrency(CONCURRENCY)
         .debounce(DEBOUNCE);
-    let report = Arc::clone(&context);
-    Controller::for_stream(service_events, context.stores.services.clone())
+    let mut controller = Controller::for_stream(service_events, stores.inference_services.clone())
         .with_config(config)
         // By label, not by owner: pods belong to ReplicaSets, and an object that lost its owner
         // is drift too.
-        .watches_stream(pods, of_service)
-        .watches_stream(config_maps, of_service)
-        .watches_stream(deployments, of_service)
-        .watches_stream(addresses, of_service)
-        .watches_stream(autoscalers, of_service)
+        .watches_stream(watched.objects(None, writers.pods, slim_pod), of_service)
+        .reconcile_on(poll_fn(move |context| woken.poll_recv(context)));
+    for kind in ChildKind::ALL {
+        controller = kind.visit(WatchChildren {
+            controller,
+            stores: &mut stores,
+            watched: &watched,
+        });
+    }
+    let context = Arc::new(Context {
+        shared: shared.clone(),
+        stores,
+        reports: Arc::default(),
+    });
+    // Aborted when this function ends.
+    let mut exchange = JoinSet::new();
+    exchange.spawn(poll(
+        context.stores.pods.clone(),
+        PodClient::new(ports::ADMIN),
+        Arc::clone(&context.reports),
+        wake,
+    ));
+    controller
         .graceful_shutdown_on(async move {
-            // An error means that nobody is left to ask for a stop.
+            // An error means that the sender is gone, and the process with it.
             let _ = stop.wait_for(|stop| *stop).await;
         })
         .run(reconcile, on_error, context)
         .for_each(move |outcome| {
             if let Err(ControllerError::QueueError(error)) = outcome {
-                report.shared.metrics.watch_broke();
+                shared.metrics.watch_broke();
                 tracing::warn!(%error, "a watch broke and is begun again");
             }
             std::future::ready(())
@@ -174,18 +122,38 @@ async fn run_scope(shared: Shared, namespace: Option<&str>, mut stop: watch::Rec
         .await;
 }
 
-/// Where to watch, and whom to tell.
+/// Adds the objects of one kind of children to what a controller watches.
+struct WatchChildren<'a> {
+    controller: Controller<Guarded>,
+    stores: &'a mut Stores,
+    watched: &'a Watched<'a>,
+}
+
+impl KindVisitor for WatchChildren<'_> {
+    type Output = Controller<Guarded>;
+
+    fn visit<K: ChildType>(self) -> Self::Output {
+        let writer = self.stores.add::<K>();
+        let events = self
+            .watched
+            .objects(Some(K::CHILD_KIND), writer, slim_child::<K>);
+        self.controller.watches_stream(events, of_service)
+    }
+}
+
+/// What the watches of one scope share.
 struct Watched<'a> {
     client: &'a Client,
     namespace: Option<&'a str>,
-    barrier: &'a Arc<Barrier>,
+    expectations: &'a Arc<Expectations>,
 }
 
 impl Watched<'_> {
-    /// Changes of the objects that carry our label, in a store. `kind` where we write them.
-    fn children<K>(
+    /// The events of the objects that carry Serin's label, reflected into a store. `kind` where the
+    /// operator writes such objects.
+    fn objects<K>(
         &self,
-        kind: Option<Kind>,
+        kind: Option<ChildKind>,
         writer: Writer<K>,
         slim: impl Fn(&mut K) + Send + 'static,
     ) -> BoxStream<'static, Result<K, watcher::Error>>
@@ -199,7 +167,7 @@ impl Watched<'_> {
             + 'static,
     {
         let ours = page().labels(&format!("{MANAGED_BY}={MANAGER}"));
-        let barrier = Arc::clone(self.barrier);
+        let expectations = Arc::clone(self.expectations);
         watcher(api::<K>(self.client, self.namespace), ours)
             .default_backoff()
             .modify(move |object| {
@@ -209,11 +177,11 @@ impl Watched<'_> {
             .reflect(writer)
             .inspect_ok(move |event| {
                 if let Some(kind) = kind {
-                    tell(&barrier, kind, event);
+                    tell(&expectations, kind, event);
                 }
             })
             .touched_objects()
-            // Not by generation: that would hide deletions, and every change of a status.
+            // Not by generation: deletions and changes of a status would be hidden.
             .predicate_filter(
                 predicates::resource_version,
                 kube::runtime::PredicateConfig::default(),
@@ -222,8 +190,8 @@ impl Watched<'_> {
     }
 }
 
-/// Tells what waits for our own writes that one of them, or its end, has shown.
-fn tell<K: Resource>(barrier: &Barrier, kind: Kind, event: &watcher::Event<K>) {
+/// Fulfils the expectations that an event shows.
+fn tell<K: Resource>(expectations: &Expectations, kind: ChildKind, event: &watcher::Event<K>) {
     let (watcher::Event::Apply(object)
     | watcher::Event::InitApply(object)
     | watcher::Event::Delete(object)) = event
@@ -236,7 +204,7 @@ fn tell<K: Resource>(barrier: &Barrier, kind: Kind, event: &watcher::Event<K>) {
             object.name_any(),
             object.resource_version().unwrap_or_default(),
         );
-        barrier.saw(&owner.uid, kind, &name, &version);
+        expectations.observe(&owner.uid, kind, &name, &version);
     }
 }
 
@@ -263,8 +231,8 @@ fn of_service<K: Resource>(object: K) -> Option<ObjectRef<Guarded>> {
     Some(ObjectRef::new(service).within(object.meta().namespace.as_deref()?))
 }
 
-/// Of the records of who owns which field, only those on `spec.replicas` are ever read; the
-/// others are most of an object's size.
+/// Drops all managed fields but those of `spec.replicas`, which alone are read: they are most of an
+/// object's size.
 fn keep_owners_of_replicas(
     entries: &mut Vec<k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry>,
 ) {
@@ -278,8 +246,8 @@ fn keep_owners_of_replicas(
     });
 }
 
-fn slim_deployment(deployment: &mut Deployment) {
-    deployment
+fn slim_child<K: ChildType>(child: &mut K) {
+    child
         .annotations_mut()
         .remove("kubectl.kubernetes.io/last-applied-configuration");
 }

@@ -1,12 +1,12 @@
 //! The only place that writes to the API server, besides the lease and events.
 //!
-//! Two field managers share a Deployment: the main one applies everything but `spec.replicas`,
-//! and another one applies nothing but that, so that neither the main apply nor its absence
-//! ever changes a size that an autoscaler has chosen.
+//! Two field managers share a Deployment: the main one applies everything but `spec.replicas`, the
+//! other one applies `spec.replicas` alone, so that the main apply never changes a size that an
+//! autoscaler has chosen.
 
-use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
-use k8s_openapi::api::core::v1::{ConfigMap, Service};
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
 use kube::api::{ApiResource, DeleteParams, DynamicObject, Patch, PatchParams, Preconditions};
 use kube::core::ObjectMeta;
 use kube::core::params::ValidationDirective;
@@ -14,9 +14,10 @@ use kube::{Api, Client};
 use serde_json::{Value, json};
 use serin_crds::{InferenceService, InferenceServiceStatus};
 
-use crate::call::{Question, ask};
-use crate::child::{Child, Kind};
-use crate::decide::Doomed;
+use crate::child::Child;
+use crate::child_kind::{ChildKind, ChildObject, ChildType, KindVisitor};
+use crate::deadline::{Call, with_deadline};
+use crate::decide::Deletion;
 use crate::error::Error;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
@@ -37,23 +38,8 @@ pub struct Writer {
     metrics: Metrics,
 }
 
-/// The API server's description of a kind.
-pub fn api_resource(kind: Kind) -> ApiResource {
-    match kind {
-        Kind::ConfigMap => ApiResource::erase::<ConfigMap>(&()),
-        Kind::Deployment => ApiResource::erase::<Deployment>(&()),
-        Kind::Service => ApiResource::erase::<Service>(&()),
-        Kind::HorizontalPodAutoscaler => ApiResource::erase::<HorizontalPodAutoscaler>(&()),
-    }
-}
-
-/// The objects of a kind in a namespace.
-pub fn children(client: &Client, namespace: &str, kind: Kind) -> Api<DynamicObject> {
-    Api::namespaced_with(client.clone(), namespace, &api_resource(kind))
-}
-
 impl Writer {
-    /// A writer that stops when `fence` falls.
+    /// A writer that refuses writes when `fence` has fallen.
     pub fn new(client: Client, fence: Fence, metrics: Metrics) -> Self {
         Self {
             client,
@@ -72,26 +58,31 @@ impl Writer {
     /// makes belong to the manager's updates, and no later apply could take one away.
     ///
     /// # Errors
-    /// Those of [`ask`], and [`Error::NotLeader`]. A conflict where the name is taken by now.
+    /// Those of [`with_deadline`], and [`Error::NotLeader`]. A conflict where the name is taken by now.
     pub async fn create(
         &self,
         namespace: &str,
         child: &Child,
         replicas: Option<i32>,
-    ) -> Result<Value, Error> {
+    ) -> Result<ChildObject, Error> {
         let mut body = child.body.clone();
         body["metadata"]["resourceVersion"] = json!(NO_OBJECTS_VERSION);
-        if let (Kind::Deployment, Some(replicas)) = (child.kind, replicas) {
+        if let (ChildKind::Deployment, Some(replicas)) = (child.kind, replicas) {
             body["spec"]["replicas"] = json!(replicas);
         }
         self.apply(namespace, child.kind, MAIN_MANAGER, &body).await
     }
 
-    /// Brings an existing child, the one of this uid, to what it should be.
+    /// Applies the desired state to the existing child of this uid.
     ///
     /// # Errors
-    /// Those of [`ask`], and [`Error::NotLeader`]. A conflict where the child of this uid is gone.
-    pub async fn update(&self, namespace: &str, child: &Child, uid: &str) -> Result<Value, Error> {
+    /// Those of [`with_deadline`], and [`Error::NotLeader`]. A conflict where the child of this uid is gone.
+    pub async fn update(
+        &self,
+        namespace: &str,
+        child: &Child,
+        uid: &str,
+    ) -> Result<ChildObject, Error> {
         let mut body = child.body.clone();
         body["metadata"]["uid"] = json!(uid);
         self.apply(namespace, child.kind, MAIN_MANAGER, &body).await
@@ -107,44 +98,49 @@ impl Writer {
         deployment: &str,
         uid: &str,
         replicas: i32,
-    ) -> Result<Value, Error> {
+    ) -> Result<ChildObject, Error> {
         let body = json!({
             "apiVersion": "apps/v1",
             "kind": "Deployment",
             "metadata": {"name": deployment, "uid": uid},
             "spec": {"replicas": replicas},
         });
-        self.apply(namespace, Kind::Deployment, SCALE_MANAGER, &body)
+        self.apply(namespace, ChildKind::Deployment, SCALE_MANAGER, &body)
             .await
     }
 
-    /// Counts a child that needed no write.
-    pub fn skipped(&self, kind: Kind) {
+    /// Counts a child that needs no write.
+    pub fn skipped(&self, kind: ChildKind) {
         self.metrics.wrote(kind, "skipped");
     }
 
-    /// Deletes an object, if it still is the one that was seen. One that is gone counts as
-    /// deleted.
+    /// Deletes an object, if its uid and resource version are unchanged. One that does not exist
+    /// counts as deleted.
     ///
     /// # Errors
-    /// Those of [`ask`], and [`Error::NotLeader`].
-    pub async fn delete(&self, namespace: &str, doomed: &Doomed) -> Result<(), Error> {
+    /// Those of [`with_deadline`], and [`Error::NotLeader`].
+    pub async fn delete(&self, namespace: &str, deletion: &Deletion) -> Result<(), Error> {
         self.check()?;
         let params = DeleteParams::background().preconditions(Preconditions {
-            uid: Some(doomed.uid.clone()),
-            resource_version: Some(doomed.resource_version.clone()),
+            uid: Some(deletion.uid.clone()),
+            resource_version: Some(deletion.resource_version.clone()),
         });
-        let api = children(&self.client, namespace, doomed.kind);
-        let question = Question {
-            verb: "delete",
-            kind: doomed.kind.as_str(),
-            name: &doomed.name,
+        let delete = Delete {
+            client: self.client.clone(),
+            namespace,
+            name: &deletion.name,
+            params,
         };
-        match ask(question, api.delete(&doomed.name, &params)).await {
-            Ok(_) => self.metrics.wrote(doomed.kind, "deleted"),
+        let call = Call {
+            verb: "delete",
+            kind: deletion.kind.as_str(),
+            name: &deletion.name,
+        };
+        match with_deadline(call, deletion.kind.visit(delete)).await {
+            Ok(_) => self.metrics.wrote(deletion.kind, "deleted"),
             Err(error) if error.is_not_found() => {}
             Err(error) => {
-                self.metrics.wrote(doomed.kind, "failed");
+                self.metrics.wrote(deletion.kind, "failed");
                 return Err(error);
             }
         }
@@ -155,7 +151,7 @@ impl Writer {
     /// conflict, so that no decision on an old state is recorded over a new one.
     ///
     /// # Errors
-    /// Those of [`ask`], and [`Error::NotLeader`].
+    /// Those of [`with_deadline`], and [`Error::NotLeader`].
     pub async fn report(
         &self,
         service: &ObjectMeta,
@@ -181,13 +177,13 @@ impl Writer {
             namespace,
             &ApiResource::erase::<InferenceService>(&()),
         );
-        let question = Question {
+        let call = Call {
             verb: "report",
             kind: "InferenceService",
             name,
         };
-        let answer = ask(
-            question,
+        let answer = with_deadline(
+            call,
             api.patch_status(name, &params(MAIN_MANAGER), &Patch::Apply(&body)),
         )
         .await;
@@ -199,13 +195,13 @@ impl Writer {
     async fn apply(
         &self,
         namespace: &str,
-        kind: Kind,
+        kind: ChildKind,
         manager: &str,
         body: &Value,
-    ) -> Result<Value, Error> {
+    ) -> Result<ChildObject, Error> {
         self.check()?;
         let name = body["metadata"]["name"].as_str().unwrap_or_default();
-        let question = Question {
+        let call = Call {
             verb: if manager == SCALE_MANAGER {
                 "scale"
             } else {
@@ -214,19 +210,17 @@ impl Writer {
             kind: kind.as_str(),
             name,
         };
-        let api = children(&self.client, namespace, kind);
-        let answer = ask(
-            question,
-            api.patch(name, &params(manager), &Patch::Apply(body)),
-        )
-        .await;
+        let apply = Apply {
+            client: self.client.clone(),
+            namespace,
+            manager,
+            name,
+            body,
+        };
+        let answer = with_deadline(call, kind.visit(apply)).await;
         let outcome = if answer.is_ok() { "patched" } else { "failed" };
         self.metrics.wrote(kind, outcome);
-        serde_json::to_value(answer?).map_err(|source| Error::Unreadable {
-            kind,
-            name: name.to_owned(),
-            source,
-        })
+        answer
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -242,5 +236,46 @@ fn params(manager: &str) -> PatchParams {
     PatchParams {
         field_validation: Some(ValidationDirective::Strict),
         ..PatchParams::apply(manager).force()
+    }
+}
+
+/// A server-side apply of one object.
+struct Apply<'a> {
+    client: Client,
+    namespace: &'a str,
+    manager: &'a str,
+    name: &'a str,
+    body: &'a Value,
+}
+
+impl<'a> KindVisitor for Apply<'a> {
+    type Output = BoxFuture<'a, kube::Result<ChildObject>>;
+
+    fn visit<K: ChildType>(self) -> Self::Output {
+        Box::pin(async move {
+            let api = Api::<K>::namespaced(self.client, self.namespace);
+            let patch = Patch::Apply(self.body);
+            let object = api.patch(self.name, &params(self.manager), &patch).await?;
+            Ok(ChildObject::new(Arc::new(object)))
+        })
+    }
+}
+
+/// The deletion of one object.
+struct Delete<'a> {
+    client: Client,
+    namespace: &'a str,
+    name: &'a str,
+    params: DeleteParams,
+}
+
+impl<'a> KindVisitor for Delete<'a> {
+    type Output = BoxFuture<'a, kube::Result<()>>;
+
+    fn visit<K: ChildType>(self) -> Self::Output {
+        Box::pin(async move {
+            let api = Api::<K>::namespaced(self.client, self.namespace);
+            api.delete(self.name, &self.params).await.map(|_| ())
+        })
     }
 }

@@ -12,10 +12,11 @@
 
 use std::path::{Path, PathBuf};
 
+use k8s_openapi::jiff::Timestamp;
 use serin_crds::{InferenceService, InferenceServiceStatus};
 use serin_operator::decide::decide;
-use serin_operator::desired::blueprint::Pinned;
-use serin_operator::live::Live;
+use serin_operator::desired::revision_snapshot::OperatorDefaults;
+use serin_operator::observed::Observed;
 use serin_operator::validated::validate;
 
 fn folder() -> PathBuf {
@@ -40,7 +41,7 @@ fn children_of(case: &str) -> String {
     service.metadata.namespace = Some("demo".into());
     service.metadata.uid = Some("11111111-2222-3333-4444-555555555555".into());
     service.metadata.generation = Some(1);
-    let pinned = Pinned {
+    let defaults = OperatorDefaults {
         image: "registry.example/serin-dataplane:0.1.0".into(),
         image_pull_policy: Some("IfNotPresent".into()),
         image_pull_secrets: vec!["registry".into()],
@@ -50,8 +51,9 @@ fn children_of(case: &str) -> String {
     let plan = decide(
         &wanted,
         &InferenceServiceStatus::default(),
-        &Live::default(),
-        &pinned,
+        &Observed::default(),
+        &defaults,
+        Timestamp::UNIX_EPOCH,
     );
     let mut out = String::new();
     for child in &plan.children {

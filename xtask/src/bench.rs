@@ -35,6 +35,9 @@ pub struct Args {
     /// Connections of the load generator
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=1024))]
     connections: u32,
+    /// For rest: another serin-dataplane in the same rounds, such as the build of before a change
+    #[arg(long, value_name = "PROGRAM")]
+    beside: Option<PathBuf>,
     /// Starts to measure
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=1000))]
     starts: u32,

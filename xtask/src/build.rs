@@ -50,6 +50,21 @@ pub fn released(program: &str) -> PathBuf {
     target().join("release").join(program)
 }
 
+/// Builds a program under `examples/` of a package for release: its path.
+pub fn release_example(package: &str, name: &str) -> Result<PathBuf> {
+    let mut cargo = cargo();
+    cargo.args([
+        "build",
+        "--release",
+        "--package",
+        package,
+        "--example",
+        name,
+    ]);
+    process::stream(&mut cargo, BUILD)?;
+    Ok(target().join("release/examples").join(name))
+}
+
 /// A program that cargo built to run tests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestProgram {

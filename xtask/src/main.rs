@@ -5,6 +5,7 @@ mod bench;
 mod build;
 mod cluster;
 mod docs;
+mod drill;
 mod error;
 mod fuzz;
 mod generate;
@@ -52,6 +53,8 @@ enum Task {
     Bench(bench::Args),
     /// Look for inputs that a reader of requests, models or manifests does not bear
     Fuzz(fuzz::Args),
+    /// Run for minutes under load, looking for what a short test does not find
+    Drill(drill::Args),
     /// Write the generated files of the tree anew: the CRD, and the reviewed output of the operator
     Generate,
 }
@@ -125,6 +128,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Cluster(args) => Ok(cluster::run(&args)?),
         Task::Bench(args) => bench::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Fuzz(args) => fuzz::run(&args).map(|()| ExitCode::SUCCESS),
+        Task::Drill(args) => drill::run(&args).map(|()| ExitCode::SUCCESS),
         Task::Generate => generate::run(&mut report::Report::default()).map(|()| ExitCode::SUCCESS),
     }
 }

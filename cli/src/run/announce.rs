@@ -61,7 +61,7 @@ fn base_url(address: SocketAddr) -> String {
 mod tests {
     use super::super::plan;
     use super::super::request::Body;
-    use serin_dataplane::types::Availability;
+    use serin_core::types::Availability;
 
     use super::*;
     use serin_crds::manifest::parse;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use serin_crds::contract::pod_config::{ModelConfig, PodConfig, SourceConfig};
+use serin_crds::contract::policy::{ApiConfig, Policy, TelemetryConfig};
 use serin_crds::inference_service::InferenceServiceSpec;
 use serin_crds::manifest::{Manifest, Problem, Problems, Service};
-use serin_crds::pod_config::{ApiConfig, ModelConfig, PodConfig, SourceConfig, TelemetryConfig};
 use serin_crds::revision::{Revision, revision_of};
 
 use crate::source::{self, Found, URI};
@@ -14,6 +15,8 @@ use crate::source::{self, Found, URI};
 pub struct Plan {
     /// What a pod would be told.
     pub config: PodConfig,
+    /// What the process does that may change while it runs.
+    pub policy: Policy,
     /// What each model of the configuration comes from, in its order.
     pub models: Vec<Origin>,
     /// What the manifests say that has no effect on this machine, a sentence each.
@@ -34,7 +37,7 @@ pub struct Origin {
 }
 
 /// Fields that only act on a cluster, and how this machine does without each.
-const CLUSTER_FIELDS: [(&str, &str); 5] = [
+pub const CLUSTER_FIELDS: [(&str, &str); 5] = [
     ("spec.replicas", "one process serves"),
     ("spec.autoscaling", "one process serves"),
     ("spec.resources", "the process takes what it needs"),
@@ -92,13 +95,10 @@ pub fn plan(manifest: &Manifest, scratch: &Path) -> Result<Plan, Problems> {
     }
     let served = |service: &&Service| !service.service.is_suspended();
     let served: Vec<&Service> = manifest.services.iter().filter(served).collect();
-    let api = agreed(&served, "spec.api", |spec| spec.api.as_ref());
-    let telemetry = agreed(&served, "spec.telemetry", |spec| spec.telemetry.as_ref());
-    let (api, telemetry) = match (api, telemetry) {
-        (Ok(api), Ok(telemetry)) if problems.is_empty() => (api, telemetry),
-        (api, telemetry) => {
-            problems.extend(api.err());
-            problems.extend(telemetry.err());
+    let policy = match policy(&served) {
+        Ok(policy) if problems.is_empty() => policy,
+        agreed => {
+            problems.extend(agreed.err().into_iter().flat_map(|found| found.0));
             return Err(Problems(problems));
         }
     };
@@ -115,12 +115,29 @@ pub fn plan(manifest: &Manifest, scratch: &Path) -> Result<Plan, Problems> {
             service: names(&|origin| origin.file.clone()),
             revision: names(&|origin| origin.revision.name.clone()),
             models,
-            api: ApiConfig::from(api),
-            telemetry: TelemetryConfig::from(telemetry),
         },
+        policy,
         models: origins,
         notes,
     })
+}
+
+/// The policy of a process that serves `services`.
+///
+/// # Errors
+/// Services that ask for different ones.
+pub fn policy(services: &[&Service]) -> Result<Policy, Problems> {
+    let api = agreed(services, "spec.api", |spec| spec.api.as_ref());
+    let telemetry = agreed(services, "spec.telemetry", |spec| spec.telemetry.as_ref());
+    match (api, telemetry) {
+        (Ok(api), Ok(telemetry)) => Ok(Policy {
+            api: ApiConfig::from(api),
+            telemetry: TelemetryConfig::from(telemetry),
+        }),
+        (api, telemetry) => Err(Problems(
+            api.err().into_iter().chain(telemetry.err()).collect(),
+        )),
+    }
 }
 
 /// What `services` say in a field that acts on the whole process: those that say anything must say
@@ -252,7 +269,7 @@ mod tests {
         };
         let text = service("a", &traced(4318)) + &service("b", &traced(4318));
         let plan = planned(&(text.clone() + &service("c", REMOTE))).unwrap();
-        let traces = plan.config.telemetry.traces.unwrap();
+        let traces = plan.policy.telemetry.traces.unwrap();
         assert_eq!(traces.endpoint, "http://localhost:4318");
         assert_eq!(traces.sample_percent, 100);
 

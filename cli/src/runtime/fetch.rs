@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use serin_dataplane::engine::onnx::PINNED_VERSION;
+use serin_engine::onnx::PINNED_VERSION;
 
 use super::RuntimeError;
 use super::release::Release;

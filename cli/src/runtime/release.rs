@@ -59,7 +59,7 @@ impl Release {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serin_dataplane::engine::onnx::PINNED_VERSION;
+    use serin_engine::onnx::PINNED_VERSION;
 
     #[test]
     fn every_pin_is_of_the_pinned_version_and_of_its_own() {

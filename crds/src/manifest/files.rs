@@ -19,7 +19,10 @@ const EXTENSIONS: [&str; 3] = ["json", "yaml", "yml"];
 
 /// The manifests at `path`: the file itself, or those of the folder in order of name. Folders
 /// below it are not entered; kubectl does not either.
-pub(super) fn manifests_at(path: &Path) -> Result<Vec<PathBuf>, Problem> {
+///
+/// # Errors
+/// The folder cannot be read, holds no manifest, or too many.
+pub fn manifests_at(path: &Path) -> Result<Vec<PathBuf>, Problem> {
     let name = path.display().to_string();
     if path == Path::new(STANDARD_INPUT) {
         return Ok(vec![path.to_owned()]);
@@ -102,10 +105,10 @@ pub(super) fn text_of(file: &Path) -> Result<String, Problem> {
 }
 
 fn unreadable(name: &str, error: &std::io::Error) -> Problem {
-    let cure = match error.kind() {
+    let help = match error.kind() {
         std::io::ErrorKind::NotFound => "check the path",
         std::io::ErrorKind::PermissionDenied => "allow this user to read it",
         _ => "check the file and its disk",
     };
-    Problem::of_file(name, format!("cannot be read: {error}"), cure)
+    Problem::of_file(name, format!("cannot be read: {error}"), help)
 }

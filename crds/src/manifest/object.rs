@@ -39,7 +39,7 @@ pub(super) fn read(source: &Arc<Source>, node: Node) -> Result<Object, Vec<Probl
             let (place, _) = node.locate(field);
             vec![
                 Problem::at(source, place, field, "required, and must be a text")
-                    .cure(format!("add `{field}: {example}`")),
+                    .help(format!("add `{field}: {example}`")),
             ]
         })
     };
@@ -53,7 +53,7 @@ pub(super) fn read(source: &Arc<Source>, node: Node) -> Result<Object, Vec<Probl
             Some(super::node::Kind::List(items)) => Ok(Object::Many(items)),
             _ => Err(vec![
                 Problem::at(source, place, "items", "required in a List")
-                    .cure("add `items:` with the objects"),
+                    .help("add `items:` with the objects"),
             ]),
         },
         ("v1", "ConfigMap") => config_map(source, &node).map(Object::ConfigMap),
@@ -70,13 +70,13 @@ pub(super) fn read(source: &Arc<Source>, node: Node) -> Result<Object, Vec<Probl
                     "a version of the API that is not served",
                 )
                 .found(version.to_owned())
-                .cure(format!("write apiVersion: {API_VERSION}")),
+                .help(format!("write apiVersion: {API_VERSION}")),
             ])
         }
         (version, _) if version.starts_with("serin.dev/") => Err(vec![
             Problem::at(source, place, "kind", "unknown kind")
                 .found(kind)
-                .cure(format!("write kind: {KIND}")),
+                .help(format!("write kind: {KIND}")),
         ]),
         _ => Ok(Object::Other(Other {
             file: source.name.clone(),
@@ -144,7 +144,7 @@ fn checked(source: &Arc<Source>, schema: &JSONSchemaProps, node: &Node) -> Check
         checked.blocking = true;
         checked.problems.push(
             Problem::at(source, node.place, "metadata.name", "required, but missing")
-                .cure("add `metadata: {name: …}`"),
+                .help("add `metadata: {name: …}`"),
         );
     }
     checked
@@ -168,7 +168,7 @@ fn service(source: &Arc<Source>, node: Node) -> Result<Service, Vec<Problem>> {
     let service: InferenceService = serde_json::from_value(value.clone()).map_err(|error| {
         vec![
             Problem::at(source, node.place, "", error.to_string())
-                .cure("correct the value that the message names"),
+                .help("correct the value that the message names"),
         ]
     })?;
     Ok(Service {
@@ -193,7 +193,7 @@ fn config_map(source: &Arc<Source>, node: &Node) -> Result<ConfigMap, Vec<Proble
             let at = |wrong: &str| Problem::at(source, entry.key_place, &path, wrong);
             if !is_key(&entry.key) {
                 problems.push(
-                    at("not a key of a ConfigMap").cure("use letters, digits, '-', '_' and '.'"),
+                    at("not a key of a ConfigMap").help("use letters, digits, '-', '_' and '.'"),
                 );
             }
             let bytes = if binary {
@@ -204,7 +204,7 @@ fn config_map(source: &Arc<Source>, node: &Node) -> Result<ConfigMap, Vec<Proble
                     Err(error) => {
                         problems.push(
                             at(&format!("not base64: {error}"))
-                                .cure("write the output of `base64 FILE`"),
+                                .help("write the output of `base64 FILE`"),
                         );
                         continue;
                     }
@@ -214,7 +214,7 @@ fn config_map(source: &Arc<Source>, node: &Node) -> Result<ConfigMap, Vec<Proble
             };
             if data.insert(entry.key.clone(), bytes).is_some() {
                 problems.push(
-                    at("the key stands in both data and binaryData").cure("keep one of them"),
+                    at("the key stands in both data and binaryData").help("keep one of them"),
                 );
             }
         }
@@ -224,7 +224,7 @@ fn config_map(source: &Arc<Source>, node: &Node) -> Result<ConfigMap, Vec<Proble
         problems.push(
             Problem::at(source, node.place, "", "the ConfigMap is too large")
                 .found(format!("{size} bytes"))
-                .cure(format!(
+                .help(format!(
                     "keep it within {MAX_CONFIG_MAP_BYTES} bytes, or serve the model from https:// or pvc://"
                 )),
         );

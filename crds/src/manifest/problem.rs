@@ -53,7 +53,7 @@ struct Fault {
     field: String,
     found: Option<String>,
     wrong: String,
-    cure: String,
+    help: String,
 }
 
 impl Problem {
@@ -61,7 +61,7 @@ impl Problem {
     pub fn of_file(
         file: impl Into<String>,
         wrong: impl Into<String>,
-        cure: impl Into<String>,
+        help: impl Into<String>,
     ) -> Self {
         Self(Box::new(Fault {
             source: None,
@@ -70,7 +70,7 @@ impl Problem {
             field: String::new(),
             found: None,
             wrong: wrong.into(),
-            cure: cure.into(),
+            help: help.into(),
         }))
     }
 
@@ -87,7 +87,7 @@ impl Problem {
             field: field.to_owned(),
             found: None,
             wrong: wrong.into(),
-            cure: String::new(),
+            help: String::new(),
         }))
     }
 
@@ -97,8 +97,8 @@ impl Problem {
         self
     }
 
-    pub(super) fn cure(mut self, cure: impl Into<String>) -> Self {
-        self.0.cure = cure.into();
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.0.help = help.into();
         self
     }
 
@@ -169,8 +169,8 @@ impl fmt::Display for Problem {
         if let Some(found) = &self.0.found {
             write!(f, ", found {found}")?;
         }
-        if !self.0.cure.is_empty() {
-            write!(f, "; {}", self.0.cure)?;
+        if !self.0.help.is_empty() {
+            write!(f, "; {}", self.0.help)?;
         }
         if let Some((line, text, column, marked)) = self.snippet() {
             write!(

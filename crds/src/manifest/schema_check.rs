@@ -10,9 +10,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use regex::Regex;
 
-use super::cures;
 use super::node::{Entry, Kind, Node, integral};
 use super::problem::{Place, Problem, Source, quoted, source_text};
+use super::suggestions;
 
 /// What a check found.
 pub(super) struct Checked {
@@ -85,7 +85,7 @@ impl Check<'_> {
                 self.block(
                     problem
                         .found(entries.len().to_string())
-                        .cure(format!("keep at most {most}")),
+                        .help(format!("keep at most {most}")),
                 );
             }
             for entry in entries.iter().filter(|entry| !entry.value.is_null()) {
@@ -106,10 +106,10 @@ impl Check<'_> {
                 Some(field) => self.value(field, &entry.value, &field_path, entry.key_place),
                 None if open => {}
                 None => {
-                    let cure = cures::for_unknown_field(self.root, schema, path, &entry.key);
+                    let help = suggestions::for_unknown_field(self.root, schema, path, &entry.key);
                     let found = self.shown(&entry.value);
                     let problem = self.at(entry.key_place, &field_path, "unknown field");
-                    self.report(problem.found(found).cure(cure));
+                    self.report(problem.found(found).help(help));
                 }
             }
         }
@@ -119,10 +119,10 @@ impl Check<'_> {
                 .any(|entry| entry.key == *name && !entry.value.is_null())
             {
                 let field_path = joined(path, name);
-                let cure = cures::for_missing_field(schema, &field_path, name);
+                let help = suggestions::for_missing_field(schema, &field_path, name);
                 self.block(
                     self.at(anchor, &field_path, "required, but missing")
-                        .cure(cure),
+                        .help(help),
                 );
             }
         }
@@ -135,14 +135,14 @@ impl Check<'_> {
             self.block(
                 problem
                     .found(items.len().to_string())
-                    .cure(format!("keep at most {most}")),
+                    .help(format!("keep at most {most}")),
             );
         }
         let count = i64::try_from(items.len()).unwrap_or(i64::MAX);
         if let Some(least) = schema.min_items.filter(|least| count < *least) {
             let problem = self.at(anchor, path, "too few items");
-            let cure = format!("give at least {least}, or remove the list");
-            self.report(problem.found(count.to_string()).cure(cure));
+            let help = format!("give at least {least}, or remove the list");
+            self.report(problem.found(count.to_string()).help(help));
         }
         let Some(JSONSchemaPropsOrArray::Schema(item_schema)) = &schema.items else {
             return;
@@ -178,7 +178,7 @@ impl Check<'_> {
                     .collect::<Vec<_>>()
                     .join(", ");
                 let problem = self.at(item.place, &format!("{path}[{index}]"), "listed twice");
-                self.report(problem.found(shown).cure("keep one of them"));
+                self.report(problem.found(shown).help("keep one of them"));
             }
         }
     }
@@ -191,15 +191,15 @@ impl Check<'_> {
                 .filter_map(|value| value.0.as_str())
                 .collect();
             if !allowed.contains(&text) {
-                let cure = cures::for_unknown_value(&allowed, text);
-                self.report(at("unknown value".to_owned()).cure(cure));
+                let help = suggestions::for_unknown_value(&allowed, text);
+                self.report(at("unknown value".to_owned()).help(help));
             }
             return;
         }
         let length = i64::try_from(text.chars().count()).unwrap_or(i64::MAX);
         if let Some(most) = schema.max_length.filter(|most| length > *most) {
             let wrong = format!("too long: {length} characters where {most} are allowed");
-            self.block(at(wrong).cure(format!("use at most {most} characters")));
+            self.block(at(wrong).help(format!("use at most {most} characters")));
             return;
         }
         let too_short = schema.min_length.is_some_and(|least| length < least);
@@ -212,8 +212,8 @@ impl Check<'_> {
             } else {
                 "not in the form this field takes"
             };
-            let cure = cures::for_misformed(schema, path, text);
-            self.report(at(wrong.to_owned()).cure(cure));
+            let help = suggestions::for_misformed(schema, path, text);
+            self.report(at(wrong.to_owned()).help(help));
         }
     }
 
@@ -225,7 +225,7 @@ impl Check<'_> {
         let least = schema.minimum.map_or(lowest, |least| least as i64);
         let most = schema.maximum.map_or(highest, |most| most as i64);
         if value < least || value > most {
-            let cure = match (schema.minimum, schema.maximum) {
+            let help = match (schema.minimum, schema.maximum) {
                 (Some(_), None) => format!("give {least} or more"),
                 _ => format!("give a number from {least} to {most}"),
             };
@@ -235,7 +235,7 @@ impl Check<'_> {
                 "too large"
             };
             let found = self.shown(node);
-            self.report(self.at(node.place, path, wrong).found(found).cure(cure));
+            self.report(self.at(node.place, path, wrong).found(found).help(help));
         }
     }
 
@@ -248,7 +248,8 @@ impl Check<'_> {
             Some("boolean") => "true or false",
             _ => "a whole number or a text",
         };
-        let cure = cures::for_wrong_type(schema, node, path, source_text(self.source, node.place));
+        let help =
+            suggestions::for_wrong_type(schema, node, path, source_text(self.source, node.place));
         // A missing value has no place of its own worth pointing at.
         let place = if node.is_null() { anchor } else { node.place };
         let found = match self.shown(node) {
@@ -258,7 +259,7 @@ impl Check<'_> {
         self.block(
             self.at(place, path, format!("must be {wanted}"))
                 .found(found)
-                .cure(cure),
+                .help(help),
         );
     }
 

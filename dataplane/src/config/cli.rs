@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use serin_crds::pod_config::{CACHE_MOUNT_PATH, MOUNT_PATH};
+use serin_crds::contract::pod_config::{CACHE_MOUNT_PATH, MOUNT_PATH};
 
 use super::{Limits, Options, duration};
 use crate::telemetry::logging::LogFormat;
@@ -19,6 +19,11 @@ pub struct Cli {
     /// File that says which models to serve
     #[arg(long, value_name = "FILE", default_value = MOUNT_PATH)]
     pub config: PathBuf,
+
+    /// File with what may change while models are served; read again when it changes. When not
+    /// given, or while the file is not there, everything has its default
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
 
     /// Address that every port is bound to; `::` stands for all, of IPv4 and, where the machine has
     /// it, IPv6

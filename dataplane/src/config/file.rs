@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use serin_crds::pod_config::PodConfig;
+use serin_crds::contract::document::{self, DocumentError};
+use serin_crds::contract::pod_config::PodConfig;
 
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -16,14 +17,12 @@ pub enum ConfigError {
         reason: std::io::Error,
     },
     /// Not JSON, an unknown key, a missing one, or a value of the wrong type.
-    #[error("configuration file {path}, line {line}: {reason}", path = .path.display())]
+    #[error("configuration file {path}, {reason}", path = .path.display())]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Where in the file, from 1.
-        line: usize,
-        /// The key or value at fault, and what was expected.
-        reason: String,
+        /// Where in the file, the key or value at fault, and what is expected.
+        reason: DocumentError,
     },
     /// Two models with one name and version.
     #[error("configuration file {path}: model '{name}' version '{version}' is listed twice; remove one", path = .path.display())]
@@ -50,16 +49,11 @@ pub fn read(path: &Path) -> Result<PodConfig, ConfigError> {
 }
 
 pub(super) fn parse(path: &Path, text: &str) -> Result<PodConfig, ConfigError> {
-    let config: PodConfig = serde_json::from_str(text).map_err(|error| {
-        let full = error.to_string();
-        // serde_json appends the position, which the message has in front.
-        let reason = full.split(" at line ").next().unwrap_or(&full).to_owned();
-        ConfigError::Invalid {
+    let config: PodConfig =
+        document::parse(text.as_bytes()).map_err(|reason| ConfigError::Invalid {
             path: path.to_owned(),
-            line: error.line(),
             reason,
-        }
-    })?;
+        })?;
     for (index, model) in config.models.iter().enumerate() {
         let twice = config.models[..index]
             .iter()

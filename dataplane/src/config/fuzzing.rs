@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serin_crds::pod_config::PodConfig;
+use serin_crds::contract::pod_config::PodConfig;
 
 /// A duration as a flag writes it.
 ///

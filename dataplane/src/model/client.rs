@@ -1,4 +1,4 @@
-//! The HTTPS client that fetches models: whom it trusts, and whom it may dial.
+//! The HTTPS client that fetches models: trusted authorities, and addresses that it may dial.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
@@ -8,18 +8,18 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Url};
 
-use super::LoadError;
 use super::address::Rule;
-use crate::trust;
+use super::error::LoadError;
+use crate::tls_roots;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Longest silence of a store, before its answer or in the middle of a file.
+/// Longest time without a byte from a store, before its answer or within a file.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A client that follows no redirect by itself and dials only what `rule` allows. It uses no proxy:
-/// whom a proxy dials nobody could check.
+/// the addresses that a proxy dials cannot be checked.
 pub(super) fn client(rule: &Rule, extra_roots: Option<&Path>) -> Result<Client, LoadError> {
-    let tls = trust::client_config(extra_roots)
+    let tls = tls_roots::client_config(extra_roots)
         .map_err(|error| LoadError::permanent(error.to_string()))?;
     Client::builder()
         .https_only(true)
@@ -37,19 +37,19 @@ pub(super) fn client(rule: &Rule, extra_roots: Option<&Path>) -> Result<Client, 
 /// An address that may not be dialled.
 #[derive(Debug, thiserror::Error)]
 #[error("{host} {why}, models are not fetched from there")]
-pub(super) struct Refused {
+pub(super) struct RefusedAddress {
     host: String,
     why: &'static str,
 }
 
 /// Whether a URL names an address that may not be dialled; names are judged once resolved, which
 /// addresses never are.
-pub(super) fn refused_literal(url: &Url, rule: &Rule) -> Option<Refused> {
+pub(super) fn refused_literal(url: &Url, rule: &Rule) -> Option<RefusedAddress> {
     let host = url.host_str()?;
     let literal = host.trim_start_matches('[').trim_end_matches(']');
     let address: IpAddr = literal.parse().ok()?;
     let why = rule.refusal(address)?;
-    Some(Refused {
+    Some(RefusedAddress {
         host: host.to_owned(),
         why,
     })
@@ -80,7 +80,7 @@ impl Resolve for CheckedResolver {
                 })
                 .collect();
             if allowed.is_empty() {
-                return Err(Refused { host, why }.into());
+                return Err(RefusedAddress { host, why }.into());
             }
             Ok(Box::new(allowed.into_iter()) as Addrs)
         })

@@ -1,4 +1,4 @@
-//! Whether a file is the one that the user means.
+//! Digests of files, and their comparison with the declared ones.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -6,7 +6,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::LoadError;
+use super::error::LoadError;
 
 /// Read at once.
 const CHUNK: usize = 1 << 20;

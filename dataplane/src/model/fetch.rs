@@ -1,7 +1,8 @@
-//! Fetching over HTTPS: resumed where it broke off, checked before it counts, published at once.
+//! Fetching over HTTPS: resumed after an interruption, checked against the digest, published
+//! atomically.
 //!
 //! A file is written as `model.onnx.partial`, flushed to disk, compared with its digest and only
-//! then renamed: whoever finds `model.onnx` finds all of it.
+//! then renamed, so `model.onnx` is always complete.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -16,9 +17,10 @@ use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
 
 use super::address::Rule;
-use super::client::{Refused, client, refused_literal};
-use super::source::SourceOptions;
-use super::{LoadError, digest};
+use super::client::{RefusedAddress, client, refused_literal};
+use super::digest;
+use super::error::LoadError;
+use super::options::SourceOptions;
 
 /// Redirects that are followed, each checked like the first address.
 const MAX_REDIRECTS: usize = 3;
@@ -37,21 +39,23 @@ pub(super) struct Fetch<'a> {
     pub(super) options: &'a SourceOptions,
 }
 
-/// Where a file is kept.
-struct Place {
+/// Files of the cache.
+struct CachePaths {
+    /// The complete file.
     whole: PathBuf,
+    /// The part of it that was received.
     partial: PathBuf,
-    /// The store's name for the content that `partial` is the beginning of.
+    /// The ETag of the content that `partial` is the beginning of.
     partial_etag: PathBuf,
-    /// The same for `whole`.
+    /// The ETag of `whole`.
     whole_etag: PathBuf,
 }
 
-/// What the store answers.
-enum Begun {
-    /// The file here is the file there.
+/// The store's answer.
+enum Download {
+    /// The cached file is current.
     Unchanged,
-    /// Its bytes from this one on.
+    /// The file's bytes, from this offset on.
     Bytes(Response, u64),
 }
 
@@ -60,46 +64,46 @@ enum Begun {
 /// # Errors
 /// [`LoadError`].
 pub(super) async fn fetch(fetch: &Fetch<'_>) -> Result<PathBuf, LoadError> {
-    let place = place(fetch)?;
+    let paths = cache_paths(fetch);
     if let Some(declared) = fetch.digest
-        && place.whole.is_file()
-        && hash(&place.whole)
+        && paths.whole.is_file()
+        && hash(&paths.whole)
             .await
             .is_ok_and(|found| found == declared)
     {
-        return Ok(place.whole);
+        return Ok(paths.whole);
     }
-    let folder = place.whole.parent().unwrap_or(&place.whole);
+    let folder = paths.whole.parent().unwrap_or(&paths.whole);
     fs::create_dir_all(folder).await.map_err(disk)?;
     let client = client(&fetch.rule, fetch.options.extra_roots.as_deref())?;
-    match fetch.begin(&client, &place).await? {
-        Begun::Unchanged => {
+    match fetch.begin(&client, &paths).await? {
+        Download::Unchanged => {
             tracing::info!(
                 source = fetch.shown,
                 "the model fetched before is still current"
             );
-            return Ok(place.whole);
+            return Ok(paths.whole);
         }
-        Begun::Bytes(response, have) => fetch.receive(response, have, &place).await?,
+        Download::Bytes(response, have) => fetch.receive(response, have, &paths).await?,
     }
-    let found = hash(&place.partial).await.map_err(disk)?;
+    let found = hash(&paths.partial).await.map_err(disk)?;
     if let Err(mismatch) = digest::compare(fetch.shown, fetch.digest, &found) {
-        // What is not the file must not be resumed.
-        let _ = fs::remove_file(&place.partial).await;
+        // Another file must not be resumed.
+        let _ = fs::remove_file(&paths.partial).await;
         return Err(mismatch);
     }
-    // In this order a crash leaves a file without a name for its content, never with a wrong one.
-    let _ = fs::remove_file(&place.whole_etag).await;
-    fs::rename(&place.partial, &place.whole)
+    // In this order a crash leaves a file without an ETag, never with a wrong one.
+    let _ = fs::remove_file(&paths.whole_etag).await;
+    fs::rename(&paths.partial, &paths.whole)
         .await
         .map_err(disk)?;
-    let _ = fs::rename(&place.partial_etag, &place.whole_etag).await;
+    let _ = fs::rename(&paths.partial_etag, &paths.whole_etag).await;
     let folder = File::open(folder).await.map_err(disk)?;
     folder.sync_all().await.map_err(disk)?;
-    Ok(place.whole)
+    Ok(paths.whole)
 }
 
-fn place(fetch: &Fetch<'_>) -> Result<Place, LoadError> {
+fn cache_paths(fetch: &Fetch<'_>) -> CachePaths {
     let mut key = Sha256::new();
     key.update(fetch.uri);
     key.update([0]);
@@ -107,21 +111,21 @@ fn place(fetch: &Fetch<'_>) -> Result<Place, LoadError> {
     let key = hex::encode(key.finalize());
     let folder = fetch.options.cache_dir.join("models").join(&key[..32]);
     let named = |name: &str| folder.join(name);
-    Ok(Place {
+    CachePaths {
         whole: named("model.onnx"),
         partial: named("model.onnx.partial"),
         partial_etag: named("model.onnx.partial.etag"),
         whole_etag: named("model.onnx.etag"),
-    })
+    }
 }
 
 impl Fetch<'_> {
     /// Asks for the file, or for what is missing of it.
-    async fn begin(&self, client: &Client, place: &Place) -> Result<Begun, LoadError> {
-        let have = fs::metadata(&place.partial)
+    async fn begin(&self, client: &Client, paths: &CachePaths) -> Result<Download, LoadError> {
+        let have = fs::metadata(&paths.partial)
             .await
             .map_or(0, |meta| meta.len());
-        let conditions = self.conditions(place, have).await;
+        let conditions = self.conditions(paths, have).await;
         let mut url = Url::parse(self.uri)
             .map_err(|error| LoadError::permanent(format!("{} is no URL: {error}", self.shown)))?;
         for _ in 0..=MAX_REDIRECTS {
@@ -132,26 +136,26 @@ impl Fetch<'_> {
             }
             let response = request.send().await.map_err(|error| self.network(&error))?;
             match response.status() {
-                StatusCode::NOT_MODIFIED => return Ok(Begun::Unchanged),
+                StatusCode::NOT_MODIFIED => return Ok(Download::Unchanged),
                 status if status.is_redirection() => url = self.redirected(&url, &response)?,
                 StatusCode::RANGE_NOT_SATISFIABLE => {
-                    let _ = fs::remove_file(&place.partial).await;
+                    let _ = fs::remove_file(&paths.partial).await;
                     return Err(LoadError::passing(format!(
                         "{}: the store has less of the file than was fetched before; fetching it anew",
                         self.shown
                     )));
                 }
                 StatusCode::PARTIAL_CONTENT if starts_at(&response) == Some(have) => {
-                    return Ok(Begun::Bytes(response, have));
+                    return Ok(Download::Bytes(response, have));
                 }
                 StatusCode::PARTIAL_CONTENT => {
-                    let _ = fs::remove_file(&place.partial).await;
+                    let _ = fs::remove_file(&paths.partial).await;
                     return Err(LoadError::passing(format!(
                         "{}: the store sent another part than it was asked for; fetching it anew",
                         self.shown
                     )));
                 }
-                status if status.is_success() => return Ok(Begun::Bytes(response, 0)),
+                status if status.is_success() => return Ok(Download::Bytes(response, 0)),
                 _ => return Err(self.refused(&response)),
             }
         }
@@ -161,17 +165,17 @@ impl Fetch<'_> {
         )))
     }
 
-    /// What makes the store send less than all: the part that is here, or the whole of before.
-    /// Without a digest only the store knows whether that is still current.
-    async fn conditions(&self, place: &Place, have: u64) -> Vec<(HeaderName, String)> {
+    /// Headers that make the store send less than the whole file: the partial file is continued, and
+    /// a complete one is asked for only if it has changed. With a digest no such question is needed.
+    async fn conditions(&self, paths: &CachePaths, have: u64) -> Vec<(HeaderName, String)> {
         if have > 0 {
-            return match fs::read_to_string(&place.partial_etag).await {
+            return match fs::read_to_string(&paths.partial_etag).await {
                 Ok(etag) => vec![(RANGE, format!("bytes={have}-")), (IF_RANGE, etag)],
                 Err(_) => Vec::new(),
             };
         }
-        match fs::read_to_string(&place.whole_etag).await {
-            Ok(etag) if self.digest.is_none() && place.whole.is_file() => {
+        match fs::read_to_string(&paths.whole_etag).await {
+            Ok(etag) if self.digest.is_none() && paths.whole.is_file() => {
                 vec![(IF_NONE_MATCH, etag)]
             }
             _ => Vec::new(),
@@ -222,7 +226,7 @@ impl Fetch<'_> {
         let mut source: Option<&dyn std::error::Error> = Some(error);
         let mut refused = false;
         while let Some(error) = source {
-            refused |= error.is::<Refused>();
+            refused |= error.is::<RefusedAddress>();
             // The outer ones repeat the URL, query and all.
             reason = error.to_string();
             source = error.source();
@@ -235,7 +239,12 @@ impl Fetch<'_> {
         }
     }
 
-    async fn receive(&self, response: Response, have: u64, place: &Place) -> Result<(), LoadError> {
+    async fn receive(
+        &self,
+        response: Response,
+        have: u64,
+        paths: &CachePaths,
+    ) -> Result<(), LoadError> {
         let limit = self.options.max_bytes;
         let too_large = |bytes: u64| {
             LoadError::permanent(format!(
@@ -248,7 +257,7 @@ impl Fetch<'_> {
             return Err(too_large(total));
         }
         if let Some(total) = total {
-            check_space(place, total - have, self.shown)?;
+            check_space(paths, total - have, self.shown)?;
         }
         match response
             .headers()
@@ -257,25 +266,25 @@ impl Fetch<'_> {
         {
             // A weak one does not promise the same bytes.
             Some(etag) if !etag.starts_with("W/") => {
-                fs::write(&place.partial_etag, etag).await.map_err(disk)?;
+                fs::write(&paths.partial_etag, etag).await.map_err(disk)?;
             }
-            _ => drop(fs::remove_file(&place.partial_etag).await),
+            _ => drop(fs::remove_file(&paths.partial_etag).await),
         }
-        let mut file = open(&place.partial, have).await.map_err(disk)?;
+        let mut file = open(&paths.partial, have).await.map_err(disk)?;
         let mut written = have;
-        let mut told = Instant::now();
+        let mut reported = Instant::now();
         let mut chunks = response.bytes_stream();
         while let Some(chunk) = chunks.next().await {
             let chunk = chunk.map_err(|error| self.network(&error))?;
             written += chunk.len() as u64;
             if written > limit {
                 drop(file);
-                let _ = fs::remove_file(&place.partial).await;
+                let _ = fs::remove_file(&paths.partial).await;
                 return Err(too_large(written));
             }
             file.write_all(&chunk).await.map_err(disk)?;
-            if told.elapsed() >= PROGRESS_EVERY {
-                told = Instant::now();
+            if reported.elapsed() >= PROGRESS_EVERY {
+                reported = Instant::now();
                 let percent = total.map(|total| written * 100 / total.max(1));
                 tracing::info!(
                     source = self.shown,
@@ -330,8 +339,8 @@ async fn hash(path: &Path) -> std::io::Result<String> {
         .map_err(std::io::Error::other)?
 }
 
-fn check_space(place: &Place, needed: u64, shown: &str) -> Result<(), LoadError> {
-    let folder = place.whole.parent().unwrap_or(&place.whole);
+fn check_space(paths: &CachePaths, needed: u64, shown: &str) -> Result<(), LoadError> {
+    let folder = paths.whole.parent().unwrap_or(&paths.whole);
     let Ok(disk) = rustix::fs::statvfs(folder) else {
         return Ok(());
     };

@@ -40,7 +40,7 @@ fn share(limit: Option<u64>, machine: u64) -> u64 {
     bytes.max(LEAST)
 }
 
-/// The machine's memory; all there could be where that is not told.
+/// The machine's memory; the largest number where the system does not give it.
 fn machine() -> u64 {
     kib_of(&read("/proc/meminfo"), "MemTotal:").unwrap_or(u64::MAX)
 }

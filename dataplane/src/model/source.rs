@@ -1,45 +1,48 @@
-//! From a source to a file within reach.
+//! From a source to files on this machine.
 
 use std::path::PathBuf;
 
-use serin_crds::pod_config::SourceConfig;
+use serin_crds::contract::pod_config::SourceConfig;
+use serin_crds::source_uri::{SourceUri, SourceUriError, shown};
 
-use super::address::{Network, Rule};
+use super::address::Rule;
+use super::error::LoadError;
 use super::fetch::{self, Fetch};
-use super::{LoadError, Located};
+use super::options::SourceOptions;
 
-/// What fetching may use.
-#[derive(Clone, Debug)]
-pub struct SourceOptions {
-    /// The folder to keep fetched files in.
-    pub cache_dir: PathBuf,
-    /// Largest file that is fetched, in bytes.
-    pub max_bytes: u64,
-    /// Fetching happens on somebody's own machine: its own and its private network's addresses are
-    /// no secret from its owner.
-    pub local_mode: bool,
-    /// PEM file of certificate authorities to trust besides the built-in ones and the system's
-    /// (which `SSL_CERT_FILE` names).
-    pub extra_roots: Option<PathBuf>,
+/// A source whose files are on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalArtifact {
+    /// The model's file, or the folder that holds it.
+    pub path: PathBuf,
+    /// The source as the user wrote it, without secrets: for errors and logs.
+    pub shown: String,
 }
 
-/// Brings the source within reach.
+/// Finds the files of a source, fetched where they are elsewhere.
 ///
 /// # Errors
 /// [`LoadError`]; passing for networks and stores, permanent for everything else.
-pub async fn locate(source: &SourceConfig, options: &SourceOptions) -> Result<Located, LoadError> {
+pub async fn locate(
+    source: &SourceConfig,
+    options: &SourceOptions,
+) -> Result<LocalArtifact, LoadError> {
     let shown = shown(&source.uri);
     if let Some(path) = &source.path {
-        return Ok(Located {
+        return Ok(LocalArtifact {
             path: PathBuf::from(path),
             shown,
         });
     }
-    let path = match source.uri.split_once("://") {
-        Some(("file", _)) => file_path(&source.uri).ok_or_else(|| {
-            LoadError::permanent(format!("{shown} needs an absolute path: file:///PATH"))
-        })?,
-        Some(("https", _)) => {
+    let not_mounted = |scheme| {
+        LoadError::permanent(format!(
+            "{shown} is not mounted: a {scheme} source needs its content's place in source.path, which the \
+             operator and `serin run` set"
+        ))
+    };
+    let path = match SourceUri::parse(&source.uri) {
+        Ok(SourceUri::File { path }) => path,
+        Ok(SourceUri::Https) => {
             let fetch = Fetch {
                 uri: &source.uri,
                 shown: &shown,
@@ -49,19 +52,19 @@ pub async fn locate(source: &SourceConfig, options: &SourceOptions) -> Result<Lo
             };
             fetch::fetch(&fetch).await?
         }
-        Some((scheme @ ("configmap" | "pvc"), _)) => {
-            return Err(LoadError::permanent(format!(
-                "{shown} is not mounted: a {scheme} source needs its content's place in source.path, which the \
-                 operator and `serin run` set"
-            )));
-        }
-        _ => {
-            return Err(LoadError::permanent(format!(
-                "{shown} is no source that is understood: use https://, pvc://, configmap:// or file://"
-            )));
+        Ok(SourceUri::ConfigMap { .. }) => return Err(not_mounted("configmap")),
+        Ok(SourceUri::Pvc { .. }) => return Err(not_mounted("pvc")),
+        Err(error) => {
+            return Err(LoadError::permanent(match error {
+                SourceUriError::Scheme => format!(
+                    "{shown} is no source that is understood: use https://, pvc://, configmap:// or file://"
+                ),
+                SourceUriError::File => format!("{shown} needs an absolute path: file:///PATH"),
+                error => format!("{shown} is no source that is understood: {error}"),
+            }));
         }
     };
-    Ok(Located { path, shown })
+    Ok(LocalArtifact { path, shown })
 }
 
 fn rule(source: &SourceConfig, options: &SourceOptions) -> Result<Rule, LoadError> {
@@ -69,7 +72,7 @@ fn rule(source: &SourceConfig, options: &SourceOptions) -> Result<Rule, LoadErro
         .allowed_networks
         .iter()
         .map(|text| {
-            Network::parse(text).ok_or_else(|| {
+            text.parse().map_err(|_| {
                 LoadError::permanent(format!(
                     "allowed network '{text}' is not in CIDR notation, as 10.0.0.0/8 is"
                 ))
@@ -80,24 +83,6 @@ fn rule(source: &SourceConfig, options: &SourceOptions) -> Result<Rule, LoadErro
         networks,
         loopback: options.local_mode,
     })
-}
-
-/// The path of a `file://` URI, percent-escapes resolved; `None` for one of another machine.
-pub fn file_path(uri: &str) -> Option<PathBuf> {
-    reqwest::Url::parse(uri).ok()?.to_file_path().ok()
-}
-
-/// A URI as errors and logs show it: queries and users may be secrets.
-pub(super) fn shown(uri: &str) -> String {
-    let bare = uri.split(['?', '#']).next().unwrap_or_default();
-    match bare.split_once("://") {
-        Some((scheme, rest)) => {
-            let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-            let host = authority.rsplit('@').next().unwrap_or_default();
-            format!("{scheme}://{host}{path}")
-        }
-        None => bare.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -122,15 +107,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn secrets_of_a_uri_are_not_shown() {
-        assert_eq!(
-            shown("https://u:p@h.example/a/b?sig=s#f"),
-            "https://h.example/a/b"
-        );
-        assert_eq!(shown("file:///a@b"), "file:///a@b");
-    }
-
     #[tokio::test]
     async fn a_mounted_source_is_where_it_is_mounted() {
         let mut mounted = source("configmap://iris/iris.onnx");
@@ -140,28 +116,37 @@ mod tests {
         assert_eq!(located.shown, "configmap://iris/iris.onnx");
     }
 
-    #[test]
-    fn a_file_uri_may_hold_escapes_and_needs_a_path() {
-        assert_eq!(
-            file_path("file:///m%20x/a+b.onnx"),
-            Some(PathBuf::from("/m x/a+b.onnx"))
-        );
-        assert_eq!(file_path("file://host.example/m.onnx"), None);
+    #[tokio::test]
+    async fn a_file_uri_may_hold_escapes() {
+        let file = source("file:///m%20x/a+b.onnx");
+        let located = locate(&file, &options()).await.unwrap();
+        assert_eq!(located.path, PathBuf::from("/m x/a+b.onnx"));
     }
 
     #[tokio::test]
     async fn what_is_not_mounted_or_not_understood_is_refused_for_good() {
-        for uri in ["configmap://a/b", "pvc://a/b", "ftp://a/b", "nonsense"] {
+        for (uri, reason) in [
+            ("configmap://a/b", "is not mounted: a configmap source"),
+            ("pvc://a/b", "is not mounted: a pvc source"),
+            ("pvc://a", "a pvc URI is pvc://CLAIM/PATH"),
+            ("file://h.example/m", "needs an absolute path: file:///PATH"),
+            ("ftp://a/b", "use https://, pvc://, configmap:// or file://"),
+            ("nonsense", "use https://, pvc://, configmap:// or file://"),
+        ] {
             let error = locate(&source(uri), &options()).await.unwrap_err();
-            assert!(error.permanent && error.message.contains(uri), "{error}");
+            let message = &error.message;
+            assert!(error.permanent && message.contains(uri), "{error}");
+            assert!(message.contains(reason), "{error}");
         }
     }
 
     #[tokio::test]
     async fn an_allowed_network_that_is_none_is_named() {
         let mut listed = source("https://h.example/m.onnx");
-        listed.allowed_networks = vec!["10.0.0.0".into()];
-        let error = locate(&listed, &options()).await.unwrap_err();
-        assert!(error.message.contains("'10.0.0.0'"), "{error}");
+        for text in ["10.0.0.0", "10.0.0.0/33", "10.0.0/8", "fd00::/129", "x/8"] {
+            listed.allowed_networks = vec![text.into()];
+            let error = locate(&listed, &options()).await.unwrap_err();
+            assert!(error.message.contains(&format!("'{text}'")), "{error}");
+        }
     }
 }

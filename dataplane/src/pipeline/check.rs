@@ -2,8 +2,8 @@
 //! the run that others share. Pure.
 
 use super::classification;
-use crate::fault::{Fault, FaultKind};
-use crate::types::{
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{
     Batching, Dimension, RequestedOutput, Signature, Tensor, TensorData, TensorSpec,
 };
 
@@ -38,7 +38,7 @@ pub(super) fn inputs(
     Ok(())
 }
 
-/// The places of the outputs asked for; all of them when none is.
+/// The indices of the requested outputs; of all outputs when none is requested.
 ///
 /// # Errors
 /// `BadTensor` for an unknown or repeated name, and for classes of an output that has none.
@@ -183,7 +183,7 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::types::Datatype;
+    use serin_core::types::Datatype;
 
     fn spec(name: &str, shape: Option<&[i64]>) -> TensorSpec {
         TensorSpec {

@@ -1,4 +1,4 @@
-//! The classification extension: of an output's scores, the best few with their places and names. Pure.
+//! The classification extension: the best scores of an output with their indices and labels. Pure.
 
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -6,15 +6,13 @@ use std::num::NonZeroUsize;
 
 use bytes::Bytes;
 
-use crate::fault::{Fault, FaultKind};
-use crate::types::{Datatype, Tensor, TensorData, TensorSpec};
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{Datatype, Tensor, TensorData, TensorSpec};
 
-/// Most classes that may be asked for of a row.
-pub const MOST_CLASSES: usize = 1000;
 /// Most scores of a row.
 const MOST_SCORES: usize = 1_000_000;
 
-/// Whether an output's elements can be ranked and told as text, as far as its declaration says.
+/// Whether an output's elements can be ranked and written as text, by its declared datatype.
 ///
 /// # Errors
 /// `BadTensor` for words and short floats, which Triton does not rank either.
@@ -29,7 +27,7 @@ pub(super) fn check(spec: &TensorSpec) -> Result<(), Fault> {
 }
 
 /// The `wanted` highest scores of each row, highest first and equal ones in their order, as BYTES
-/// `value:place` or `value:place:label`. NaN ranks lowest.
+/// `value:index` or `value:index:label`. NaN ranks lowest.
 ///
 /// From the second axis on everything is one row's scores; a tensor with a single axis is one row.
 /// Labels are added where a row has as many scores as there are labels: an output of another length
@@ -128,7 +126,7 @@ impl Score for f32 {
     }
 }
 
-/// Highest first, NaN last, then by place.
+/// Highest first, NaN last, then by index.
 fn order<T: Score>(one: &(T, usize), other: &(T, usize)) -> Ordering {
     let by_value = other.0.partial_cmp(&one.0).unwrap_or_else(|| {
         let is_nan = |value: T| value.partial_cmp(&value).is_none();

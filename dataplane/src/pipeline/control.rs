@@ -1,19 +1,22 @@
-//! What the control interfaces need: models loaded, unloaded and counted while others are served.
+//! The catalogue of models, and loading and unloading.
+
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{ModelDescription, ModelRef, ModelState, ModelStatistics};
 
 use super::Pipeline;
-use crate::fault::{Fault, FaultKind};
-use crate::model::Repository;
-use crate::types::{ModelRef, ModelStatistics};
 
-/// Control over the configured models. What is not implemented here is a service of which nothing
-/// can be loaded or unloaded, and nothing is counted.
-pub trait Control: Send + Sync + 'static {
-    /// Whether callers may load and unload models here.
-    fn allows_repository_control(&self) -> bool {
-        false
-    }
+/// Describes the configured models.
+pub trait Catalog: Send + Sync + 'static {
+    /// The description of a model, with every version of its name.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown model or version, `NotReady` while it loads or if it failed to.
+    fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault>;
 
-    /// What has been counted of one version, of every version of a name, or of all models.
+    /// Every configured model, loaded or not, in configuration order.
+    fn models(&self) -> Vec<ModelState>;
+
+    /// The statistics of one version, of every version of a name, or of all models.
     ///
     /// # Errors
     /// `NotFound` for an unknown name or version.
@@ -21,71 +24,64 @@ pub trait Control: Send + Sync + 'static {
         let _ = model;
         Ok(Vec::new())
     }
+}
 
-    /// Whether a model may be `verb` (loaded, unloaded) by a request.
+/// Loads and unloads models. The layer above decides whether a caller is allowed to.
+pub trait RepositoryControl: Send + Sync + 'static {
+    /// Loads or reloads every version of a model, and returns when all of them answer.
     ///
     /// # Errors
-    /// `Forbidden`, saying what would allow it.
-    fn may_control(&self, verb: &str, name: &str) -> Result<(), Fault> {
-        Err(forbidden(verb, name))
-    }
-
-    /// Loads every version of a model, or loads it again, and returns once all of them answer.
-    ///
-    /// # Errors
-    /// `Forbidden` where callers may not, `NotFound` for an unknown name, `NotReady` when it is
-    /// being loaded already or cannot be loaded.
+    /// `NotFound` for an unknown name, `NotReady` when it is being loaded already or cannot be
+    /// loaded.
     fn load(&self, name: &str) -> impl Future<Output = Result<(), Fault>> + Send {
-        async move { self.may_control("loaded", name) }
+        let _ = name;
+        async { Err(no_repository()) }
     }
 
-    /// Takes every version of a model out of service.
+    /// Unloads every version of a model.
     ///
     /// # Errors
-    /// `Forbidden` where callers may not, `NotFound` for an unknown name, `NotReady` while it is
-    /// being loaded.
+    /// `NotFound` for an unknown name, `NotReady` while it is being loaded.
     fn unload(&self, name: &str) -> Result<(), Fault> {
-        self.may_control("unloaded", name)
+        let _ = name;
+        Err(no_repository())
     }
 }
 
-impl Pipeline {
-    fn repository(&self, verb: &str, name: &str) -> Result<&Repository, Fault> {
-        self.repository
-            .as_ref()
-            .ok_or_else(|| forbidden(verb, name))
-    }
-}
-
-fn forbidden(verb: &str, name: &str) -> Fault {
+fn no_repository() -> Fault {
     Fault::new(
-        FaultKind::Forbidden,
-        "permission_denied",
-        format!(
-            "model '{name}' cannot be {verb} by a request: this service does not allow it; \
-             spec.api.repositoryControl: Enabled in its InferenceService does"
-        ),
+        FaultKind::NotImplemented,
+        "not_implemented",
+        "the models of this server cannot be changed while it runs",
     )
 }
 
-impl Control for Pipeline {
-    fn allows_repository_control(&self) -> bool {
-        self.repository.is_some()
+impl Catalog for Pipeline {
+    fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
+        let mut description = ModelDescription::clone(&self.registry.resolve(model)?.description);
+        description.versions = self.registry.versions(&description.name);
+        Ok(description)
     }
 
-    fn may_control(&self, verb: &str, name: &str) -> Result<(), Fault> {
-        self.repository(verb, name).map(drop)
+    fn models(&self) -> Vec<ModelState> {
+        self.registry.states()
     }
 
     fn statistics(&self, model: Option<&ModelRef>) -> Result<Vec<ModelStatistics>, Fault> {
         self.registry.statistics(model)
     }
+}
 
+impl RepositoryControl for Pipeline {
     async fn load(&self, name: &str) -> Result<(), Fault> {
-        self.repository("loaded", name)?.load(name).await
+        match &self.repository {
+            Some(repository) => repository.load(name).await,
+            None => Err(no_repository()),
+        }
     }
 
     fn unload(&self, name: &str) -> Result<(), Fault> {
-        self.repository("unloaded", name)?.unload(name)
+        let repository = self.repository.as_ref().ok_or_else(no_repository)?;
+        repository.unload(name)
     }
 }

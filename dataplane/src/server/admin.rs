@@ -7,14 +7,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
 use http::{Response, StatusCode};
-use serde::Serialize;
+use serin_crds::contract::status_report::{ModelReport, StatusReport};
 
-use super::app::App;
-use super::{health, routes, settings};
+use super::http::counted::document_on;
+use super::http::{health, routes, settings};
+use super::state::ServerState;
 use crate::pipeline::Serve;
 
 /// Every path of the admin port.
-pub(super) fn router<S: Serve>(app: Arc<App<S>>) -> Router {
+pub(super) fn router<S: Serve>(state: Arc<ServerState<S>>) -> Router {
     let paths = [
         ("/livez", get(health::live::<S>)),
         ("/readyz", get(health::ready::<S>)),
@@ -25,42 +26,26 @@ pub(super) fn router<S: Serve>(app: Arc<App<S>>) -> Router {
         .into_iter()
         .chain(settings::admin_routes())
         .fold(Router::new(), routes::both);
-    routes::with_defaults(router, app)
+    routes::with_defaults(router, state)
 }
 
 /// `GET /statusz`: the operator reads here why a pod is not ready.
-#[derive(Serialize)]
-struct Status {
-    phase: &'static str,
-    /// Why it is not ready; empty when it is.
-    message: String,
-    models: Vec<ModelStatus>,
-}
-
-#[derive(Serialize)]
-struct ModelStatus {
-    name: String,
-    version: String,
-    ready: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-async fn status<S: Serve>(State(app): State<Arc<App<S>>>) -> Response<Body> {
-    let phase = app.lifecycle.phase();
-    let models = app.service.models();
-    let status = Status {
-        phase: phase.as_str(),
+async fn status<S: Serve>(State(state): State<Arc<ServerState<S>>>) -> Response<Body> {
+    let phase = state.lifecycle.phase();
+    let models = state.service.models();
+    let report = StatusReport {
+        phase,
         message: health::unready(phase, &models).unwrap_or_default(),
         models: models
             .into_iter()
-            .map(|model| ModelStatus {
+            .map(|model| ModelReport {
                 ready: model.ready(),
                 name: model.name,
                 version: model.version,
                 reason: model.reason,
             })
             .collect(),
+        policy: Some(state.policy.report()),
     };
-    app.json("/statusz", StatusCode::OK, &status)
+    document_on(&state, "/statusz", StatusCode::OK, &report)
 }

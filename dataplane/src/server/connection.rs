@@ -1,18 +1,21 @@
-//! One connection: which HTTP it speaks, how long it may be silent, how it ends.
+//! One connection: its HTTP version, its idle timeouts, its end.
 //!
 //! Why not hyper's own header timer: it also runs between requests, so one number would have to
 //! serve as header timeout (10 s) and keep-alive time (60 s), and it allocates a timer for each
 //! request. Here a connection has one timer, moved only when a deadline comes nearer.
 
-mod activity;
+mod h2_send;
+pub(super) mod in_flight_body;
 mod io;
-mod sending;
+mod port;
+mod serve;
 mod sniff;
+mod state;
 
 use std::convert::Infallible;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
@@ -29,102 +32,45 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::activity::{Activity, Silence};
-use self::io::Watched;
+use self::io::InstrumentedIo;
+use self::serve::serve;
 use self::sniff::{Spoken, sniff};
-use super::exchange;
-use crate::config::Limits;
-use crate::pipeline::heavy::Heavy;
-use crate::protocol::body_budget::Budget;
-use crate::telemetry::{Metrics, Tracer};
+use self::state::{ConnectionState, IdleRules, InFlight};
 
-pub(super) use self::activity::InFlight;
+pub(super) use self::port::{Port, Stage};
 
 /// HTTP/2 pings a silent peer after this long...
 const HTTP2_KEEP_ALIVE: Duration = Duration::from_secs(20);
-/// ...and gives it up when no answer comes within this.
+/// ...and closes the connection when no answer comes within this.
 const HTTP2_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes a peer may send ahead of our reading, on one stream and on a whole connection.
 const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
 const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
-/// When the port closes: for the first request of a connection that has sent none.
-const CLOSING_FIRST_REQUEST: Duration = Duration::from_secs(1);
-
-/// What connections do when a request ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(super) enum Stage {
-    /// They stay open.
-    Open = 0,
-    /// They are told to go elsewhere: `Connection: close` with the next answer, GOAWAY.
-    Draining = 1,
-    /// Idle ones close at once.
-    Closing = 2,
-}
-
-/// What the connections of all ports share.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) metrics: Arc<Metrics>,
-    /// Where large answers are compressed.
-    pub(super) heavy: Heavy,
-    /// Memory for request bodies.
-    pub(super) bodies: Arc<Budget>,
-}
 
 /// The connections of one port.
 pub(super) struct Connections {
-    pub(super) limits: Limits,
-    pub(super) metrics: Arc<Metrics>,
-    /// Where large answers are compressed.
-    pub(super) heavy: Heavy,
-    pub(super) tracer: Option<Tracer>,
-    pub(super) bodies: Arc<Budget>,
-    stage: AtomicU8,
-    open: Mutex<Vec<Weak<Activity>>>,
+    pub(super) port: Arc<Port>,
+    open: Mutex<Vec<Weak<ConnectionState>>>,
     tasks: TaskTracker,
     gauge: Gauge,
 }
 
 impl Connections {
-    pub(super) fn new(
-        limits: Limits,
-        gauge: Gauge,
-        shared: Shared,
-        tracer: Option<Tracer>,
-    ) -> Arc<Self> {
-        let Shared {
-            metrics,
-            heavy,
-            bodies,
-        } = shared;
+    pub(super) fn new(port: Port, gauge: Gauge) -> Arc<Self> {
         Arc::new(Self {
-            limits,
-            metrics,
-            heavy,
-            tracer,
-            bodies,
-            stage: AtomicU8::new(Stage::Open as u8),
+            port: Arc::new(port),
             open: Mutex::default(),
             tasks: TaskTracker::new(),
             gauge,
         })
     }
 
-    pub(super) fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
-            0 => Stage::Open,
-            1 => Stage::Draining,
-            _ => Stage::Closing,
-        }
-    }
-
     /// Moves every connection to a later stage.
     pub(super) fn enter(&self, stage: Stage) {
-        self.stage.fetch_max(stage as u8, Ordering::AcqRel);
+        self.port.advance(stage);
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        for activity in open.iter().filter_map(Weak::upgrade) {
-            activity.wake();
+        for state in open.iter().filter_map(Weak::upgrade) {
+            state.wake();
         }
     }
 
@@ -134,57 +80,62 @@ impl Connections {
         self.tasks.wait().await;
     }
 
-    /// Serves a connection by `router`; `slot` is its place among those allowed.
+    /// Serves a connection by `router`; `slot` is its permit among the allowed connections.
     pub(super) fn spawn(
         self: &Arc<Self>,
-        stream: TcpStream,
+        (stream, peer): (TcpStream, SocketAddr),
         router: Router,
         slot: OwnedSemaphorePermit,
     ) {
         let connections = Arc::clone(self);
         self.tasks.spawn(async move {
             connections.gauge.inc();
-            Arc::clone(&connections).serve(stream, router).await;
+            Arc::clone(&connections).serve((stream, peer), router).await;
             connections.gauge.dec();
             drop(slot);
         });
     }
 
-    fn register(&self) -> Arc<Activity> {
-        let activity = Arc::new(Activity::new());
+    fn register(&self) -> Arc<ConnectionState> {
+        let state = Arc::new(ConnectionState::new());
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         // Entries of ended connections are dropped when the list would grow.
         if open.len() == open.capacity() {
             open.retain(|entry| entry.strong_count() > 0);
         }
-        open.push(Arc::downgrade(&activity));
-        activity
+        open.push(Arc::downgrade(&state));
+        state
     }
 
-    async fn serve(self: Arc<Self>, stream: TcpStream, router: Router) {
-        let activity = self.register();
+    async fn serve(self: Arc<Self>, (stream, peer): (TcpStream, SocketAddr), router: Router) {
+        let state = self.register();
         let silence = poll_fn(|cx| {
-            activity.register(cx.waker());
-            match self.stage() {
+            state.register(cx.waker());
+            match self.port.stage() {
                 Stage::Closing => Poll::Ready(()),
                 _ => Poll::Pending,
             }
         });
-        let Some(spoken) = sniff(&stream, self.limits.first_byte_timeout, silence).await else {
+        let Some(spoken) = sniff(
+            &stream,
+            self.port.resources.limits.first_byte_timeout,
+            silence,
+        )
+        .await
+        else {
             return;
         };
         let closed = CancellationToken::new();
-        let io = Watched::new(stream, Arc::clone(&activity), closed.clone());
+        let io = InstrumentedIo::new(stream, Arc::clone(&state), closed.clone());
         let service = {
-            let (connections, activity) = (Arc::clone(&self), Arc::clone(&activity));
+            let (port, state) = (Arc::clone(&self.port), Arc::clone(&state));
             service_fn(move |request: hyper::Request<Incoming>| {
-                let in_flight = InFlight::new(&activity, spoken);
-                let connections = Arc::clone(&connections);
-                let exchange = exchange::serve(connections, router.clone(), request, in_flight);
-                async move { Ok::<_, Infallible>(exchange.await) }
+                let in_flight = InFlight::new(&state, spoken);
+                let answer = serve(Arc::clone(&port), router.clone(), request, peer, in_flight);
+                async move { Ok::<_, Infallible>(answer.await) }
             })
         };
-        let limits = &self.limits;
+        let limits = &self.port.resources.limits;
         let ended = match spoken {
             Spoken::Http1 => {
                 let connection = http1::Builder::new()
@@ -195,7 +146,7 @@ impl Connections {
                 let leave_at = (Stage::Closing, |connection: Pin<&mut _>| {
                     http1::UpgradeableConnection::graceful_shutdown(connection);
                 });
-                self.watch(&activity, spoken, connection, leave_at).await
+                self.watch(&state, spoken, connection, leave_at).await
             }
             Spoken::Http2 => {
                 let header_bytes = u32::try_from(limits.header_bytes).unwrap_or(u32::MAX);
@@ -211,20 +162,20 @@ impl Connections {
                 let leave_at = (Stage::Draining, |connection: Pin<&mut _>| {
                     http2::Connection::graceful_shutdown(connection);
                 });
-                self.watch(&activity, spoken, connection, leave_at).await
+                self.watch(&state, spoken, connection, leave_at).await
             }
         };
         tracing::debug!(?spoken, ?ended, "connection ended");
-        // A WebSocket is a connection for as long as it lasts.
+        // A WebSocket counts as a connection until its end.
         closed.cancelled().await;
     }
 
-    /// Runs a connection to its end, or to its deadline. At the stage of `leave_at` it is told to
+    /// Runs a connection to its end, or to its deadline. At the stage of `leave_at` it is asked to
     /// shut down in its protocol's graceful way, but not before its first request: a connection
     /// that was accepted is served.
     async fn watch<C>(
         &self,
-        activity: &Activity,
+        state: &ConnectionState,
         spoken: Spoken,
         connection: C,
         leave_at: (Stage, impl Fn(Pin<&mut C>)),
@@ -235,28 +186,28 @@ impl Connections {
         let (leave_at, shut_down) = leave_at;
         let mut connection = pin!(connection);
         let mut timer = pin!(sleep_until(
-            activity.started() + self.limits.first_byte_timeout
+            state.started() + self.port.resources.limits.first_byte_timeout
         ));
-        let mut told = false;
+        let mut asked_to_close = false;
         poll_fn(|cx| {
-            activity.register(cx.waker());
+            state.register(cx.waker());
             loop {
                 if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                     return Poll::Ready(Ended::Closed(result.err()));
                 }
-                if told || self.stage() < leave_at || !activity.has_served() {
+                if asked_to_close || self.port.stage() < leave_at || !state.has_served() {
                     break;
                 }
-                told = true;
+                asked_to_close = true;
                 shut_down(connection.as_mut());
             }
-            let silence = Silence {
+            let silence = IdleRules {
                 spoken,
-                closing: self.stage() == Stage::Closing,
+                closing: self.port.stage() == Stage::Closing,
             };
             // The timer moves only towards an earlier deadline, or after it has fired: mostly a
             // request costs no timer at all.
-            while let Some(deadline) = activity.deadline(silence, &self.limits) {
+            while let Some(deadline) = state.deadline(silence, &self.port.resources.limits) {
                 if deadline < timer.deadline() || timer.is_elapsed() {
                     timer.as_mut().reset(deadline);
                 }
@@ -278,8 +229,8 @@ impl Connections {
 #[derive(Debug)]
 #[allow(dead_code, reason = "read by the log line alone")]
 enum Ended {
-    /// By either side, or broken.
+    /// Closed by either side, or broken.
     Closed(Option<hyper::Error>),
-    /// Closed for saying nothing, or taking nothing, for too long.
+    /// Closed because the peer sent nothing, or read nothing, for too long.
     Silent,
 }

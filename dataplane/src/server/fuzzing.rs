@@ -2,15 +2,15 @@
 
 use http::HeaderValue;
 
-use crate::fault::Fault;
-use crate::types::ModelRef;
+use serin_core::fault::Fault;
+use serin_core::types::ModelRef;
 
 /// The model that a path names.
 ///
 /// # Errors
 /// A percent-escape that is none.
 pub fn model_of(path: &str) -> Result<ModelRef, Fault> {
-    super::routes::model_of(path)
+    super::path::model_of(path)
 }
 
 /// The bytes of JSON that `Inference-Header-Content-Length` announces.
@@ -18,5 +18,5 @@ pub fn model_of(path: &str) -> Result<ModelRef, Fault> {
 /// # Errors
 /// A value that is no number within the body.
 pub fn json_length(header: Option<&HeaderValue>, body: usize) -> Result<Option<usize>, Fault> {
-    super::infer::json_length(header, body)
+    super::http::infer::json_length(header, body)
 }

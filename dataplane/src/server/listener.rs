@@ -8,14 +8,14 @@ use std::time::Duration;
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::OwnedTask;
 use super::connection::{Connections, Stage};
 use super::socket;
 
-/// After accepting fails for want of descriptors or memory.
+/// Pause after accepting failed because no descriptors or memory were left.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
 /// Most time spent on the accept queue while closing, however busy it stays.
@@ -31,7 +31,7 @@ pub struct BindError {
     reason: io::Error,
 }
 
-/// A bound port on which nobody accepts yet.
+/// A bound port that accepts no connections yet.
 pub(super) struct Listener {
     inner: TcpListener,
     address: SocketAddr,
@@ -75,15 +75,21 @@ impl Listener {
         self.address
     }
 
-    /// Accepts, and answers by `router`, until the handle finishes or is dropped.
-    pub(super) fn serve(self, router: Router, connections: Arc<Connections>) -> ListenerHandle {
+    /// Accepts at most so many connections at once, and answers by `router`, until the handle
+    /// finishes or is dropped.
+    pub(super) fn serve(
+        self,
+        router: Router,
+        connections: Arc<Connections>,
+        most: usize,
+    ) -> ListenerHandle {
         let closing = CancellationToken::new();
         let (quiet, quiet_receiver) = tokio::sync::watch::channel(Duration::ZERO);
         let (accepting_sender, accepting) = tokio::sync::watch::channel(true);
         let loop_ = AcceptLoop {
             listener: self,
             router,
-            slots: Arc::new(Semaphore::new(connections.limits.connections)),
+            slots: Arc::new(Semaphore::new(most)),
             connections: Arc::clone(&connections),
         };
         let token = closing.clone();
@@ -105,16 +111,25 @@ impl Listener {
 }
 
 impl ListenerHandle {
-    /// Closes the port once no connection has come for `quiet`, and returns when every connection
+    /// Closes the port when no connection has arrived for `quiet`, and returns when every connection
     /// has ended.
     pub(super) async fn finish(&self, quiet: Duration) {
         self.quiet.send_replace(quiet);
         self.closing.cancel();
         let mut accepting = self.accepting.clone();
-        // An error means that the accept task is gone, which is as good.
+        // An error means that the accept task has ended, which is equivalent.
         let _ = accepting.wait_for(|accepting| !accepting).await;
         self.connections.enter(Stage::Closing);
         self.connections.ended().await;
+    }
+}
+
+/// A task that ends with its owner.
+struct OwnedTask(JoinHandle<()>);
+
+impl Drop for OwnedTask {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }
 
@@ -143,9 +158,10 @@ impl AcceptLoop {
             return;
         };
         match self.listener.inner.accept().await {
-            Ok((stream, _peer)) => {
+            Ok((stream, peer)) => {
                 configure(&stream);
-                self.connections.spawn(stream, self.router.clone(), slot);
+                let accepted = (stream, peer);
+                self.connections.spawn(accepted, self.router.clone(), slot);
             }
             // The peer left between the kernel's handshake and us.
             Err(error) if is_about_one_connection(&error) => {}

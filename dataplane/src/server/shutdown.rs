@@ -1,4 +1,4 @@
-//! Asking the process to stop, by signal or from code.
+//! Requests to stop the process, by signal or from code.
 
 use std::io;
 
@@ -8,32 +8,32 @@ use tokio::sync::watch;
 /// How to stop; later ones are more urgent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
-    /// Not asked to.
+    /// No stop is requested.
     Never,
     /// Keep taking connections for the lame-duck time, then finish: an orchestrator's SIGTERM.
     Gently,
-    /// Finish what is in flight: a person's SIGINT.
+    /// Finish the requests in flight: a user's SIGINT.
     Finish,
     /// End at once: a second SIGINT.
     Now,
 }
 
-/// Asks for a stop; clones ask the same process.
+/// Requests a stop; clones belong to the same process.
 #[derive(Clone, Debug)]
 pub struct Trigger(watch::Sender<Stop>);
 
-/// Learns of a stop.
+/// Observes requested stops.
 #[derive(Clone, Debug)]
 pub struct Shutdown(watch::Receiver<Stop>);
 
-/// A trigger and what it reaches.
+/// A trigger and its observer.
 pub fn channel() -> (Trigger, Shutdown) {
     let (sender, receiver) = watch::channel(Stop::Never);
     (Trigger(sender), Shutdown(receiver))
 }
 
 impl Trigger {
-    /// Asks for a stop; a less urgent one than asked before changes nothing.
+    /// Requests a stop; a less urgent one than the requested one changes nothing.
     pub fn stop(&self, stop: Stop) {
         self.0.send_if_modified(|current| {
             let more_urgent = stop > *current;
@@ -79,12 +79,12 @@ impl Shutdown {
         Ok(shutdown)
     }
 
-    /// What is asked for now.
+    /// The requested stop.
     pub fn current(&self) -> Stop {
         *self.0.borrow()
     }
 
-    /// Returns once a stop at least as urgent is asked for; never if nobody can ask any more.
+    /// Returns when a stop at least as urgent is requested; never once every trigger is dropped.
     pub async fn reached(&mut self, stop: Stop) {
         if self.0.wait_for(|current| *current >= stop).await.is_err() {
             std::future::pending::<()>().await;

@@ -10,16 +10,16 @@ use tokio::net::{TcpListener, TcpSocket};
 /// Connections that may wait to be accepted: as many as the kernel allows (`net.core.somaxconn`).
 const BACKLOG: u32 = i32::MAX.unsigned_abs();
 
-/// Bytes that the kernel keeps of what a caller has not read. It says that more can be written once
-/// a third of them is gone, which is how reading is noticed: of the megabytes that it takes by
-/// itself, a slow reader would be taken for one that does not read.
+/// Bytes of unread answers that the kernel buffers. It reports room once
+/// a third of them is read, which shows that the caller reads: with the megabytes of the default
+/// buffer, a slow reader would look like one that does not read.
 const SEND_BUFFER: u32 = 256 << 10;
 
 /// Listens on `address`. `::` stands for every address: of IPv6 and IPv4, or of IPv4 alone where
 /// the machine has no IPv6.
 ///
 /// # Errors
-/// The address cannot be had.
+/// The address cannot be bound.
 pub(super) fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     open(address).or_else(|error| match instead(address, &error) {
         Some(address) => open(address),
@@ -34,7 +34,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     }?;
     // A port whose last connections are still ending may be taken again.
     socket.set_reuseaddr(true)?;
-    // What is accepted has it from here.
+    // Accepted connections inherit it.
     socket.set_send_buffer_size(SEND_BUFFER)?;
     if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) {
         // The machine's own default may be IPv6 alone (`net.ipv6.bindv6only`).
@@ -44,7 +44,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// What to listen on where every address is asked for and the machine has no IPv6: the kernel was
+/// The address to bind where every address is requested and the machine has no IPv6: the kernel was
 /// built or started without it, or has it and no address to give.
 fn instead(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
     let every = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
@@ -68,7 +68,7 @@ mod tests {
         let listening = listen(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)).unwrap();
         let client = TcpStream::connect(listening.local_addr().unwrap());
         let (accepted, _) = listening.accept().await.unwrap();
-        // The kernel doubles what it is told, for its own bookkeeping (socket(7)).
+        // The kernel doubles the value, for its own bookkeeping (socket(7)).
         let size = socket_send_buffer_size(&accepted).unwrap();
         assert_eq!(size, 2 * SEND_BUFFER as usize);
         drop(client);

@@ -1,38 +1,39 @@
-//! `…/infer_stream`: one request whose answers are events, or rows in and rows out, over HTTP or
-//! over a WebSocket. What users need to know stands in `docs/streams.md`.
+//! `…/infer_stream`: one request whose answer is events, or requests in and answers out, over HTTP or
+//! over a WebSocket. `docs/streams.md` describes it for users.
 
-mod asked;
+mod begin;
 mod events;
 mod lines;
-mod row;
+mod options;
+pub(super) mod ordered;
+pub(super) mod parts;
+mod request;
 mod rows;
 mod single;
 mod websocket;
 
-use std::borrow::Cow;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::routing::{MethodRouter, post};
-use futures_util::FutureExt;
 use http::Response;
 
-use self::asked::Asked;
-use self::row::Rows;
-use super::app::App;
-use super::exchange::{Exchange, refusal};
-use super::routes::{model_of, refuse};
+use self::begin::{INFER_STREAM, begin};
+use self::options::StreamOptions;
+use self::request::StreamRequests;
+use super::http::counted::refuse_on;
+use super::path::model_of;
+use super::respond::refuse;
+use super::state::ServerState;
+use crate::context::RequestContext;
 use crate::pipeline::Serve;
-use crate::telemetry::{About, Metrics, Story};
-use crate::types::ModelRef;
 
 /// The paths of streams.
-pub(super) fn routes<S: Serve>() -> [(&'static str, MethodRouter<Arc<App<S>>>); 2] {
+pub(super) fn routes<S: Serve>() -> [(&'static str, MethodRouter<Arc<ServerState<S>>>); 2] {
     let methods = || post(stream::<S>).get(websocket::upgrade::<S>);
     [
-        ("/v2/models/{name}/infer_stream", methods()),
+        (INFER_STREAM, methods()),
         (
             "/v2/models/{name}/versions/{version}/infer_stream",
             methods(),
@@ -40,57 +41,36 @@ pub(super) fn routes<S: Serve>() -> [(&'static str, MethodRouter<Arc<App<S>>>); 
     ]
 }
 
-async fn stream<S: Serve>(State(app): State<Arc<App<S>>>, request: Request) -> Response<Body> {
+async fn stream<S: Serve>(
+    State(state): State<Arc<ServerState<S>>>,
+    request: Request,
+) -> Response<Body> {
     let model = match model_of(request.uri().path()) {
         Ok(model) => model,
-        Err(fault) => return refuse(&app, "/v2/models/{name}/infer_stream", &fault, request),
+        Err(fault) => return refuse_on(&state, INFER_STREAM, &fault, request),
     };
-    let (mut parts, body) = request.into_parts();
-    let exchange = Exchange::of(&mut parts);
-    let story = begin(&app, "rest", &exchange, &model);
-    let asked =
-        Asked::of(&parts.headers).and_then(|asked| app.service.describe(&model).map(|_| asked));
-    let asked = match asked {
-        Ok(asked) => asked,
+    let (parts, body) = request.into_parts();
+    let context = RequestContext::of(&parts.extensions);
+    let record = begin(&state, "rest", &context, &model);
+    let options = StreamOptions::of(&parts.headers, &context)
+        .and_then(|options| state.service.model(&model).map(|_| options));
+    let options = match options {
+        Ok(options) => options,
         Err(fault) => {
-            story.failed(&fault);
-            return refusal(&fault, &parts, &exchange);
+            let _settled = record.failed(&fault);
+            return refuse(&fault, &context);
         }
     };
-    let rows = Arc::new(Rows::new(&app, model, exchange.id(), asked.budget));
-    if asked.rows {
-        return rows::respond(rows, asked.form, story, body);
-    }
-    match single::respond(rows, asked.form, story, (&parts, body)).await {
-        Ok(response) => response,
-        Err(fault) => refusal(&fault, &parts, &exchange),
-    }
-}
-
-/// A stream has come in.
-fn begin<S>(
-    app: &App<S>,
-    protocol: &'static str,
-    exchange: &Exchange,
-    model: &ModelRef,
-) -> Story<'static> {
-    let about = About {
-        protocol,
-        operation: "stream",
-        request_id: Cow::Owned(exchange.id().to_owned()),
-        model: Cow::Owned(model.clone()),
-        received: exchange.received,
-    };
-    Story::begin_stream(&app.metrics, about)
-}
-
-/// Runs a stream on a task of its own, which `work` ends when its caller is gone. A panic ends
-/// this stream alone.
-fn spawn(metrics: Arc<Metrics>, work: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(async move {
-        if AssertUnwindSafe(work).catch_unwind().await.is_err() {
-            metrics.panics.inc();
-            tracing::error!("a stream panicked; please report it");
-        }
+    let requests = Arc::new(StreamRequests {
+        state,
+        context,
+        headers: parts.headers,
+        model,
+        budget: options.budget,
     });
+    if options.rows {
+        rows::respond(requests, options.framing, record, body)
+    } else {
+        single::respond(requests, options.framing, record, body).await
+    }
 }

@@ -1,145 +1,212 @@
-//! A request with one answer, whatever its protocol: what is done around the protocol's own reading
-//! and writing.
+//! The driver of unary requests of all protocols.
+//!
+//! REST, OpenAI's interface, KServe's first protocol, gRPC, and each request of a stream use it. A
+//! protocol names the model, decodes a body and encodes an answer; everything else is here.
 
+use std::borrow::Cow;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
-use axum::extract::Request;
+use bytes::Bytes;
 use futures_util::FutureExt;
-use http::Response;
-use http::request::Parts;
-use http_body::Body as _;
+use http::HeaderMap;
+use serin_core::fault::Fault;
+use serin_core::types::{CallMeta, ModelRef};
+use serin_wire::deadline;
 use tokio::time::timeout_at;
 
-use super::app::App;
-use super::body::{self, Received};
-use super::exchange::{Exchange, refusal};
-use crate::fault::Fault;
-use crate::pipeline::Serve;
-use crate::protocol::deadline;
-use crate::telemetry::Story;
-use crate::types::{Call, CallMeta, ModelRef, Reply};
+use super::state::ServerState;
+use crate::context::RequestContext;
+use crate::envelope::Envelope;
+use crate::pipeline::{Infer, Served, WhenBusy};
+use crate::routing::Route;
+use crate::runtime::Resources;
+use crate::runtime::memory_budget::Reservation;
+use crate::tasks::{Task, TaskRun, Usage};
 
-/// Who asks, and how.
-pub(super) struct Unary<'a, S> {
-    pub(super) app: &'a Arc<App<S>>,
-    pub(super) parts: Parts,
-    pub(super) exchange: Exchange,
+/// A body or message without its content coding, and its memory reservation.
+pub(super) struct Received {
+    pub(super) bytes: Bytes,
+    pub(super) reservation: Reservation,
 }
 
-/// What a request came to.
-pub(super) struct Answered {
-    /// Bytes of its plain body.
-    pub(super) request_bytes: usize,
-    pub(super) response: Response<Body>,
+/// A received request of which only the header block has been read.
+pub(super) struct Arrival<'a, R> {
+    pub(super) context: &'a RequestContext,
+    pub(super) headers: &'a HeaderMap,
+    /// The start of its time; for a request of a stream later than the start of the stream.
+    pub(super) begun: Instant,
+    /// The caller's deadline.
+    pub(super) deadline: Result<Instant, Fault>,
+    pub(super) when_busy: WhenBusy,
+    /// Reads the body.
+    pub(super) read: R,
 }
 
-impl<'a, S: Serve> Unary<'a, S> {
-    /// The request, and its body, which has not been read.
-    pub(super) fn of(app: &'a Arc<App<S>>, request: Request) -> (Self, Body) {
-        let (mut parts, body) = request.into_parts();
-        let exchange = Exchange::of(&mut parts);
-        let unary = Self {
-            app,
-            parts,
-            exchange,
-        };
-        (unary, body)
-    }
+/// A decoded body.
+pub(super) struct Decoded<T, A> {
+    pub(super) task: T,
+    /// The requested form of the answer.
+    pub(super) requested: A,
+    /// The id in the body, if it has one.
+    pub(super) id: Option<String>,
+    /// The timeout in the body, if it has one.
+    pub(super) timeout: Option<Duration>,
+    /// Its priority in the queue; 1 is the highest, 0 the default.
+    pub(super) priority: u64,
+    /// Its memory reservation.
+    pub(super) reservation: Reservation,
+}
 
-    /// Begins to tell of it.
-    pub(super) fn story<'s>(
-        &'s self,
-        protocol: &'static str,
-        operation: &'static str,
-        model: &'s ModelRef,
-    ) -> Story<'s> {
-        let about = self.exchange.about(protocol, operation, model);
-        Story::begin(&self.app.metrics, about)
-    }
+/// The resources of decoding.
+pub(super) struct Reader<'a> {
+    pub(super) resources: &'a Resources,
+    pub(super) deadline: Instant,
+    /// The body's reservation; it grows before more memory is allocated.
+    pub(super) reservation: Reservation,
+}
 
-    /// The whole body, within the server's limits.
-    ///
-    /// # Errors
-    /// Those of [`body::read`], and `Timeout`.
-    pub(super) async fn read(&self, body: Body) -> Result<Received, Fault> {
-        let app = self.app;
-        let headers = &self.parts.headers;
-        let reading = body::read(body, headers, &app.limits, &app.bodies, &app.heavy);
-        self.in_time(reading).await
-    }
+/// One protocol, or one operation of it.
+pub(super) trait UnaryProtocol: Send + Sync {
+    type Task: Task;
+    type Requested: Send;
+    type Answer: Send;
 
-    /// What `work` comes to before the caller's time is over.
-    ///
-    /// # Errors
-    /// Those of `work`, and `Timeout`.
-    pub(super) async fn in_time<T>(
+    /// The requested model: from the path, or by a scan of the undecoded body.
+    fn model(&self, body: &Bytes, resources: &Resources) -> Result<Cow<'_, ModelRef>, Fault>;
+
+    /// Decodes the body for the chosen model.
+    fn decode<M: Served>(
         &self,
-        work: impl Future<Output = Result<T, Fault>>,
-    ) -> Result<T, Fault> {
-        let mut work = pin!(work);
-        // Mostly it is done at once, and nobody need look at the clock.
-        if let Some(done) = work.as_mut().now_or_never() {
-            return done;
-        }
-        let deadline = self.deadline(None)?;
-        let done = timeout_at(deadline.into(), work).await;
-        done.unwrap_or_else(|_| Err(deadline::passed()))
-    }
+        envelope: Envelope<'_>,
+        model: &M,
+        reader: Reader<'_>,
+    ) -> impl Future<Output = Result<Decoded<Self::Task, Self::Requested>, Fault>> + Send;
 
-    /// When it is no longer worth computing, `own` being what the request's body asks for.
-    ///
-    /// # Errors
-    /// `Malformed` for a header that says no time.
-    pub(super) fn deadline(&self, own: Option<Duration>) -> Result<Instant, Fault> {
-        let asked = deadline::asked(&self.parts.headers)?;
-        let budget = deadline::least(self.app.limits.request_timeout, [asked, own]);
-        Ok(self.exchange.received + budget)
-    }
+    /// Encodes the output; `id` is the id of the body, or else the id in the logs.
+    fn encode(
+        &self,
+        output: <Self::Task as Task>::Output,
+        requested: Self::Requested,
+        id: String,
+        resources: &Resources,
+    ) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
+}
 
-    /// What goes with a call of this request; `id` is the request's own, if its body has one.
-    pub(super) fn meta(&self, id: Option<String>, deadline: Instant) -> CallMeta {
-        let request_id = self.exchange.id();
-        CallMeta {
-            id: id.unwrap_or_else(|| request_id.to_owned()),
-            request_id: request_id.to_owned(),
-            received: self.exchange.received,
-            deadline,
-            priority: 0,
-        }
-    }
+/// Receives the progress of a request.
+pub(super) trait Progress: Send {
+    /// The body was read.
+    fn received(&mut self, bytes: usize);
+    /// The requested model is known.
+    fn named(&mut self, model: &ModelRef);
+    /// The body was decoded.
+    fn decoded(&mut self, took: Duration);
+    /// This version of the model ran.
+    fn ran(&mut self, version: &str, usage: Usage);
+    /// The answer was encoded.
+    fn encoded(&mut self, took: Duration);
+}
 
-    /// The model's reply, told in `story`.
-    ///
-    /// # Errors
-    /// Those of [`Serve::serve`].
-    pub(super) async fn serve(&self, call: Call, story: &mut Story<'_>) -> Result<Reply, Fault> {
-        let reply = self.app.service.serve(call).await?;
-        let timing = story.phases.timing.unwrap_or_default().then(reply.timing);
-        story.phases.timing = Some(timing);
-        story.ran(&reply.model_version);
-        Ok(reply)
-    }
+/// Answers one request.
+///
+/// # Errors
+/// The fault that ended it, of any step.
+pub(super) async fn drive<P: UnaryProtocol, S: Infer, R>(
+    state: &ServerState<S>,
+    protocol: &P,
+    arrival: Arrival<'_, R>,
+    progress: &mut impl Progress,
+) -> Result<P::Answer, Fault>
+where
+    R: Future<Output = Result<Received, Fault>> + Send,
+{
+    let Arrival {
+        context,
+        headers,
+        begun,
+        deadline,
+        when_busy,
+        read,
+    } = arrival;
+    let resources = &state.resources;
+    let latest = begun + resources.limits.request_timeout;
 
-    /// The answer, which ends the story.
-    pub(super) fn end(&self, story: Story<'_>, outcome: Result<Answered, Fault>) -> Response<Body> {
-        match outcome {
-            Ok(Answered {
-                request_bytes,
-                mut response,
-            }) => {
-                let bytes = response.body().size_hint().exact().unwrap_or(0);
-                let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-                story.answered(request_bytes, bytes);
-                self.app.bodies.keep(bytes, response.extensions_mut());
-                response
-            }
-            Err(fault) => {
-                story.failed(&fault);
-                refusal(&fault, &self.parts, &self.exchange)
-            }
-        }
+    // Read.
+    let reading = in_time(*deadline.as_ref().unwrap_or(&latest), read);
+    let Received {
+        bytes: body,
+        reservation,
+    } = reading.await?;
+    let deadline = deadline?;
+    progress.received(body.len());
+    let model = protocol.model(&body, resources)?;
+    progress.named(&model);
+
+    // Admit and choose, by the undecoded request.
+    let envelope = Envelope {
+        context,
+        headers,
+        model: &model,
+        body: &body,
+    };
+    state.access.admit(&envelope)?;
+    let Route::Local(target) = state.router.choose(&envelope)?;
+    let serving = state.service.model(&target)?;
+
+    // Decode, by the model that was chosen.
+    let started = Instant::now();
+    let reader = Reader {
+        resources,
+        deadline,
+        reservation,
+    };
+    let decoding = in_time(deadline, protocol.decode(envelope, &*serving, reader));
+    let decoded = decoding.await?;
+    progress.decoded(started.elapsed());
+    drop(body);
+
+    // Run.
+    let id = decoded.id.unwrap_or_else(|| context.id().to_owned());
+    let own_deadline = decoded.timeout.and_then(|own| begun.checked_add(own));
+    let meta = CallMeta {
+        deadline: own_deadline.map_or(deadline, |own| own.min(deadline)),
+        priority: decoded.priority,
+    };
+    let mut usage = Usage::default();
+    let run = TaskRun {
+        service: &*state.service,
+        model: &serving,
+        meta,
+        when_busy,
+        cpu_pool: &resources.cpu_pool,
+        usage: &mut usage,
+    };
+    let output = state.lifecycle.until_cut_off(decoded.task.run(run)).await?;
+    drop(decoded.reservation);
+    progress.ran(&serving.description().version, usage);
+
+    // Encode.
+    let started = Instant::now();
+    let answer = protocol
+        .encode(output, decoded.requested, id, resources)
+        .await?;
+    progress.encoded(started.elapsed());
+    Ok(answer)
+}
+
+/// The result of `work`, if it is there before the deadline.
+///
+/// # Errors
+/// Those of `work`, and `Timeout`.
+async fn in_time<T>(
+    deadline: Instant,
+    work: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    let mut work = pin!(work);
+    // Most work completes at once and needs no timer.
+    if let Some(done) = work.as_mut().now_or_never() {
+        return done;
     }
+    let done = timeout_at(deadline.into(), work).await;
+    done.unwrap_or_else(|_| Err(deadline::passed()))
 }

@@ -1,14 +1,14 @@
 //! One line per finished inference request, under the target `serin::access`.
 //!
-//! Failures of the server are warnings, refused requests are info, answers are debug: a line for
+//! Failures of the server are at `warn`, refused requests at `info`, answers at `debug`: a line for
 //! each of 50,000 answers a second would cost more than the answers.
 
-use super::metrics::Finished;
+use super::metrics::RequestOutcome;
 
 /// The target to filter by, as in `RUST_LOG=info,serin::access=debug`.
 const TARGET: &str = "serin::access";
 
-/// A finished request, and who asked what.
+/// A finished request, and who asked for what.
 pub struct Record<'a> {
     /// The `x-request-id` of the answer.
     pub request_id: &'a str,
@@ -16,8 +16,8 @@ pub struct Record<'a> {
     pub model: &'a str,
     /// The version that ran, or that was asked for, which is any text too.
     pub version: &'a str,
-    /// What is measured of it.
-    pub finished: &'a Finished,
+    /// Its figures.
+    pub finished: &'a RequestOutcome,
     /// The trace that it was part of.
     pub trace_id: Option<&'a str>,
     /// Code and message of one that failed.
@@ -29,6 +29,7 @@ impl Record<'_> {
     pub fn log(&self) {
         let finished = self.finished;
         let timing = finished.phases.timing.unwrap_or_default();
+        let first_part = finished.parts.and_then(|parts| parts.first);
         macro_rules! line {
             ($level:ident, $($error:tt)*) => {
                 tracing::$level!(
@@ -47,6 +48,8 @@ impl Record<'_> {
                     encode_us = finished.phases.encode.as_micros() as u64,
                     batch_us = timing.batch.as_micros() as u64,
                     batch_rows = timing.batch_rows as u64,
+                    parts = finished.parts.map(|parts| parts.count),
+                    first_part_us = first_part.map(|after| after.as_micros() as u64),
                     trace_id = self.trace_id,
                     $($error)*
                     "request"

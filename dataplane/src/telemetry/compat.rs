@@ -1,34 +1,35 @@
-//! Other servers' metric names, for dashboards and gateways that know these.
+//! Other servers' metric names, for dashboards and gateways that read these.
 //!
-//! They are read off our own page each time it is rendered: a request is counted once, and what
-//! two names say of one thing cannot differ. Histograms keep our buckets.
+//! They show the counters, gauges and histograms that Serin's own names show, read when a page is
+//! rendered: a request is counted once, and two names of one figure cannot differ. Histograms keep
+//! Serin's buckets. Only configured models are shown: requests to unknown ones are no model's load.
 
 mod kserve;
-mod page;
+mod sums;
 mod triton;
 mod vllm;
 mod writer;
 
 use std::time::SystemTime;
 
-use serin_crds::pod_config::CompatMetrics;
+use serin_crds::contract::policy::CompatMetrics;
 
-use self::page::Page;
 use self::writer::Writer;
+use super::metrics::Metrics;
 
-/// Appends the names of these servers to `out`. `own` is our own page as OpenMetrics; `open` tells
-/// which of the two formats `out` is in.
-pub(super) fn append(out: &mut String, own: &str, names: &[CompatMetrics], open: bool) {
+/// Appends the names of these servers to `out`, which is in OpenMetrics if `open` is set, else in
+/// the classic format.
+pub(super) fn append(out: &mut String, metrics: &Metrics, names: &[CompatMetrics], open: bool) {
     if names.is_empty() {
         return;
     }
-    let page = Page::read(own);
+    let models = metrics.configured();
     let mut writer = Writer { out, open };
-    for of in names {
-        match of {
-            CompatMetrics::Vllm => vllm::write(&page, SystemTime::now(), &mut writer),
-            CompatMetrics::Triton => triton::write(&page, &mut writer),
-            CompatMetrics::KServe => kserve::write(&page, &mut writer),
+    for server in names {
+        match server {
+            CompatMetrics::Vllm => vllm::write(&models, SystemTime::now(), &mut writer),
+            CompatMetrics::Triton => triton::write(&models, &mut writer),
+            CompatMetrics::KServe => kserve::write(&models, &mut writer),
         }
     }
 }

@@ -5,18 +5,21 @@
 //! here: `# TYPE` and `# HELP` of a counter carry `_total`, units and the end mark go. Other
 //! servers' names follow ours.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use prometheus_client::encoding::text::encode;
-use serin_crds::pod_config::CompatMetrics;
+use serin_crds::contract::policy::{CompatMetrics, Policy};
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep_until};
 
 use super::compat;
 use super::metrics::Metrics;
+use crate::policy::PolicyStore;
 
-/// How long a rendered page is served again: inference gateways scrape each pod every 50 ms.
-const CACHED_FOR: Duration = Duration::from_millis(20);
+/// The least time between two renderings: inference gateways scrape each pod every 50 ms.
+const INTERVAL: Duration = Duration::from_millis(20);
 
 /// Content type of the classic format.
 pub const CLASSIC: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -27,10 +30,22 @@ pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; cha
 const END: &str = "# EOF\n";
 
 /// Renders the metrics, at most once per 20 ms and format.
+///
+/// A page is never older than the scrape that it answers: what was counted before the scrape came
+/// is on it. A scrape that comes sooner than 20 ms after a rendering waits for the next one, which
+/// answers all that wait.
 pub struct Exposition {
     metrics: Arc<Metrics>,
-    compat: Vec<CompatMetrics>,
-    cache: Mutex<[Option<(Instant, Bytes)>; 2]>,
+    /// Says which other servers' names are offered.
+    policy: Arc<PolicyStore>,
+    /// The last page in the classic format and in OpenMetrics.
+    pages: [Mutex<Option<Page>>; 2],
+}
+
+struct Page {
+    /// When its rendering began.
+    begun: Instant,
+    text: Bytes,
 }
 
 impl Exposition {
@@ -41,25 +56,44 @@ impl Exposition {
 
     /// Renders these metrics by our own names and those of other servers.
     pub fn offering(metrics: Arc<Metrics>, compat: Vec<CompatMetrics>) -> Self {
+        let mut policy = Policy::default();
+        policy.telemetry.compat_metrics = compat;
+        Self::following(metrics, Arc::new(PolicyStore::new(policy, String::new())))
+    }
+
+    /// Renders these metrics by our own names and those that the policy in force asks for.
+    pub fn following(metrics: Arc<Metrics>, policy: Arc<PolicyStore>) -> Self {
         Self {
             metrics,
-            compat,
-            cache: Mutex::default(),
+            policy,
+            pages: Default::default(),
         }
     }
 
     /// Content type and text, by the request's `Accept` header.
-    pub fn render(&self, accept: Option<&str>) -> (&'static str, Bytes) {
+    pub async fn render(&self, accept: Option<&str>) -> (&'static str, Bytes) {
+        let asked = Instant::now();
         let open = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));
         let content_type = if open { OPEN_METRICS } else { CLASSIC };
-        // A panic while rendering leaves at worst an old page behind.
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let slot = &mut cache[usize::from(open)];
-        if let Some((rendered, text)) = slot
-            && rendered.elapsed() < CACHED_FOR
-        {
-            return (content_type, text.clone());
+        let mut page = self.pages[usize::from(open)].lock().await;
+        if let Some(last) = &*page {
+            if last.begun > asked {
+                return (content_type, last.text.clone());
+            }
+            sleep_until(last.begun + INTERVAL).await;
         }
+        let begun = Instant::now();
+        let text = Bytes::from(self.text(open));
+        *page = Some(Page {
+            begun,
+            text: text.clone(),
+        });
+        (content_type, text)
+    }
+
+    /// The page now, in OpenMetrics or in the classic format, however soon after the last one: for
+    /// callers inside of the process.
+    pub fn text(&self, open: bool) -> String {
         let mut own = String::new();
         // Writing to a String does not fail.
         let _ = encode(&mut own, &self.metrics.registry);
@@ -67,18 +101,18 @@ impl Exposition {
             Some(own) if open => own.to_owned(),
             _ => classic(&own),
         };
-        compat::append(&mut text, &own, &self.compat, open);
+        let in_force = self.policy.current();
+        let compat = &in_force.policy.telemetry.compat_metrics;
+        compat::append(&mut text, &self.metrics, compat, open);
         if open {
             text.push_str(END);
         }
-        let text = Bytes::from(text);
-        *slot = Some((Instant::now(), text.clone()));
-        (content_type, text)
+        text
     }
 }
 
-/// The classic form of OpenMetrics text. HELP comes before TYPE there, and only TYPE tells a
-/// counter, so a HELP line waits for the TYPE line that follows it.
+/// The classic form of OpenMetrics text. HELP comes before TYPE there, and only TYPE names the
+/// kind, so a HELP line waits for the TYPE line that follows it.
 fn classic(open: &str) -> String {
     let mut out = String::with_capacity(open.len());
     let mut help: Option<&str> = None;
@@ -104,12 +138,13 @@ fn classic(open: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::{Finished, Phases, UNKNOWN_MODEL};
+    use super::super::Samples;
+    use super::super::metrics::{Phases, RequestOutcome, UNKNOWN_MODEL};
     use super::*;
 
     fn exposition() -> Exposition {
         let metrics = Metrics::new([("iris".to_owned(), "1".to_owned())]);
-        metrics.model("iris", None).finished(&Finished {
+        metrics.model("iris", None).finished(&RequestOutcome {
             protocol: "rest",
             operation: "infer",
             outcome: "ok",
@@ -117,21 +152,24 @@ mod tests {
             duration: Duration::from_millis(3),
             phases: Phases::default(),
             body_bytes: None,
+            parts: None,
         });
         Exposition::new(Arc::new(metrics))
     }
 
     #[test]
     fn counters_keep_their_type_in_the_classic_format() {
-        let (content_type, text) = exposition().render(None);
-        let text = String::from_utf8(text.to_vec()).unwrap();
-        assert_eq!(content_type, CLASSIC);
+        let text = exposition().text(false);
         assert!(
             text.contains("# TYPE serin_requests_total counter\n"),
             "{text}"
         );
         assert!(text.contains("# HELP serin_requests_total Finished inference requests.\n"));
-        assert!(text.contains("outcome=\"ok\",code=\"200\"} 1\n"), "{text}");
+        let answered = [("outcome", "ok"), ("code", "200")];
+        assert_eq!(
+            Samples::read(&text).sum("serin_requests_total", &answered),
+            1.0
+        );
         assert!(!text.contains("# EOF"));
         assert!(!text.contains("_total_total"));
         for line in text.lines().filter(|line| line.starts_with("# TYPE")) {
@@ -140,25 +178,53 @@ mod tests {
         }
     }
 
-    #[test]
-    fn openmetrics_comes_only_when_asked_for() {
+    #[tokio::test(start_paused = true)]
+    async fn openmetrics_comes_only_when_asked_for() {
+        let exposition = exposition();
         let accept = Some("application/openmetrics-text;version=1.0.0,text/plain;q=0.5");
-        let (content_type, text) = exposition().render(accept);
+        let (content_type, text) = exposition.render(accept).await;
         assert_eq!(content_type, OPEN_METRICS);
         assert!(text.ends_with(b"# EOF\n"));
+        let (content_type, text) = exposition.render(Some("text/plain")).await;
+        assert_eq!(content_type, CLASSIC);
+        assert!(!text.ends_with(b"# EOF\n"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_scrape_right_after_another_sees_what_was_counted_between_them() {
+        let metrics = Arc::new(Metrics::new([]));
+        let exposition = Exposition::new(Arc::clone(&metrics));
+        for count in 1..=3 {
+            metrics.panics.inc();
+            let (_, text) = exposition.render(None).await;
+            let page = Samples::read(std::str::from_utf8(&text).unwrap());
+            assert_eq!(page.get("serin_panics_total", &[]), Some(f64::from(count)));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_is_rendered_once_in_20_ms_for_all_that_wait_for_it() {
+        let exposition = exposition();
+        let begun = Instant::now();
+        let (_, first) = exposition.render(None).await;
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+        let scrape = || exposition.render(None);
+        let ((_, one), (_, other)) = tokio::join!(scrape(), scrape());
+        assert!(begun.elapsed() <= INTERVAL + Duration::from_millis(1));
+        assert_ne!(first.as_ptr(), one.as_ptr());
+        assert_eq!(one.as_ptr(), other.as_ptr());
     }
 
     #[test]
     fn gauges_of_a_configured_model_exist_from_the_start() {
-        let (_, text) = exposition().render(None);
-        let text = String::from_utf8(text.to_vec()).unwrap();
+        let text = exposition().text(false);
         for name in [
             "serin_requests_in_flight",
             "serin_queue_depth",
             "serin_model_ready",
         ] {
-            let series = format!("{name}{{model=\"iris\",version=\"1\"}} 0\n");
-            assert!(text.contains(&series), "{series} not in {text}");
+            let labels = [("model", "iris"), ("version", "1")];
+            assert_eq!(Samples::read(&text).get(name, &labels), Some(0.0), "{name}");
         }
         assert!(!text.contains(&format!("serin_model_ready{{model=\"{UNKNOWN_MODEL}\"")));
         assert!(text.contains("serin_build_info{version="));
@@ -169,7 +235,7 @@ mod tests {
     fn a_name_that_is_not_configured_makes_no_series_of_its_own() {
         let metrics = Arc::new(Metrics::new([("iris".to_owned(), "1".to_owned())]));
         for name in ["nope", "iris\n"] {
-            metrics.model(name, None).finished(&Finished {
+            metrics.model(name, None).finished(&RequestOutcome {
                 protocol: "rest",
                 operation: "infer",
                 outcome: "client_error",
@@ -177,12 +243,14 @@ mod tests {
                 duration: Duration::ZERO,
                 phases: Phases::default(),
                 body_bytes: None,
+                parts: None,
             });
         }
-        let (_, text) = Exposition::new(metrics).render(None);
-        let text = String::from_utf8(text.to_vec()).unwrap();
+        let text = Exposition::new(metrics).text(false);
         assert!(!text.contains("nope"));
-        assert!(text.contains("model=\"_unknown\",version=\"_unknown\",protocol=\"rest\",operation=\"infer\",outcome=\"client_error\",code=\"404\"} 2"), "{text}");
+        let labels = [("model", UNKNOWN_MODEL), ("code", "404")];
+        let counted = Samples::read(&text).sum("serin_requests_total", &labels);
+        assert_eq!(counted, 2.0);
     }
 
     #[test]
@@ -192,8 +260,7 @@ mod tests {
         for digest in ["sha256:0", "sha256:0", "sha256:1"] {
             iris.loaded(Duration::from_secs(1), "onnx_onnxruntime", digest);
         }
-        let (_, text) = Exposition::new(Arc::new(metrics)).render(None);
-        let text = String::from_utf8(text.to_vec()).unwrap();
+        let text = Exposition::new(Arc::new(metrics)).text(false);
         let mut series = text
             .lines()
             .filter(|line| line.starts_with("serin_model_info{"));
@@ -203,7 +270,8 @@ mod tests {
 
     #[test]
     fn every_name_is_documented_and_every_documented_name_is_there() {
-        let metrics = Metrics::new([("iris".to_owned(), "1".to_owned())]);
+        let store = Arc::new(PolicyStore::new(Policy::default(), "0".to_owned()));
+        let metrics = Metrics::new([("iris".to_owned(), "1".to_owned())]).with_policy(store);
         let iris = metrics.model("iris", None);
         iris.rejected("full");
         iris.loaded(Duration::from_secs(1), "onnx_onnxruntime", "sha256:0");
@@ -214,8 +282,7 @@ mod tests {
             CompatMetrics::Triton,
             CompatMetrics::KServe,
         ];
-        let (_, text) = Exposition::offering(Arc::new(metrics), all).render(None);
-        let text = String::from_utf8(text.to_vec()).unwrap();
+        let text = Exposition::offering(Arc::new(metrics), all).text(false);
         let mut shown: Vec<&str> = text
             .lines()
             .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())

@@ -57,10 +57,10 @@ struct Control {
     handle: reload::Handle<Filter, Registry>,
 }
 
-/// Of this process: there is one log.
+/// The log of this process.
 static CONTROL: OnceLock<Control> = OnceLock::new();
 
-/// What holds where [`init`] has not set up the log.
+/// The settings where [`init`] has not set up the log.
 const NO_LOG: LogSettings = LogSettings {
     error: false,
     warning: false,
@@ -88,7 +88,7 @@ pub enum InitError {
 /// Sends the process's logs to standard error. `filter` is in the syntax of `RUST_LOG`:
 /// `info`, `serin_dataplane=debug,warn`, `serin::access=debug`...
 ///
-/// Nobody who logs waits for whoever reads: what there is no room for is dropped and counted.
+/// Logging does not wait for the reader of the log: lines without room are dropped and counted.
 ///
 /// # Errors
 /// [`InitError`]. A second call in one process keeps the first one's settings.

@@ -1,34 +1,18 @@
 //! Counts per model for the statistics endpoints: atomics only, of a fixed size.
 //!
-//! Beside the metrics, not derived from them: metrics are histograms in seconds by protocol and
-//! outcome, these are Triton's exact sums, and one of each request's phases.
+//! These are separate from the metrics: metrics are histograms in seconds by protocol and outcome,
+//! these are Triton's exact sums of requests and of their phases.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::types::{BatchStatistics, Statistics, Tally};
+use serin_core::types::{BatchStatistics, Statistics, Tally};
+use serin_engine::batch::Execution;
 
 /// Sizes of runs up to this many rows are counted one by one.
 const EXACT_SIZES: usize = 256;
 /// Powers of two above that which fit a `usize`.
 const LARGE_SIZES: usize = 56;
-
-/// One run that gave answers.
-#[derive(Clone, Copy, Debug)]
-pub struct Execution {
-    /// Requests answered by it.
-    pub requests: u64,
-    /// Their rows.
-    pub rows: usize,
-    /// The time that they waited, added up.
-    pub queued: Duration,
-    /// Putting their rows together.
-    pub input: Duration,
-    /// Running the model.
-    pub infer: Duration,
-    /// Taking the rows apart.
-    pub output: Duration,
-}
 
 /// The counters of one version of a model.
 pub struct InferenceCounters {
@@ -78,7 +62,7 @@ impl Default for InferenceCounters {
 }
 
 impl InferenceCounters {
-    /// Counts one request as failed unless it is told to have been answered.
+    /// Counts one request: as answered by [`CountedRequest::answered`], else as failed.
     pub fn request(&self, begun: Instant) -> CountedRequest<'_> {
         CountedRequest {
             counters: self,

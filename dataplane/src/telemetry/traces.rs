@@ -1,33 +1,43 @@
 //! Traces of requests, sent to an OpenTelemetry collector (OTLP over HTTP).
 //!
 //! A request that is traced has an ambient [`Trace`] while its handler runs: whatever begins a
-//! [`Story`](super::Story) then is a span, without a word about it in the handler. Without a
-//! collector there is no trace, and nothing of this costs anything.
+//! [`RequestRecord`](super::RequestRecord) then is a span, without any code in the handler. Without
+//! a collector there is no trace, and nothing of this costs anything.
 
 mod context;
 mod export;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod handle;
 mod otlp;
 mod sampling;
 mod settings;
 mod span;
+mod switch;
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
-use tokio::sync::mpsc;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 use self::context::Context;
 pub use self::export::Exporter;
+pub use self::handle::TracerHandle;
 pub use self::sampling::Sampled;
 use self::sampling::Sampling;
 pub use self::settings::{Process, Settings, SettingsError};
 use self::span::Done;
-use super::caller_text::short;
-use super::metrics::{Finished, Metrics};
-use super::noise::noise;
+pub use self::switch::{Environment, TraceSwitch};
+use super::metrics::{Metrics, RequestOutcome};
+use super::truncate::truncate;
+
+/// Where callers name the trace that a request is part of (W3C Trace Context), and where its answer
+/// names our span.
+pub const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACE_STATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Traced requests that wait to be sent; more are dropped and counted.
 const QUEUE: usize = 2048;
@@ -42,13 +52,13 @@ struct Shared {
     metrics: Arc<Metrics>,
 }
 
-/// One exchange with a caller, which may become a span.
+/// One request of a caller, which may become a span.
 #[derive(Clone)]
-pub struct Trace(Arc<Exchange>);
+pub struct Trace(Arc<TraceContext>);
 
-struct Exchange {
+struct TraceContext {
     tracer: Tracer,
-    /// What the caller said, if it takes part in a trace.
+    /// The caller's span, if the caller takes part in a trace.
     caller: Option<Context>,
     method: String,
     path: String,
@@ -69,19 +79,17 @@ impl Tracer {
         }))
     }
 
-    /// An exchange has begun. `parents` and `states` are the values of its `traceparent` and
-    /// `tracestate` headers.
-    pub fn exchange<'h>(
-        &self,
-        (method, path): (&str, &str),
-        parents: impl Iterator<Item = &'h [u8]>,
-        states: impl Iterator<Item = &'h [u8]>,
-    ) -> Trace {
-        Trace(Arc::new(Exchange {
+    /// A request has come, which may be part of its caller's trace.
+    pub fn begin(&self, method: &str, path: &str, headers: &HeaderMap) -> Trace {
+        let values = |name| {
+            let values = headers.get_all(name).into_iter();
+            values.map(HeaderValue::as_bytes)
+        };
+        Trace(Arc::new(TraceContext {
             tracer: self.clone(),
-            caller: Context::read(parents, states),
-            method: short(method).into_owned(),
-            path: short(path).into_owned(),
+            caller: Context::read(values(TRACE_PARENT), values(TRACE_STATE)),
+            method: truncate(method).into_owned(),
+            path: truncate(path).into_owned(),
             begun: OnceLock::new(),
         }))
     }
@@ -102,14 +110,26 @@ impl Tracer {
     }
 
     fn hand_over(&self, done: Done) {
-        if self.0.queue.try_send(done).is_err() {
-            self.0.metrics.traces_dropped("queue_full", 1);
-        }
+        let reason = match self.0.queue.try_send(done) {
+            Ok(()) => return,
+            Err(TrySendError::Full(_)) => "queue_full",
+            // The request took longer than an exporter that was replaced waits.
+            Err(TrySendError::Closed(_)) => "exporter_ended",
+        };
+        self.0.metrics.traces_dropped(reason, 1);
+    }
+}
+
+impl fmt::Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trace")
+            .field("path", &self.0.path)
+            .finish_non_exhaustive()
     }
 }
 
 impl Trace {
-    /// The trace of the exchange that this task answers, if there is one.
+    /// The trace of the request that this task answers, if there is one.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }
@@ -138,18 +158,19 @@ impl Trace {
     /// Begins a span: a part of the caller's trace, else a trace of its own.
     pub(super) fn begin(&self) -> Span {
         let mut context = match &self.0.caller {
-            Some(caller) => caller.child(noise()),
+            Some(caller) => caller.child(fastrand::u64(..)),
             None => {
-                let trace_id = (u128::from(noise()) << 64) | u128::from(noise());
+                let trace_id =
+                    (u128::from(fastrand::u64(..)) << 64) | u128::from(fastrand::u64(..));
                 let sampled = self.0.tracer.0.sampling.takes(trace_id);
-                Context::root(trace_id, noise(), sampled)
+                Context::root(trace_id, fastrand::u64(..), sampled)
             }
         };
         context.sampled &= self.0.tracer.0.sampling.is_on();
-        // A second span of one exchange is not announced; it is of the same caller.
+        // A second span of one request is not announced; it is of the same caller.
         let _ = self.0.begun.set(context.clone());
         Span {
-            exchange: self.clone(),
+            trace: self.clone(),
             context,
         }
     }
@@ -157,12 +178,12 @@ impl Trace {
 
 /// A span that runs.
 pub(super) struct Span {
-    exchange: Trace,
+    trace: Trace,
     context: Context,
 }
 
-/// What a span tells besides its figures.
-pub(super) struct Told<'a> {
+/// What a span says besides its figures.
+pub(super) struct SpanInfo<'a> {
     pub(super) request_id: &'a str,
     pub(super) model: &'a str,
     pub(super) version: &'a str,
@@ -176,21 +197,21 @@ impl Span {
     }
 
     /// The request is over; it is sent if it is sampled.
-    pub(super) fn end(self, finished: &Finished, told: &Told<'_>) {
+    pub(super) fn end(self, finished: &RequestOutcome, info: &SpanInfo<'_>) {
         if !self.context.sampled {
             return;
         }
-        let exchange = &self.exchange.0;
-        exchange.tracer.hand_over(Done {
+        let request = &self.trace.0;
+        request.tracer.hand_over(Done {
             ended: SystemTime::now(),
-            parent: exchange.caller.as_ref().map(|caller| caller.span_id),
-            method: exchange.method.clone(),
-            path: exchange.path.clone(),
+            parent: request.caller.as_ref().map(|caller| caller.span_id),
+            method: request.method.clone(),
+            path: request.path.clone(),
             finished: *finished,
-            request_id: told.request_id.to_owned(),
-            model: told.model.to_owned(),
-            version: told.version.to_owned(),
-            error: told.error.map(|(code, message)| (code, message.to_owned())),
+            request_id: info.request_id.to_owned(),
+            model: info.model.to_owned(),
+            version: info.version.to_owned(),
+            error: info.error.map(|(code, message)| (code, message.to_owned())),
             context: self.context,
         });
     }

@@ -6,28 +6,39 @@
 )]
 #![allow(dead_code, reason = "each test binary uses its part")]
 
+mod client;
 pub mod frames;
+pub mod grpc;
+pub mod samples;
 pub mod stream;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
-use serin_crds::pod_config::ApiConfig;
-use serin_dataplane::config::{Limits, Options};
-use serin_dataplane::fault::{Fault, FaultKind};
-use serin_dataplane::lifecycle::{Lifecycle, Phase};
-use serin_dataplane::pipeline::{Batching, Control, ModelDescription, ModelState, Serve};
+use futures_util::StreamExt;
+use serin_core::Limits;
+use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::{
+    Availability, Batching, Call, Datatype, Dimension, ModelDescription, ModelRef, ModelState,
+    Outputs, Signature, Tensor, TensorData, TensorSpec, Timing,
+};
+use serin_crds::contract::policy::{ApiConfig, Policy};
+use serin_dataplane::access::{Access, OpenAccess};
+use serin_dataplane::config::Options;
+use serin_dataplane::pipeline::{Catalog, Infer, Reply, RepositoryControl, Served, WhenBusy};
+use serin_dataplane::policy::PolicyStore;
+use serin_dataplane::routing::{LocalRouter, Router};
+use serin_dataplane::runtime::Resources;
+use serin_dataplane::runtime::cpu_pool::CpuPool;
+use serin_dataplane::runtime::lifecycle::{Lifecycle, Phase};
 use serin_dataplane::server::shutdown::{Shutdown, Trigger, channel};
 use serin_dataplane::server::{Parts, Server};
 use serin_dataplane::telemetry::{Metrics, Monitoring};
-use serin_dataplane::types::{
-    Availability, Call, Datatype, Dimension, ModelRef, Reply, Signature, Tensor, TensorData,
-    TensorSpec, Timing,
-};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+
+pub use self::client::{Answer, Client};
+use self::samples::Samples;
 
 /// Longest time a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -35,7 +46,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Models by name: `echo` gives its inputs back, `slow` waits for [`FakeModels::release`], `panic`
 /// panics, `fails` fails as a model would, `loading` is not ready, `raw` takes one FP32 `[-1,2]`,
 /// `late` gives the milliseconds left until its deadline, `busy` has room for those alone that wait
-/// for it, `team/model` has a slash in its name.
+/// for it, `team/model` has a slash in its name, `parts` answers in three parts.
 pub struct FakeModels {
     /// Lets one call of `slow` go on per permit.
     pub release: Semaphore,
@@ -43,9 +54,13 @@ pub struct FakeModels {
     pub begun: Semaphore,
     /// One permit per call of `slow` that was dropped.
     pub cancelled: Semaphore,
+    /// Models that requests were resolved to.
+    pub looked_up: AtomicUsize,
+    /// Lets one part of an answer of `parts` be made per permit.
+    pub release_parts: Arc<Semaphore>,
 }
 
-const MODELS: [&str; 9] = [
+const MODELS: [&str; 10] = [
     "echo",
     "slow",
     "panic",
@@ -55,6 +70,7 @@ const MODELS: [&str; 9] = [
     "loading",
     "raw",
     "team/model",
+    "parts",
 ];
 
 struct Cancelled<'a>(&'a FakeModels, bool);
@@ -67,12 +83,34 @@ impl Drop for Cancelled<'_> {
     }
 }
 
-impl Control for FakeModels {}
+impl RepositoryControl for FakeModels {}
 
-impl Serve for FakeModels {
-    async fn serve(&self, call: Call) -> Result<Reply, Fault> {
-        self.describe(&call.model)?;
-        match call.model.name.as_str() {
+/// A made-up model.
+pub struct FakeModel(ModelDescription);
+
+impl Served for FakeModel {
+    fn description(&self) -> &ModelDescription {
+        &self.0
+    }
+}
+
+impl Infer for FakeModels {
+    type Model = FakeModel;
+
+    fn model(&self, model: &ModelRef) -> Result<Arc<FakeModel>, Fault> {
+        self.looked_up.fetch_add(1, Ordering::SeqCst);
+        self.describe(model)
+            .map(|description| Arc::new(FakeModel(description)))
+    }
+
+    async fn infer(
+        &self,
+        model: &Arc<FakeModel>,
+        call: Call,
+        when_busy: WhenBusy,
+    ) -> Result<Reply, Fault> {
+        let name = model.0.name.as_str();
+        match name {
             "slow" => {
                 let mut cancelled = Cancelled(self, false);
                 self.begun.add_permits(1);
@@ -80,7 +118,7 @@ impl Serve for FakeModels {
                 cancelled.1 = true;
             }
             "panic" => panic!("as asked"),
-            "busy" => {
+            "busy" if when_busy == WhenBusy::Refuse => {
                 return Err(Fault::new(
                     FaultKind::Overloaded,
                     "overloaded",
@@ -94,9 +132,10 @@ impl Serve for FakeModels {
                     "the model failed: Gather: index out of range",
                 ));
             }
+            "parts" => return Ok(self.parts(call)),
             _ => {}
         }
-        let outputs = if call.model.name == "late" {
+        let tensors = if name == "late" {
             let left = call
                 .meta
                 .deadline
@@ -125,21 +164,41 @@ impl Serve for FakeModels {
                 })
                 .collect::<Result<_, _>>()?
         };
-        Ok(Reply {
-            model_name: call.model.name,
-            model_version: "1".to_owned(),
-            outputs,
-            timing: Timing::default(),
-        })
+        Ok(Reply::Whole(outputs(name, tensors)))
     }
+}
 
-    async fn serve_patiently(&self, mut call: Call) -> Result<Reply, Fault> {
-        if call.model.name == "busy" {
-            call.model.name = "echo".to_owned();
-        }
-        self.serve(call).await
+fn outputs(model: &str, outputs: Vec<Tensor>) -> Outputs {
+    Outputs {
+        model_name: model.to_owned(),
+        model_version: "1".to_owned(),
+        outputs,
+        timing: Timing::default(),
     }
+}
 
+impl FakeModels {
+    /// The inputs again, one part per permit of [`FakeModels::release`], three in all; the third fails
+    /// where there are two inputs.
+    fn parts(&self, call: Call) -> Reply {
+        let fails = call.inputs.len() > 1;
+        let release = Arc::clone(&self.release_parts);
+        let parts = futures_util::stream::iter(1..=3).then(move |number| {
+            let (inputs, release) = (call.inputs.clone(), Arc::clone(&release));
+            async move {
+                release.acquire().await.expect("never closed").forget();
+                if fails && number == 3 {
+                    let message = "the model failed in its third part";
+                    return Err(Fault::new(FaultKind::Inference, "inference_error", message));
+                }
+                Ok(outputs("parts", inputs))
+            }
+        });
+        Reply::Stream(parts.boxed())
+    }
+}
+
+impl Catalog for FakeModels {
     fn describe(&self, model: &ModelRef) -> Result<ModelDescription, Fault> {
         let known = MODELS.contains(&model.name.as_str());
         let version = model.version.as_deref().unwrap_or("1");
@@ -228,20 +287,50 @@ pub async fn limited(change: impl FnOnce(&mut Limits)) -> Running {
     start(&options).await
 }
 
+/// The two seams of a request's way.
+pub struct Gates {
+    pub access: Arc<dyn Access>,
+    pub router: Arc<dyn Router>,
+}
+
+/// Lets everybody in, and answers everything here.
+pub fn open_gates() -> Gates {
+    Gates {
+        access: Arc::new(OpenAccess),
+        router: Arc::new(LocalRouter),
+    }
+}
+
 /// Starts a server whose service chose what its protocols offer.
 pub async fn start_offering(options: &Options, api: ApiConfig) -> Running {
+    start_behind(options, api, open_gates()).await
+}
+
+/// Starts a server behind other gates.
+pub async fn start_behind(options: &Options, api: ApiConfig, gates: Gates) -> Running {
     let models = Arc::new(FakeModels {
         release: Semaphore::new(0),
         begun: Semaphore::new(0),
         cancelled: Semaphore::new(0),
+        looked_up: AtomicUsize::new(0),
+        release_parts: Arc::new(Semaphore::new(0)),
     });
     let lifecycle = Lifecycle::new();
     let names = MODELS.map(|name| (name.to_owned(), "1".to_owned()));
     let parts = Parts {
         service: Arc::clone(&models),
+        access: gates.access,
+        router: gates.router,
+        resources: Resources::new(options.limits.clone(), CpuPool::new()),
         metrics: Arc::new(Metrics::new(names)),
         lifecycle: lifecycle.clone(),
-        api,
+        policy: Arc::new(PolicyStore::new(
+            Policy {
+                api,
+                ..Policy::default()
+            },
+            String::new(),
+        )),
         monitoring: Monitoring::default(),
     };
     let server = Server::start(options, parts).await.expect("free ports");
@@ -264,152 +353,24 @@ impl Running {
     pub async fn admin(&self) -> Client {
         Client::connect(self.server.admin_addr).await
     }
-}
 
-/// One HTTP/1 connection.
-pub struct Client {
-    pub stream: TcpStream,
-    buffer: Vec<u8>,
-}
-
-/// An answer as it came.
-#[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub head: String,
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// A header's value, by its name in lower case.
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.head.lines().skip(1).find_map(|line| {
-            let (key, value) = line.split_once(": ")?;
-            key.eq_ignore_ascii_case(name).then_some(value)
-        })
+    /// The metrics now.
+    pub async fn samples(&self) -> Samples {
+        self.client().await.get("/metrics").await.samples()
     }
 
-    pub fn text(&self) -> &str {
-        std::str::from_utf8(&self.body).expect("text")
-    }
-
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    /// Whether the server will close the connection.
-    pub fn closes(&self) -> bool {
-        self.header("connection") == Some("close")
-    }
-}
-
-impl Client {
-    pub async fn connect(address: std::net::SocketAddr) -> Self {
-        let stream = TcpStream::connect(address)
-            .await
-            .expect("a listening server");
-        Self {
-            stream,
-            buffer: Vec::new(),
-        }
-    }
-
-    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.stream
-            .write_all(bytes.as_ref())
-            .await
-            .expect("an open connection");
-    }
-
-    /// Sends what the server may refuse to take to its end.
-    pub async fn send_if_taken(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = self.stream.write_all(bytes.as_ref()).await;
-    }
-
-    pub async fn get(&mut self, path: &str) -> Answer {
-        self.request("GET", path, "", "").await
-    }
-
-    pub async fn post(&mut self, path: &str, body: impl AsRef<[u8]>) -> Answer {
-        self.request("POST", path, "", body).await
-    }
-
-    /// Sends a request with these extra header lines (each ending in CRLF) and reads its answer.
-    pub async fn request(
-        &mut self,
-        method: &str,
-        path: &str,
-        headers: &str,
-        body: impl AsRef<[u8]>,
-    ) -> Answer {
-        let body = body.as_ref();
-        let mut bytes = format!(
-            "{method} {path} HTTP/1.1\r\nHost: serin\r\n{headers}Content-Length: {}\r\n\r\n",
-            body.len()
-        )
-        .into_bytes();
-        bytes.extend_from_slice(body);
-        self.send(bytes).await;
-        self.answer(method == "HEAD").await
-    }
-
-    /// Reads one answer.
-    pub async fn answer(&mut self, head_only: bool) -> Answer {
-        self.try_answer(head_only).await.expect("an answer")
-    }
-
-    /// Reads one answer; `None` when the connection ends before one is complete.
-    pub async fn try_answer(&mut self, head_only: bool) -> Option<Answer> {
-        let end = loop {
-            if let Some(end) = find(&self.buffer, b"\r\n\r\n") {
-                break end;
+    /// Waits until the metrics are as `wanted`, for what happens after an answer: a caller that
+    /// leaves, a connection that ends.
+    pub async fn until_samples(&self, wanted: impl Fn(&Samples) -> bool) {
+        let deadline = std::time::Instant::now() + PATIENCE;
+        loop {
+            let samples = self.samples().await;
+            if wanted(&samples) {
+                return;
             }
-            self.more().await?;
-        };
-        let head = String::from_utf8(self.buffer.drain(..end + 4).collect()).expect("text");
-        let status = head
-            .split(' ')
-            .nth(1)
-            .expect("a status")
-            .parse()
-            .expect("a number");
-        let mut answer = Answer {
-            status,
-            head: head.trim_end().to_owned(),
-            body: Bytes::new(),
-        };
-        let length = match answer.header("content-length") {
-            _ if head_only || status == 204 => 0,
-            Some(length) => length.parse().expect("a number"),
-            None => panic!("no length: {answer:?}"),
-        };
-        while self.buffer.len() < length {
-            self.more().await?;
+            assert!(std::time::Instant::now() < deadline, "{samples:?}");
         }
-        answer.body = self.buffer.drain(..length).collect::<Vec<u8>>().into();
-        Some(answer)
     }
-
-    async fn more(&mut self) -> Option<()> {
-        let mut chunk = vec![0; 64 << 10];
-        let read = tokio::time::timeout(PATIENCE, self.stream.read(&mut chunk))
-            .await
-            .expect("bytes or an end in time");
-        let length = read.ok().filter(|length| *length > 0)?;
-        self.buffer.extend_from_slice(&chunk[..length]);
-        Some(())
-    }
-
-    /// Returns once the server has closed the connection; whatever comes before that is dropped.
-    pub async fn closed(&mut self) {
-        while self.more().await.is_some() {}
-    }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack
-        .windows(needle.len())
-        .position(|window| window == needle)
 }
 
 /// Polls until `done`, or fails.
@@ -448,12 +409,10 @@ pub fn fp32(name: &str, values: &[f32]) -> Tensor {
 
 /// Nothing panicked, nothing was answered by a 5xx but what is not offered at all.
 pub async fn assert_no_defect(client: &mut Client) {
-    let metrics = client.get("/metrics").await;
-    let bad = |line: &&str| {
-        line.starts_with("serin_requests_total")
-            && line.contains("code=\"5")
-            && !line.contains("code=\"501\"")
-    };
-    assert_eq!(metrics.text().lines().find(bad), None);
-    assert!(metrics.text().contains("serin_panics_total 0\n"));
+    let samples = client.get("/metrics").await.samples();
+    for (labels, _) in samples.series("serin_requests_total") {
+        let code = &labels["code"];
+        assert!(!code.starts_with('5') || code == "501", "{labels:?}");
+    }
+    assert_eq!(samples.get("serin_panics_total", &[]), Some(0.0));
 }

@@ -64,7 +64,7 @@ impl Stream {
 
     async fn read_head(&mut self) {
         while self.head.is_empty() {
-            if let Some(end) = super::find(&self.buffer, b"\r\n\r\n") {
+            if let Some(end) = super::client::find(&self.buffer, b"\r\n\r\n") {
                 let head: Vec<u8> = self.buffer.drain(..end + 4).collect();
                 self.head = String::from_utf8(head).expect("text").to_lowercase();
             } else {
@@ -106,7 +106,7 @@ impl Stream {
     }
 
     fn dechunk(&mut self) -> bool {
-        let Some(end) = super::find(&self.buffer, b"\r\n") else {
+        let Some(end) = super::client::find(&self.buffer, b"\r\n") else {
             return false;
         };
         let size = std::str::from_utf8(&self.buffer[..end]).expect("text");

@@ -51,7 +51,7 @@ IDENTITIES = [
     for oip, onnx in DATATYPES.items()
 ]
 
-# Signatures that look as if rows could be merged. In the first three they can; in the others they must not.
+# Signatures that look as if rows could be merged. In the first four they can; in the others they must not.
 ROWS = [
     Model(
         "linear",
@@ -59,6 +59,13 @@ ROWS = [
         """(float[N,4] X) => (float[N,3] Y)
         <float[4,3] W = {1, 1, 0,  1, -1, 0,  1, 0, 0,  1, 0, 10}, float[3] B = {0, 0, 1}>
         { Y = Gemm(X, W, B) }""",
+    ),
+    Model(
+        "class_only",
+        "Rows may be merged. Y is the place of the largest of `linear`'s three numbers, which are no output.",
+        """(float[N,4] X) => (int64[N] Y)
+        <float[4,3] W = {1, 1, 0,  1, -1, 0,  1, 0, 0,  1, 0, 10}, float[3] B = {0, 0, 1}>
+        { scores = Gemm(X, W, B)  Y = ArgMax<axis = 1, keepdims = 0>(scores) }""",
     ),
     Model(
         "two_inputs",
@@ -91,6 +98,19 @@ ROWS = [
         { Q, S, Z = DynamicQuantizeLinear(X)  Y = DequantizeLinear(Q, S, Z) }""",
     ),
     Model(
+        "hidden_scale",
+        "Must not be merged: Y is the place of the row's largest value, taken of sigmoids of X over the largest one of the batch. The answers "
+        "stay right; only what they are taken of shows that rows meet. The graph's structure does not: the axes come from the input's shape.",
+        """(float[N,4] X) => (int64[N] Y)
+        { P = Sigmoid(X)  S = Shape(P)  R = Reshape(P, S)  M = ReduceMax<keepdims = 0>(R)  D = Div(P, M)  Y = ArgMax<axis = 1, keepdims = 0>(D) }""",
+    ),
+    Model(
+        "padded_words",
+        "Must not be merged: the words of each text, filled up to as many as the longest text of the batch has.",
+        """(string[N] text) => (string[N,W] words) { words, count = StringSplit<delimiter = " ">(text) }""",
+        opset=20,
+    ),
+    Model(
         "running_sum",
         "Must not be merged: each row is added to those before it, as in a model with time on axis 0. The first row is always right.",
         "(float[N,4] X) => (float[N,4] Y) <int64 axis = {0}> { Y = CumSum(X, axis) }",
@@ -120,6 +140,85 @@ ROWS = [
         """(float[N,2] A, float[M,2] B) => (float[N,M] Y)
         { T = Transpose<perm = [1, 0]>(B)  Y = MatMul(A, T) }""",
     ),
+]
+
+# Layers that quantise their input with one scale of the whole batch, one entry for each operator that does: its purpose, what it
+# needs, how U becomes the scores L of two classes, and what stands beside the graph. A class flips only where both are nearly alike.
+QUANTISING = {
+    "dynamic_quantize_linear": (
+        "`DynamicQuantizeLinear` before `MatMulInteger`",
+        "",
+        """H, S, Z = DynamicQuantizeLinear(U)  P = MatMulInteger(H, W, Z, zero)  F = Cast<to = 1>(P)  K = Mul(S, scale)
+          L = Mul(F, K)""",
+        "",
+    ),
+    "dynamic_quantize_matmul": (
+        "`DynamicQuantizeMatMul`",
+        "",
+        "L = com.microsoft.DynamicQuantizeMatMul(U, W, scale, zero)",
+        "",
+    ),
+    "dynamic_quantize_lstm": (
+        "`DynamicQuantizeLSTM`, one step with the batch on axis 1,",
+        """, int64[1] first = {0}, uint8[1,2,8] R = {128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128},
+         uint8[1,4,8] V = {128, 128, 128, 128, 128, 128, 192, 64, 128, 128, 128, 128, 128, 128, 64, 192,
+                           128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128, 128},
+         float[1] scales = {0.0078125}, uint8[1] zeros = {128}""",
+        """T = Unsqueeze(U, first)
+          all, L1 = com.microsoft.DynamicQuantizeLSTM<hidden_size = 2>(T, V, R, , , , , , scales, zeros, scales, zeros)
+          L = Squeeze(L1, first)""",
+        "",
+    ),
+    "matmul_integer_to_float": (
+        "`MatMulIntegerToFloat` fed by `DynamicQuantizeLinear`",
+        "",
+        "H, S, Z = DynamicQuantizeLinear(U)  L = com.microsoft.MatMulIntegerToFloat(H, W, S, scale, Z, zero)",
+        "",
+    ),
+    "function": (
+        "`DynamicQuantizeLinear` in a local function",
+        "",
+        "L = example.local.Dense(U, W, scale, zero)",
+        """
+        <domain: "example.local", opset_import: ["" : 17]> Dense (U, W, scale, zero) => (L)
+        { H, S, Z = DynamicQuantizeLinear(U)  P = MatMulInteger(H, W, Z, zero)  F = Cast<to = 1>(P)  K = Mul(S, scale)  L = Mul(F, K) }""",
+    ),
+    "subgraph": (
+        "`DynamicQuantizeLinear` in a branch of `If`",
+        ", int64 nothing = {0}",
+        """rows = Size(U)  some = Greater(rows, nothing)
+          L = If (some) <
+            then_branch = quantised () => (float[N,2] Q)
+            { H, S, Z = DynamicQuantizeLinear(U)  P = MatMulInteger(H, W, Z, zero)  F = Cast<to = 1>(P)  K = Mul(S, scale)  Q = Mul(F, K) },
+            else_branch = plain () => (float[N,2] E) { D = Cast<to = 1>(W)  E = MatMul(U, D) }>""",
+        "",
+    ),
+}
+
+# What is made of the scores: output and nodes.
+ANSWERS = {
+    "float": ("float[N,2] L", ""),
+    "int": ("int64[N] Y", "Y = ArgMax<axis = 1, keepdims = 0>(L)"),
+    "string": (
+        "string[N] Y",
+        """A = ArgMax<axis = 1, keepdims = 0>(L)
+          Y = ai.onnx.ml.LabelEncoder<keys_int64s = [0, 1], values_strings = ["left", "right"]>(A)""",
+    ),
+}
+
+COUPLED = [
+    Model(
+        f"coupled_{name}_{answer}",
+        f"Must not be merged: two scores of a softmax of X, by {purpose}; the answer is "
+        + {"float": "the scores.", "int": "the larger one's place.", "string": "the larger one's name."}[answer],
+        f"""(float[N,4] X) => ({output})
+        <uint8[4,2] W = {{192, 64, 64, 192, 128, 128, 128, 128}}, float scale = {{0.0078125}}, uint8 zero = {{128}}{more}>
+        {{ U = Softmax<axis = 1>(X)
+          {layer}
+          {end} }}{beside}""",
+    )
+    for name, (purpose, more, layer, beside) in QUANTISING.items()
+    for answer, (output, end) in ANSWERS.items()
 ]
 
 # Signatures that a server may not expect.
@@ -256,4 +355,4 @@ BEHAVIOUR = [
     ),
 ]
 
-MODELS = IDENTITIES + ROWS + SIGNATURES + BEHAVIOUR
+MODELS = IDENTITIES + ROWS + COUPLED + SIGNATURES + BEHAVIOUR

@@ -49,7 +49,8 @@ def build(model: Model) -> onnx.ModelProto:
     # IR 9 came with the float8 types, in the release that has opset 19.
     ir_version = 9 if model.opset >= 19 else 8
     head = (
-        f'<ir_version: {ir_version}, opset_import: ["" : {model.opset}, "ai.onnx.ml" : 3, "example.unknown" : 1], '
+        f'<ir_version: {ir_version}, opset_import: ["" : {model.opset}, "ai.onnx.ml" : 3, '
+        '"com.microsoft" : 1, "example.local" : 1, "example.unknown" : 1], '
         'producer_name: "serin-test-models">'
     )
     proto = onnx.parser.parse_model(f"{head} {model.name} {model.graph}")

@@ -9,10 +9,8 @@
 use std::path::PathBuf;
 
 use bytes::Bytes;
-use serin_dataplane::engine::onnx::{
-    Device, ModelFile, OnnxEngine, OpenError, Runtime, SessionOptions,
-};
-use serin_dataplane::types::{Datatype, Tensor, TensorData};
+use serin_core::types::{Datatype, Tensor, TensorData};
+use serin_engine::onnx::{Device, ModelFile, OnnxEngine, OpenError, Runtime, SessionOptions};
 
 /// The runtime; a machine without it fails the test with the cure.
 pub fn runtime() -> Runtime {

@@ -10,16 +10,20 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serin_crds::pod_config::{ModelConfig, SourceConfig};
-use serin_dataplane::batch::Counts;
-use serin_dataplane::fault::Fault;
-use serin_dataplane::lifecycle::Lifecycle;
+use serin_core::fault::Fault;
+use serin_core::types::{
+    Call, CallMeta, ModelDescription, ModelRef, Outputs, RequestedOutput, Tensor,
+};
+use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
+use serin_dataplane::backends;
 use serin_dataplane::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, SourceOptions, load_all,
 };
-use serin_dataplane::pipeline::{ModelDescription, Pipeline, Serve};
+use serin_dataplane::pipeline::{Catalog, Infer, Pipeline, WhenBusy};
+use serin_dataplane::runtime::cpu_pool::CpuPool;
+use serin_dataplane::runtime::lifecycle::Lifecycle;
 use serin_dataplane::telemetry::Metrics;
-use serin_dataplane::types::{Call, CallMeta, ModelRef, Reply, Tensor};
+use serin_engine::batch::Counts;
 
 /// Loaded models.
 pub struct Served {
@@ -56,12 +60,12 @@ pub fn options() -> LoaderOptions {
             local_mode: true,
             extra_roots: None,
         },
-        runtime_library: None,
+        backends: backends::all(None),
         threads: 1,
         bounds: LoadBounds {
             memory: 1 << 30,
             timeout: Duration::from_secs(60),
-            trial: false,
+            preflight: false,
         },
     }
 }
@@ -71,7 +75,7 @@ pub fn registry(models: Vec<ModelConfig>) -> Arc<Registry> {
         .iter()
         .map(|model| (model.name.clone(), model.version.clone()))
         .collect();
-    Arc::new(Registry::new(models, &Metrics::new(names)))
+    Arc::new(Registry::new(models, &Arc::new(Metrics::new(names))))
 }
 
 /// The error that loading one model ends with.
@@ -83,21 +87,50 @@ pub async fn refusal(model: ModelConfig) -> LoadError {
 
 /// Loads models by the names of their files.
 pub async fn serve(names: &[&str]) -> Arc<Served> {
-    let registry = registry(names.iter().map(|name| config(name, &uri(name))).collect());
+    serve_models(names.iter().map(|name| config(name, &uri(name))).collect()).await
+}
+
+/// Loads models from wherever they are.
+pub async fn serve_models(models: Vec<ModelConfig>) -> Arc<Served> {
+    let registry = registry(models);
     load_all(&registry, &options(), &Lifecycle::new())
         .await
         .unwrap();
-    let pipeline = Pipeline::new(Arc::clone(&registry));
+    let pipeline = Pipeline::new(Arc::clone(&registry), CpuPool::new());
     Arc::new(Served { registry, pipeline })
 }
 
+/// A request as a test puts it together.
+#[derive(Clone)]
+pub struct TestCall {
+    pub model: ModelRef,
+    pub meta: CallMeta,
+    pub inputs: Vec<Tensor>,
+    pub outputs: Vec<RequestedOutput>,
+}
+
+/// Runs a request by the model that it names.
+pub async fn infer(
+    pipeline: &Pipeline,
+    call: TestCall,
+    when_busy: WhenBusy,
+) -> Result<Outputs, Fault> {
+    let model = pipeline.model(&call.model)?;
+    let call = Call {
+        meta: call.meta,
+        inputs: call.inputs,
+        outputs: call.outputs,
+    };
+    pipeline.infer(&model, call, when_busy).await?.whole()
+}
+
 impl Served {
-    pub async fn serve(&self, call: Call) -> Result<Reply, Fault> {
-        self.pipeline.serve(call).await
+    pub async fn serve(&self, call: TestCall) -> Result<Outputs, Fault> {
+        infer(&self.pipeline, call, WhenBusy::Refuse).await
     }
 
-    pub async fn serve_patiently(&self, call: Call) -> Result<Reply, Fault> {
-        self.pipeline.serve_patiently(call).await
+    pub async fn infer_queued(&self, call: TestCall) -> Result<Outputs, Fault> {
+        infer(&self.pipeline, call, WhenBusy::Wait).await
     }
 
     /// Requests of the only model that were answered, and others.
@@ -116,16 +149,13 @@ impl Served {
             name: name.to_owned(),
             version: None,
         };
-        self.registry.resolve(&model).unwrap().worker.counts()
+        self.registry.resolve(&model).unwrap().runner.counts()
     }
 }
 
-pub fn call(model: &str, inputs: Vec<Tensor>) -> Call {
-    Call {
+pub fn call(model: &str, inputs: Vec<Tensor>) -> TestCall {
+    TestCall {
         meta: CallMeta {
-            request_id: "r".to_owned(),
-            id: "i".to_owned(),
-            received: Instant::now(),
             deadline: Instant::now() + Duration::from_secs(60),
             priority: 0,
         },

@@ -1,4 +1,4 @@
-//! An HTTPS server that answers as it is told, with a certificate of its own.
+//! An HTTPS server with answers of the test's making, and a certificate of its own.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

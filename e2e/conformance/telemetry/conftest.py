@@ -21,8 +21,8 @@ def collector():
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory, collector):
-    config = {"telemetry": {"compatMetrics": EVERY_NAME, "traces": {"endpoint": collector.endpoint, "samplePercent": 100}}}
-    running = Server(tmp_path_factory.mktemp("server"), models(), config=config)
+    policy = {"telemetry": {"compatMetrics": EVERY_NAME, "traces": {"endpoint": collector.endpoint, "samplePercent": 100}}}
+    running = Server(tmp_path_factory.mktemp("server"), models(), policy=policy)
     running.wait_until("/readyz")
     yield running
     running.stop()
@@ -33,8 +33,8 @@ def own_server(tmp_path):
     """Starts a server for one test."""
     started = []
 
-    def start(config: dict | None = None, env: dict | None = None) -> Server:
-        running = Server(tmp_path, [named("linear")], config=config, env=env)
+    def start(policy: dict | None = None, env: dict | None = None) -> Server:
+        running = Server(tmp_path, [named("linear")], policy=policy, env=env)
         started.append(running)
         return running.wait_until("/readyz")
 

@@ -243,7 +243,7 @@ def test_variables_that_cannot_be_used_are_named_and_stop_no_model(own_server, o
     assert "OTEL_EXPORTER_OTLP_PROTOCOL is 'grpc'" in server.log()
 
 
-def test_opentelemetrys_variables_are_honoured_where_the_configuration_says_nothing(own_server, own_collector):
+def test_opentelemetrys_variables_are_honoured_where_the_policy_says_nothing(own_server, own_collector):
     variables = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": own_collector.endpoint,
         "OTEL_SERVICE_NAME": "by-variable",

@@ -1,8 +1,8 @@
 //! What must hold of every tensor and every refusal, wherever they come from.
 
-use serin_dataplane::config::Limits;
-use serin_dataplane::fault::{Fault, LONGEST_MESSAGE};
-use serin_dataplane::types::{Tensor, TensorData};
+use serin_core::Limits;
+use serin_core::fault::{Fault, LONGEST_MESSAGE};
+use serin_core::types::{Tensor, TensorData};
 
 /// A tensor holds exactly what its shape says, and no more than the limits allow.
 pub fn tensor(tensor: &Tensor, limits: &Limits) {
@@ -49,7 +49,7 @@ pub fn fault(fault: &Fault) {
 
 /// Whether two tensors are the same but for the bits of a NaN, which no text carries.
 pub fn same(one: &Tensor, other: &Tensor) -> bool {
-    use serin_dataplane::types::Datatype::{Bf16, Fp16, Fp32, Fp64};
+    use serin_core::types::Datatype::{Bf16, Fp16, Fp32, Fp64};
     let (TensorData::Raw(a), TensorData::Raw(b)) = (&one.data, &other.data) else {
         return one == other;
     };

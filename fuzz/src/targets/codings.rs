@@ -2,14 +2,15 @@
 
 use std::io::Read;
 
+use arbitrary::Unstructured;
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
-use serin_dataplane::fuzzing::protocol::codings;
+use serin_core::fault::Fault;
+use serin_wire::content_coding::{self, Accepted, Coding, Inflation};
 
 use super::checks;
 use crate::Target;
-use crate::picks::Picks;
 
 pub const HEADERS: Target = Target {
     name: "codings",
@@ -41,16 +42,19 @@ fn headers(data: &[u8]) {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT_ENCODING, value.clone());
     headers.insert(CONTENT_ENCODING, value);
-    match codings::of_request(&headers) {
+    match content_coding::of_request(&headers) {
         Ok(None) => {}
-        Ok(Some(coding)) => assert!(named(coding), "{coding} of {text}"),
+        Ok(Some(coding)) => assert!(named(coding.as_str()), "{coding:?} of {text}"),
         Err(fault) => checks::fault(&fault),
     }
-    if let Some((coding, forced)) = codings::accepted(&headers) {
-        assert!(named(coding) || named("*"), "{coding} of {text}");
-        let refused = (named("identity") || named("*")) && named("q");
-        assert!(!forced || refused, "nothing in {text} refuses plain");
-    }
+    let (coding, forced) = match content_coding::accepted(&headers) {
+        Accepted::Plain => return,
+        Accepted::Preferred(coding) => (coding.as_str(), false),
+        Accepted::Only(coding) => (coding.as_str(), true),
+    };
+    assert!(named(coding) || named("*"), "{coding} of {text}");
+    let refused = (named("identity") || named("*")) && named("q");
+    assert!(!forced || refused, "nothing in {text} refuses plain");
 }
 
 pub const INFLATE: Target = Target {
@@ -59,10 +63,10 @@ pub const INFLATE: Target = Target {
     run: inflate,
     seeds: || {
         let seed = |settings: u8, plain: &[u8]| {
-            let packed = codings::compress(settings & 1 == 1, plain).expect("it fits");
+            let packed = compressed(coding(settings), plain);
             [&[settings], packed.as_slice()].concat()
         };
-        let gzip = codings::compress(true, b"two").expect("it fits");
+        let gzip = compressed(Coding::Gzip, b"two");
         vec![
             seed(0, b"{\"inputs\":[]}"),
             seed(1, b"{\"inputs\":[]}"),
@@ -78,14 +82,48 @@ pub const INFLATE: Target = Target {
 /// What a body may hold here; small, so that the bound is met often.
 const LIMITS: [usize; 4] = [1 << 20, 4096, 100, 0];
 
+fn coding(settings: u8) -> Coding {
+    if settings & 1 == 1 {
+        Coding::Gzip
+    } else {
+        Coding::Deflate
+    }
+}
+
+fn compressed(coding: Coding, plain: &[u8]) -> Vec<u8> {
+    content_coding::compress(plain, coding, plain.len() * 2 + 1024).expect("it fits")
+}
+
+/// Inflates the first `begin` bytes in one step and the rest in another; also gives the largest
+/// reservation that was asked for.
+fn inflated(
+    coding: Coding,
+    compressed: Bytes,
+    begin: usize,
+    limit: usize,
+) -> (Result<Bytes, Fault>, usize) {
+    let mut most = 0;
+    let mut inflation = Inflation::new(coding, compressed, limit);
+    let mut reserve = |bytes: usize| {
+        most = most.max(bytes);
+        Ok(())
+    };
+    let plain = match inflation.begin(begin, &mut reserve) {
+        Ok(Some(plain)) => Ok(plain),
+        Ok(None) => inflation.finish(&mut reserve),
+        Err(fault) => Err(fault),
+    };
+    (plain, most)
+}
+
 fn inflate(data: &[u8]) {
-    let mut picks = Picks::new(data);
-    let settings = picks.byte();
-    let gzip = settings & 1 == 1;
+    let mut input = Unstructured::new(data);
+    let settings: u8 = input.arbitrary().expect("a byte");
+    let coding = coding(settings);
     let limit = LIMITS[usize::from(settings >> 1) % LIMITS.len()];
-    let body = Bytes::copy_from_slice(picks.rest());
-    let (whole, _) = codings::inflate(gzip, body.clone(), usize::MAX, limit);
-    let (parts, most) = codings::inflate(gzip, body.clone(), 16, limit);
+    let body = Bytes::copy_from_slice(input.take_rest());
+    let (whole, _) = inflated(coding, body.clone(), usize::MAX, limit);
+    let (parts, most) = inflated(coding, body.clone(), 16, limit);
     assert!(
         most <= limit + 1,
         "{most} bytes asked for, {limit} are allowed"
@@ -96,7 +134,7 @@ fn inflate(data: &[u8]) {
             assert!(whole.len() <= limit);
             let mut other = Vec::new();
             let decoder = flate2::bufread::MultiGzDecoder::new(body.as_ref());
-            if gzip && decoder.take(1 << 21).read_to_end(&mut other).is_ok() {
+            if coding == Coding::Gzip && decoder.take(1 << 21).read_to_end(&mut other).is_ok() {
                 assert_eq!(*whole, other, "another reader");
             }
         }
@@ -106,8 +144,8 @@ fn inflate(data: &[u8]) {
         }
         _ => panic!("in one piece {whole:?}, in two {parts:?}"),
     }
-    let packed = codings::compress(gzip, &body).expect("it fits");
-    let (again, _) = codings::inflate(gzip, packed.into(), 16, body.len());
+    let packed = compressed(coding, &body);
+    let (again, _) = inflated(coding, packed.into(), 16, body.len());
     assert_eq!(
         again.map_err(|fault| fault.message),
         Ok(body),

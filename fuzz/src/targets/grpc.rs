@@ -2,20 +2,21 @@
 
 use bytes::Bytes;
 use prost::Message;
-use serin_dataplane::config::Limits;
-use serin_dataplane::fuzzing::protocol::{grpc, raw_bytes};
-use serin_dataplane::protocol::oip_grpc::proto::model_infer_request::{
-    InferInputTensor, InferRequestedOutputTensor,
-};
-use serin_dataplane::protocol::oip_grpc::proto::{InferTensorContents, ModelInferRequest};
-use serin_dataplane::types::{Datatype, Tensor};
+use serin_core::Limits;
+use serin_core::fault::Fault;
+use serin_core::types::{Datatype, Tensor};
+use serin_wire::oip_grpc::proto::model_infer_request::InferInputTensor;
+use serin_wire::oip_grpc::proto::{InferTensorContents, ModelInferRequest};
+use serin_wire::oip_grpc::request::{self, Decoded};
+use serin_wire::oip_grpc::{prescan, typed};
+use serin_wire::raw_tensor;
 
 use super::checks;
-use crate::Target;
+use crate::{Target, prost_oracle};
 
 pub const INFER: Target = Target {
     name: "grpc_infer",
-    about: "a gRPC request takes no more memory than surveyed; its tensors are checked, and the same in raw and in typed contents",
+    about: "a gRPC request is read as prost reads it, in no more memory than was reserved; its tensors are checked, and the same in raw and in typed contents",
     run: infer,
     seeds,
     dictionary: &[
@@ -75,77 +76,103 @@ fn infer(data: &[u8]) {
         element_bytes: 64,
         ..Limits::default()
     };
-    let surveyed = grpc::survey(data, &limits);
-    if let Err(fault) = &surveyed {
+    let bytes = Bytes::copy_from_slice(data);
+    let (ours, most) = decoded(&bytes, &limits);
+    if let Err(fault) = &ours {
         checks::fault(fault);
     }
-    let Ok(message) = ModelInferRequest::decode(data) else {
-        return;
+    let message = match ModelInferRequest::decode(data) {
+        Ok(message) => message,
+        Err(error) => {
+            // Prost counts the levels of unknown groups from the root of the message.
+            let deep = error.to_string().contains("recursion limit");
+            return assert!(ours.is_err() || deep, "prost refuses: {error}");
+        }
     };
-    match surveyed {
-        Ok((model, id, memory)) => {
-            assert_eq!(model.name, message.model_name);
-            assert_eq!(model.version.unwrap_or_default(), message.model_version);
-            assert_eq!(id, message.id);
-            assert!(memory >= held(&message), "{memory} < {}", held(&message));
+    let ours = match ours {
+        Ok(ours) => ours,
+        Err(fault) if fault.code == "too_many_tensors" => {
+            let counts = [
+                message.inputs.len(),
+                message.outputs.len(),
+                message.raw_input_contents.len(),
+            ];
+            return assert!(counts.iter().any(|count| *count > limits.tensors));
         }
         // Prost reads an entry of a map whatever its wire type says, and writes it as it should be.
         Err(fault) if fault.code == "malformed_body" => {
-            match grpc::survey(&message.encode_to_vec(), &limits) {
-                Ok(_) => return,
-                Err(fault) => return assert_eq!(fault.code, "too_many_tensors"),
-            }
+            let written = Bytes::from(message.encode_to_vec());
+            let again = decoded(&written, &limits).0;
+            let again = again.is_err_and(|again| again.code == "malformed_body");
+            return assert!(!again, "{fault}");
         }
-        Err(fault) => return assert_eq!(fault.code, "too_many_tensors"),
-    }
-    let inputs = match grpc::inputs(message, &limits) {
-        Ok(inputs) => inputs,
-        Err(fault) => return checks::fault(&fault),
+        Err(fault) => {
+            let wanted = prost_oracle::inputs(&message, &limits);
+            let listed = wanted
+                .as_ref()
+                .is_err_and(|codes| codes.contains(&fault.code));
+            return assert!(listed, "{fault:?} instead of {wanted:?}");
+        }
     };
-    assert!(inputs.len() <= limits.tensors);
+    let found = prescan::prescan(data, &limits).expect("what can be decoded can be prescanned");
+    assert_eq!(found.model, ours.model);
+    assert_eq!(found.id, ours.id);
+    assert_eq!(ours.model.name, message.model_name);
+    assert_eq!(
+        ours.model.version.as_deref().unwrap_or_default(),
+        message.model_version
+    );
+    assert_eq!(ours.id, message.id);
+    let names = ours.outputs.iter().map(|output| &output.name);
+    assert!(names.eq(message.outputs.iter().map(|output| &output.name)));
+    let inputs = ours.inputs;
+    assert_eq!(prost_oracle::inputs(&message, &limits), Ok(inputs.clone()));
+    let held = |input: &Tensor| {
+        let typed = message.raw_input_contents.is_empty() && input.datatype != Datatype::Bytes;
+        input.overhead() + if typed { input.byte_size() } else { 0 }
+    };
+    let held = inputs.iter().map(held).sum::<usize>() + data.len();
+    assert!(most >= held, "{most} bytes reserved, {held} held");
     inputs
         .iter()
         .for_each(|input| checks::tensor(input, &limits));
     let raw = message_of(
         &inputs,
         |_| None,
-        inputs.iter().map(|input| raw_bytes(&input.data)).collect(),
+        inputs
+            .iter()
+            .map(|input| raw_tensor::encode(&input.data))
+            .collect(),
     );
     assert_eq!(
-        grpc::inputs(raw, &limits).expect("raw contents read back"),
+        inputs_of(&raw, &limits).expect("raw contents read back"),
         inputs
     );
     if inputs
         .iter()
         .all(|input| !matches!(input.datatype, Datatype::Fp16 | Datatype::Bf16))
     {
-        let typed = message_of(&inputs, grpc::typed_contents, Vec::new());
+        let typed = message_of(&inputs, typed::encode, Vec::new());
         assert_eq!(
-            grpc::inputs(typed, &limits).expect("typed contents read back"),
+            inputs_of(&typed, &limits).expect("typed contents read back"),
             inputs
         );
     }
 }
 
-/// Bytes of the lists of a message, which are more in memory than they were on the wire.
-fn held(message: &ModelInferRequest) -> usize {
-    let lists = |tensor: &InferInputTensor| {
-        size_of_val(tensor)
-            + size_of_val(&tensor.shape[..])
-            + tensor.contents.as_ref().map_or(0, |contents| {
-                size_of_val(&contents.bool_contents[..])
-                    + size_of_val(&contents.int_contents[..])
-                    + size_of_val(&contents.int64_contents[..])
-                    + size_of_val(&contents.uint_contents[..])
-                    + size_of_val(&contents.uint64_contents[..])
-                    + size_of_val(&contents.fp32_contents[..])
-                    + size_of_val(&contents.fp64_contents[..])
-                    + size_of_val(&contents.bytes_contents[..])
-            })
-    };
-    message.inputs.iter().map(lists).sum::<usize>()
-        + message.outputs.len() * size_of::<InferRequestedOutputTensor>()
-        + size_of_val(&message.raw_input_contents[..])
+/// The request, and the bytes that were reserved for it.
+fn decoded(message: &Bytes, limits: &Limits) -> (Result<Decoded, Fault>, usize) {
+    let mut most = 0;
+    let decoded = request::decode(message, limits, &mut |total| {
+        most = total;
+        Ok(())
+    });
+    (decoded, most)
+}
+
+fn inputs_of(message: &ModelInferRequest, limits: &Limits) -> Result<Vec<Tensor>, Fault> {
+    let (decoded, _) = decoded(&message.encode_to_vec().into(), limits);
+    decoded.map(|decoded| decoded.inputs)
 }
 
 fn message_of(

@@ -2,10 +2,11 @@
 
 use serde::de::IgnoredAny;
 use serde_json::Value;
-use serin_dataplane::fuzzing::protocol::{Integer, Json, Refused, integer, json, skip_json};
+use serin_wire::json::{Integer, Problem};
 
 use crate::Target;
 use crate::decimal::{Decimal, Whole};
+use crate::document::{Json, json, skip_json};
 
 const DEPTH: usize = 100;
 
@@ -54,20 +55,20 @@ fn document(data: &[u8]) {
         skip_json(text, DEPTH).as_ref().err(),
         "skipping reads otherwise"
     );
-    if let Err(Refused::Other(_, at)) = &ours {
-        assert!(*at <= text.len(), "the place is outside of the text");
+    if let Err(error) = &ours {
+        assert!(error.at <= text.len(), "the place is outside of the text");
     }
     // serde_json gives up at 128 levels: what nests deeper than that tells nothing.
     let grammar = serde_json::from_str::<IgnoredAny>(text);
     let deep = grammar
         .as_ref()
         .is_err_and(|error| error.to_string().contains("recursion limit"));
-    match &ours {
+    match ours.as_ref().map_err(|error| error.problem) {
         Ok(_) => assert!(grammar.is_ok(), "read, but serde_json: {grammar:?}"),
-        Err(Refused::TooDeep) => assert!(levels(text) > DEPTH, "not too deep"),
+        Err(Problem::TooDeep) => assert!(levels(text) > DEPTH, "not too deep"),
         // It does not look at the surrogates of what it ignores.
-        Err(Refused::LoneSurrogate) => assert!(serde_json::from_str::<Value>(text).is_err()),
-        Err(error) => assert!(grammar.is_err() || deep, "refused: {error:?}"),
+        Err(Problem::LoneSurrogate) => assert!(serde_json::from_str::<Value>(text).is_err()),
+        Err(problem) => assert!(grammar.is_err() || deep, "refused: {problem:?}"),
     }
     if let (Ok(ours), Ok(theirs)) = (ours, serde_json::from_str::<Value>(text)) {
         compare(&ours, &theirs);
@@ -157,5 +158,5 @@ fn whole_number(data: &[u8]) {
         Whole::Huge => Integer::TooLarge,
         Whole::No => Integer::Fraction,
     };
-    assert_eq!(integer(&text), wanted, "{text}");
+    assert_eq!(Integer::of(&text), wanted, "{text}");
 }

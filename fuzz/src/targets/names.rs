@@ -3,12 +3,14 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use arbitrary::Unstructured;
 use http::HeaderValue;
-use serin_dataplane::fuzzing::{config, model, protocol, server, traces};
+use serin_crds::source_uri::{SourceUri, shown};
+use serin_dataplane::fuzzing::{config, model, server, traces};
+use serin_wire::{oip_grpc, request_id};
 
 use super::checks;
 use crate::Target;
-use crate::picks::Picks;
 
 fn text(data: &[u8]) -> Option<&str> {
     std::str::from_utf8(data).ok()
@@ -83,7 +85,7 @@ pub const HEADERS: Target = Target {
 };
 
 fn headers(data: &[u8]) {
-    let id = protocol::request_id(Some(data));
+    let id = request_id::of(Some(data));
     let harmless = |id: &[u8]| {
         (1..=128).contains(&id.len())
             && id
@@ -112,7 +114,7 @@ fn headers(data: &[u8]) {
     }
 
     let Some(value) = text(data) else { return };
-    if let Some(timeout) = protocol::grpc::timeout(value) {
+    if let Some(timeout) = oip_grpc::timeout_header(value) {
         let (digits, unit) = value.split_at(value.len() - 1);
         let nanos: u128 = match unit {
             "H" => 3_600_000_000_000,
@@ -167,24 +169,24 @@ pub const SOURCE: Target = Target {
 };
 
 fn source(data: &[u8]) {
-    let mut picks = Picks::new(data);
-    match picks.byte() {
+    let mut input = Unstructured::new(data);
+    match input.arbitrary::<u8>().expect("a byte") {
         0 => {
-            let Some(uri) = text(picks.rest()) else {
+            let Some(uri) = text(input.take_rest()) else {
                 return;
             };
-            let shown = model::shown(uri);
+            let shown = shown(uri);
             assert!(!shown.contains(['?', '#']), "{shown}");
             if let Some((_, rest)) = shown.split_once("://") {
                 let authority = rest.split('/').next().unwrap_or_default();
                 assert!(!authority.contains('@'), "{shown}");
             }
-            if let Some(path) = model::file_path(uri) {
+            if let Ok(SourceUri::File { path }) = SourceUri::parse(uri) {
                 assert!(path.is_absolute(), "{}", path.display());
             }
         }
         1 => {
-            let Some(network) = text(picks.rest()) else {
+            let Some(network) = text(input.take_rest()) else {
                 return;
             };
             for never in [
@@ -205,7 +207,7 @@ fn source(data: &[u8]) {
             }
         }
         _ => {
-            let Some(octets) = picks.rest().first_chunk::<16>() else {
+            let Some(octets) = input.take_rest().first_chunk::<16>() else {
                 return;
             };
             let address = Ipv6Addr::from(*octets);

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use prost::Message;
-use serin_dataplane::fuzzing::onnx;
+use serin_engine::onnx::fuzzing as onnx;
 
 use crate::Target;
 
@@ -15,6 +15,8 @@ pub const GRAPH: Target = Target {
         let mut seeds = vec![
             include_bytes!("../../../dataplane/tests/models/linear.onnx").to_vec(),
             include_bytes!("../../../dataplane/tests/models/scalar_input.onnx").to_vec(),
+            include_bytes!("../../../dataplane/tests/models/coupled_function_int.onnx").to_vec(),
+            include_bytes!("../../../dataplane/tests/models/coupled_subgraph_int.onnx").to_vec(),
         ];
         seeds.extend(
             [nested(1), nested(3), sparse()]
@@ -34,6 +36,8 @@ pub const GRAPH: Target = Target {
 };
 
 fn graph(data: &[u8]) {
+    let coupled = onnx::coupled_rows(data);
+    assert!(coupled.is_none_or(|why| why.chars().count() < 600));
     let found = onnx::external_data(data);
     if let Err(why) = &found {
         assert!(!why.is_empty() && why.len() < 200, "{why}");

@@ -1,13 +1,15 @@
 //! Bodies of the other protocols: OpenAI's embeddings, KServe's first protocol, control requests.
 
+use arbitrary::Unstructured;
 use bytes::Bytes;
-use serin_dataplane::config::Limits;
-use serin_dataplane::fuzzing::protocol;
-use serin_dataplane::types::{Datatype, Dimension, Signature, TensorSpec};
+use serin_core::Limits;
+use serin_core::types::{Datatype, Dimension, Signature, TensorSpec};
+use serin_wire::kserve_v1;
+use serin_wire::oip_rest::{repository, settings};
+use serin_wire::openai::embeddings::{self, Piece};
 
 use super::checks;
 use crate::Target;
-use crate::picks::Picks;
 
 fn seeds_of(texts: &[&str]) -> Vec<Vec<u8>> {
     texts.iter().map(|text| text.as_bytes().to_vec()).collect()
@@ -56,10 +58,10 @@ pub const PREDICT: Target = Target {
 };
 
 fn predict(data: &[u8]) {
-    let mut picks = Picks::new(data);
-    let datatypes = [picks.one_of(&Datatype::ALL), picks.one_of(&Datatype::ALL)];
-    let count = usize::from(picks.byte() % 3);
-    let input = |(name, datatype): (&str, Datatype)| TensorSpec {
+    let mut input = Unstructured::new(data);
+    let datatypes = [(); 2].map(|()| *input.choose(&Datatype::ALL).expect("a datatype"));
+    let count = input.int_in_range(0..=2).expect("a count");
+    let spec = |(name, datatype): (&str, Datatype)| TensorSpec {
         name: name.to_owned(),
         datatype,
         shape: Some(vec![Dimension::Variable(String::new()); 2]),
@@ -70,14 +72,18 @@ fn predict(data: &[u8]) {
             .into_iter()
             .zip(datatypes)
             .take(count)
-            .map(input)
+            .map(spec)
             .collect(),
         outputs: Vec::new(),
         unserved_outputs: Vec::new(),
         producer: None,
     };
     let limits = small();
-    match protocol::predict(&Bytes::copy_from_slice(picks.rest()), &signature, &limits) {
+    match kserve_v1::parse(
+        &Bytes::copy_from_slice(input.take_rest()),
+        &signature,
+        &limits,
+    ) {
         Err(fault) => checks::fault(&fault),
         Ok(tensors) => {
             assert!(tensors.len() <= signature.inputs.len());
@@ -115,17 +121,21 @@ pub const EMBEDDINGS: Target = Target {
 };
 
 fn embeddings(data: &[u8]) {
-    match protocol::embeddings(&Bytes::copy_from_slice(data), &small()) {
-        Err(fault) => checks::fault(&fault),
-        Ok(lengths) => {
-            assert!(
-                (1..=2048).contains(&lengths.len()),
-                "{} pieces",
-                lengths.len()
-            );
-            assert!(lengths.iter().all(|length| *length > 0), "an empty piece");
-        }
-    }
+    let request = match embeddings::parse(&Bytes::copy_from_slice(data), &small()) {
+        Ok(request) => request,
+        Err(fault) => return checks::fault(&fault),
+    };
+    let pieces = request.input;
+    assert!(
+        (1..=2048).contains(&pieces.len()),
+        "{} pieces",
+        pieces.len()
+    );
+    let empty = |piece: &Piece| match piece {
+        Piece::Text(text) => text.is_empty(),
+        Piece::Tokens(ids) => ids.is_empty(),
+    };
+    assert!(!pieces.iter().any(empty), "an empty piece");
 }
 
 pub const CONTROL: Target = Target {
@@ -155,7 +165,14 @@ pub const CONTROL: Target = Target {
 };
 
 fn control(data: &[u8]) {
-    let results = protocol::control(data, 12);
+    const DEPTH: usize = 12;
+    let results = [
+        repository::index_request(data, DEPTH).map(drop),
+        repository::load_request(data, DEPTH),
+        repository::unload_request(data, DEPTH),
+        settings::log_change(data, DEPTH, |_, _| Ok(())),
+        settings::trace_change(data, DEPTH, |_, _| Ok(())),
+    ];
     let load_is_refused = results[1].is_err();
     results
         .iter()

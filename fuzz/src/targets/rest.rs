@@ -1,15 +1,17 @@
 //! `POST …/infer`: the whole body, and the elements of one tensor.
 
+use arbitrary::Unstructured;
 use bytes::Bytes;
 use half::{bf16, f16};
-use serin_dataplane::config::Limits;
-use serin_dataplane::fuzzing::protocol::{Json, RestRequest, json, rest_answer, rest_request};
-use serin_dataplane::types::{Datatype, Reply, Tensor, TensorData, Timing};
+use serin_core::Limits;
+use serin_core::types::{Datatype, Outputs, Tensor, TensorData, Timing};
+use serin_crds::contract::policy::NonFinite;
+use serin_wire::oip_rest::{self, Forms, InferRequest};
 
 use super::checks;
 use crate::Target;
 use crate::decimal::{Decimal, Whole};
-use crate::picks::Picks;
+use crate::document::{Json, json};
 
 pub const INFER: Target = Target {
     name: "rest_infer",
@@ -77,10 +79,10 @@ fn infer(data: &[u8]) {
         json_depth: 12,
         ..Limits::default()
     };
-    let mut picks = Picks::new(data);
-    let tail = usize::from(picks.byte());
-    let body = Bytes::copy_from_slice(picks.rest());
-    let request = match rest_request(&body, body.len().saturating_sub(tail), &limits) {
+    let mut input = Unstructured::new(data);
+    let tail: u8 = input.arbitrary().expect("a byte");
+    let body = Bytes::copy_from_slice(input.take_rest());
+    let request = match oip_rest::parse(&body, body.len().saturating_sub(tail.into()), &limits) {
         Ok(request) => request,
         Err(fault) => return checks::fault(&fault),
     };
@@ -101,16 +103,21 @@ fn infer(data: &[u8]) {
 
 /// The tensors sent back as outputs of an answer, and read as a request's inputs: the two have the
 /// same form.
-fn answered(tensors: &[Tensor], binary: bool) -> RestRequest {
+fn answered(tensors: &[Tensor], binary: bool) -> InferRequest {
     const PREFIX: &str = r#"{"model_name":"m","model_version":"1","id":"i","outputs":"#;
-    let reply = Reply {
+    let reply = Outputs {
         model_name: "m".into(),
         model_version: "1".into(),
         outputs: tensors.to_vec(),
         timing: Timing::default(),
     };
-    let (body, json_length) = rest_answer(&reply, "i", binary).expect("an answer");
-    let (text, data) = body.split_at(json_length);
+    let forms = Forms {
+        binary_by_default: binary,
+        listed: Vec::new(),
+    };
+    let answer = oip_rest::render(&reply, "i", &forms, NonFinite::String).expect("an answer");
+    let json_length = answer.json_length.unwrap_or(answer.body.len());
+    let (text, data) = answer.body.split_at(json_length);
     let value: Result<serde_json::Value, _> = serde_json::from_slice(text);
     assert!(value.is_ok(), "{value:?}: {}", text.escape_ascii());
     let outputs = text
@@ -123,7 +130,7 @@ fn answered(tensors: &[Tensor], binary: bool) -> RestRequest {
         element_bytes: 1 << 20,
         ..Limits::default()
     };
-    match rest_request(&Bytes::from(request), json_length, &limits) {
+    match oip_rest::parse(&Bytes::from(request), json_length, &limits) {
         Ok(request) if request.inputs.len() == tensors.len() => request,
         other => panic!("an answer does not read back: {other:?}"),
     }
@@ -184,9 +191,9 @@ pub const ELEMENTS: Target = Target {
 };
 
 fn elements(data: &[u8]) {
-    let mut picks = Picks::new(data);
-    let datatype = picks.one_of(&Datatype::ALL);
-    let Ok(text) = std::str::from_utf8(picks.rest()) else {
+    let mut input = Unstructured::new(data);
+    let datatype = *input.choose(&Datatype::ALL).expect("a datatype");
+    let Ok(text) = std::str::from_utf8(input.take_rest()) else {
         return;
     };
     let limits = Limits::default();
@@ -200,7 +207,7 @@ fn elements(data: &[u8]) {
     let body = format!(
         r#"{{"inputs":[{{"name":"x","datatype":"{datatype}","shape":[{count}],"data":{text}}}]}}"#
     );
-    match rest_request(&Bytes::from(body.clone()), body.len(), &limits) {
+    match oip_rest::parse(&Bytes::from(body.clone()), body.len(), &limits) {
         Err(fault) => {
             checks::fault(&fault);
             assert!(good.is_none(), "{datatype} {text} is refused: {fault:?}");

@@ -1,9 +1,10 @@
-//! What comes on a stream: rows.
+//! Lines of a stream.
 
-use serin_dataplane::fuzzing::protocol::{self, NdjsonLine};
+use arbitrary::Unstructured;
+use bytes::Bytes;
+use serin_wire::ndjson::{Line, Lost, Splitter, Text};
 
 use crate::Target;
-use crate::picks::Picks;
 
 pub const NDJSON: Target = Target {
     name: "ndjson",
@@ -24,11 +25,11 @@ pub const NDJSON: Target = Target {
 };
 
 fn ndjson(data: &[u8]) {
-    let mut picks = Picks::new(data);
-    let piece = usize::from(picks.byte()).max(1);
-    let longest = usize::from(picks.byte()).max(1);
-    let text = picks.rest();
-    let found = protocol::ndjson(text, piece, longest);
+    let mut input = Unstructured::new(data);
+    let mut size = || usize::from(input.arbitrary::<u8>().expect("a byte")).max(1);
+    let (piece, longest) = (size(), size());
+    let text = input.take_rest();
+    let found = split(text, piece, longest);
     assert!(
         found.most_held <= longest,
         "{} bytes were held of a line of {longest}",
@@ -39,7 +40,7 @@ fn ndjson(data: &[u8]) {
         assert_eq!(found.lines, wanted);
         return;
     }
-    // What came before the line without an end is given all the same.
+    // The lines before the one without an end are returned.
     assert_eq!(found.lines, wanted[..found.lines.len()]);
     let longest_line = text.split(|byte| *byte == b'\n').map(<[u8]>::len).max();
     assert!(
@@ -48,19 +49,55 @@ fn ndjson(data: &[u8]) {
     );
 }
 
+/// What the splitter made of a text in pieces.
+struct Found {
+    /// The lines before the one that was given up.
+    lines: Vec<Line>,
+    lost: Option<Lost>,
+    /// Most bytes held of a line that had not ended.
+    most_held: usize,
+}
+
+/// Splits a text that comes `piece` bytes at a time into lines of no more than `longest` bytes.
+fn split(text: &[u8], piece: usize, longest: usize) -> Found {
+    let mut splitter = Splitter::new(longest);
+    let mut found = Found {
+        lines: Vec::new(),
+        lost: None,
+        most_held: 0,
+    };
+    for piece in text.chunks(piece) {
+        splitter.push(Bytes::copy_from_slice(piece));
+        loop {
+            match splitter.next_line() {
+                Ok(Some(line)) => found.lines.push(line),
+                Ok(None) => break,
+                Err(lost) => {
+                    found.lost = Some(lost);
+                    return found;
+                }
+            }
+        }
+        found.most_held = found.most_held.max(splitter.held());
+    }
+    found.lines.extend(splitter.finish());
+    found
+}
+
 /// The lines as one reads them off the whole text.
-fn lines(text: &[u8], longest: usize) -> Vec<NdjsonLine> {
+fn lines(text: &[u8], longest: usize) -> Vec<Line> {
     let numbered = (1..).zip(text.split(|byte| *byte == b'\n'));
     numbered
         .filter_map(|(number, line)| {
             if line.len() > longest {
-                return Some(NdjsonLine { number, text: None });
+                let text = Text::TooLong;
+                return Some(Line { number, text });
             }
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             let blank = line.iter().all(u8::is_ascii_whitespace);
-            (!blank).then(|| NdjsonLine {
+            (!blank).then(|| Line {
                 number,
-                text: Some(line.to_vec()),
+                text: Text::Whole(Bytes::copy_from_slice(line)),
             })
         })
         .collect()

@@ -1,13 +1,14 @@
 //! Tensors as bytes: the binary extension of REST and the raw contents of gRPC.
 
+use arbitrary::Unstructured;
 use bytes::Bytes;
-use serin_dataplane::config::Limits;
-use serin_dataplane::fuzzing::protocol::{raw_bytes, raw_request, raw_tensor};
-use serin_dataplane::types::{Datatype, Dimension, Signature, Tensor, TensorData, TensorSpec};
+use serin_core::Limits;
+use serin_core::types::{Datatype, Dimension, Signature, Tensor, TensorData, TensorSpec};
+use serin_wire::oip_rest::raw_request;
+use serin_wire::raw_tensor;
 
 use super::checks;
 use crate::Target;
-use crate::picks::Picks;
 
 pub const RAW_TENSOR: Target = Target {
     name: "raw_tensor",
@@ -42,19 +43,25 @@ const EXTENTS: [i64; 12] = [
 ];
 
 fn tensor(data: &[u8]) {
-    let mut picks = Picks::new(data);
-    let datatype = picks.one_of(&Datatype::ALL);
-    let rank = picks.byte() % 5;
-    let shape: Vec<i64> = (0..rank).map(|_| picks.one_of(&EXTENTS)).collect();
-    let wire = Bytes::copy_from_slice(picks.rest());
-    match raw_tensor(datatype, &shape, wire.clone()) {
+    let mut input = Unstructured::new(data);
+    let datatype = *input.choose(&Datatype::ALL).expect("a datatype");
+    let rank = input.int_in_range(0..=4).expect("a rank");
+    let shape: Vec<i64> = (0..rank)
+        .map(|_| *input.choose(&EXTENTS).expect("an extent"))
+        .collect();
+    let wire = Bytes::copy_from_slice(input.take_rest());
+    match raw_tensor::decode("x", datatype, &shape, wire.clone()) {
         Err(fault) => {
             checks::fault(&fault);
             assert!(!fits(datatype, &shape, &wire), "refused: {fault:?}");
         }
         Ok(data) => {
             assert!(fits(datatype, &shape, &wire), "taken: {data:?}");
-            assert_eq!(raw_bytes(&data), wire, "written otherwise than read");
+            assert_eq!(
+                raw_tensor::encode(&data),
+                wire,
+                "written otherwise than read"
+            );
             let tensor = Tensor {
                 name: "x".into(),
                 datatype,
@@ -133,12 +140,12 @@ const DIMENSIONS: [Option<i64>; 8] = [
 ];
 
 fn request(data: &[u8]) {
-    let mut picks = Picks::new(data);
-    let datatype = picks.one_of(&Datatype::ALL);
-    let rank = picks.byte() % 6;
+    let mut input = Unstructured::new(data);
+    let datatype = *input.choose(&Datatype::ALL).expect("a datatype");
+    let rank = input.int_in_range(0..=5).expect("a rank");
     let dimensions: Vec<Dimension> = (0..rank)
-        .map(|_| match picks.one_of(&DIMENSIONS) {
-            Some(extent) => Dimension::Fixed(extent),
+        .map(|_| match input.choose(&DIMENSIONS).expect("a dimension") {
+            Some(extent) => Dimension::Fixed(*extent),
             None => Dimension::Variable(String::new()),
         })
         .collect();
@@ -153,7 +160,7 @@ fn request(data: &[u8]) {
         unserved_outputs: Vec::new(),
         producer: None,
     };
-    let body = Bytes::copy_from_slice(picks.rest());
+    let body = Bytes::copy_from_slice(input.take_rest());
     match raw_request(body.clone(), &signature) {
         Err(fault) => checks::fault(&fault),
         Ok(request) => {

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use serin_dataplane::fuzzing::text::Tokenizer;
+use serin_engine::text::fuzzing::Tokenizer;
 
 use crate::Target;
 

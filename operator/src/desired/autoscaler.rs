@@ -6,8 +6,9 @@ use k8s_openapi::api::autoscaling::v2::{
 };
 use serin_crds::inference_service::{Autoscaling, ScalingMetric, ScalingMetricType};
 
-use crate::child::{Child, Kind};
-use crate::desired::metadata;
+use crate::child::Child;
+use crate::child_kind::ChildKind;
+use crate::desired::metadata::metadata;
 use crate::validated::ValidatedService;
 
 /// The autoscaler of `revision`; it owns the Deployment's `spec.replicas` from then on.
@@ -27,7 +28,7 @@ pub fn autoscaler(service: &ValidatedService, revision: &str, autoscaling: &Auto
         },
         status: None,
     };
-    Child::new(Kind::HorizontalPodAutoscaler, revision, &object)
+    Child::new(ChildKind::HorizontalPodAutoscaler, revision, &object)
 }
 
 fn metric(metric: &ScalingMetric) -> MetricSpec {

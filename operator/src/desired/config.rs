@@ -1,39 +1,40 @@
-//! The immutable ConfigMap of a revision: what its pods are told, and the snapshot and the pod
-//! template it is rebuilt from.
+//! The immutable ConfigMap of a revision: the configuration of its pods, and the snapshot and the
+//! pod template that the revision is rebuilt from.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::ConfigMap;
 use serde::Serialize;
-use serin_crds::pod_config::{
-    ApiConfig, ModelConfig, PodConfig, SOURCE_MOUNT_PATH, SourceConfig, TelemetryConfig,
-};
+use serin_crds::contract::pod_config::{ModelConfig, PodConfig, SOURCE_MOUNT_PATH, SourceConfig};
 
-use crate::child::{Child, Kind};
-use crate::desired::blueprint::{Blueprint, SNAPSHOT_KEY};
-use crate::desired::metadata;
-use crate::desired::template::{TEMPLATE_KEY, Template};
+use crate::child::Child;
+use crate::child_kind::ChildKind;
+use crate::desired::config_keys::{CONFIG_KEY, SNAPSHOT_KEY, TEMPLATE_KEY};
+use crate::desired::metadata::metadata;
+use crate::desired::revision_snapshot::RevisionSnapshot;
+use crate::desired::template::Template;
 use crate::validated::{Source, ValidatedService};
 
-/// Key of the file that a pod reads.
-pub const CONFIG_KEY: &str = "config.json";
-
 /// The ConfigMap of a revision that is new.
-pub fn fresh(service: &ValidatedService, blueprint: &Blueprint, template: &Template) -> Child {
+pub fn fresh(
+    service: &ValidatedService,
+    snapshot: &RevisionSnapshot,
+    template: &Template,
+) -> Child {
     let data = BTreeMap::from([
         (
             CONFIG_KEY.to_owned(),
-            pretty(&pod_config(service, blueprint)),
+            pretty(&pod_config(service, snapshot)),
         ),
-        (SNAPSHOT_KEY.to_owned(), pretty(&blueprint.snapshot())),
-        // On one line: for people the Deployment has the same.
+        (SNAPSHOT_KEY.to_owned(), pretty(&snapshot.stored())),
+        // On one line: the Deployment holds a readable copy.
         (TEMPLATE_KEY.to_owned(), template.json().to_string()),
     ]);
-    with_data(service, &blueprint.name, Some(data))
+    with_data(service, &snapshot.name, Some(data))
 }
 
-/// The ConfigMap of a revision that has one: its content stays, whatever this version of the
-/// operator would write there. It cannot be changed, and its pods must not be.
+/// The ConfigMap of a revision that has one. Its content is kept, whatever this version of the
+/// operator would write: it is immutable, and its pods must not restart.
 pub fn kept(service: &ValidatedService, live: &ConfigMap) -> Child {
     let name = live.metadata.name.as_deref().unwrap_or_default();
     with_data(service, name, live.data.clone())
@@ -50,27 +51,25 @@ fn with_data(
         immutable: Some(true),
         ..ConfigMap::default()
     };
-    Child::new(Kind::ConfigMap, name, &object)
+    Child::new(ChildKind::ConfigMap, name, &object)
 }
 
-fn pod_config(service: &ValidatedService, blueprint: &Blueprint) -> PodConfig {
-    let model = &blueprint.spec.model;
+fn pod_config(service: &ValidatedService, snapshot: &RevisionSnapshot) -> PodConfig {
+    let model = &snapshot.spec.model;
     PodConfig {
         service: format!("{}/{}", service.namespace, service.name),
-        revision: blueprint.name.clone(),
+        revision: snapshot.name.clone(),
         models: vec![ModelConfig {
             name: model.name.clone(),
-            version: blueprint.version.clone(),
+            version: snapshot.version.clone(),
             source: SourceConfig {
                 uri: model.source.uri.clone(),
-                path: mounted_path(&blueprint.source),
+                path: mounted_path(&snapshot.source),
                 digest: model.source.digest.clone(),
-                allowed_networks: blueprint.pinned.allowed_networks.clone(),
+                allowed_networks: snapshot.defaults.allowed_networks.clone(),
             },
-            gpu: blueprint.spec.gpu.is_some(),
+            gpu: snapshot.spec.gpu.is_some(),
         }],
-        api: ApiConfig::from(blueprint.spec.api.as_ref()),
-        telemetry: TelemetryConfig::from(blueprint.spec.telemetry.as_ref()),
     }
 }
 

@@ -6,10 +6,12 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::child::{Child, Kind};
+use crate::child::Child;
+use crate::child_kind::ChildKind;
+use crate::desired::labels;
+use crate::desired::metadata::metadata;
 use crate::desired::probes::LOAD_TIMEOUT_SECONDS;
 use crate::desired::template::{TEMPLATE_HASH, Template};
-use crate::desired::{labels, metadata};
 use crate::validated::ValidatedService;
 
 /// The Deployment of a revision, without `spec.replicas`: the size of a revision is written by
@@ -43,5 +45,5 @@ pub fn deployment(service: &ValidatedService, revision: &str, template: &Templat
     };
     let mut object = serde_json::to_value(object).expect("a Kubernetes object is valid JSON");
     object["spec"]["template"] = template.json().clone();
-    Child::new(Kind::Deployment, revision, &object)
+    Child::new(ChildKind::Deployment, revision, &object)
 }

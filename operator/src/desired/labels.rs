@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serin_crds::labels::{MANAGED_BY, MANAGER, REVISION, SERVICE, VERSION};
 
-use crate::desired::blueprint::Blueprint;
+use crate::desired::revision_snapshot::RevisionSnapshot;
 use crate::validated::ValidatedService;
 
 /// Labels of a child; `revision` where it belongs to one.
@@ -19,8 +19,8 @@ pub fn of_child(service: &ValidatedService, revision: Option<&str>) -> BTreeMap<
     labels
 }
 
-/// What selects the pods of a revision of the service of this name. A Deployment's selector cannot
-/// change after its creation, so nothing that may change belongs here.
+/// The pod selector of a revision. A Deployment's selector is immutable, so it holds nothing that
+/// may change.
 pub fn selector(service: &str, revision: &str) -> BTreeMap<String, String> {
     BTreeMap::from([
         (SERVICE.to_owned(), service.to_owned()),
@@ -28,7 +28,7 @@ pub fn selector(service: &str, revision: &str) -> BTreeMap<String, String> {
     ])
 }
 
-/// The same as text, for the `scale` subresource.
+/// The selector as text, for the `scale` subresource.
 pub fn selector_text(service: &str, revision: &str) -> String {
     selector(service, revision)
         .into_iter()
@@ -38,13 +38,13 @@ pub fn selector_text(service: &str, revision: &str) -> String {
 }
 
 /// Labels of a revision's pods, the user's included.
-pub fn of_pod(service: &ValidatedService, blueprint: &Blueprint) -> BTreeMap<String, String> {
-    let mut labels = blueprint
+pub fn of_pod(service: &ValidatedService, snapshot: &RevisionSnapshot) -> BTreeMap<String, String> {
+    let mut labels = snapshot
         .pod_metadata()
         .map(|metadata| metadata.labels.clone())
         .unwrap_or_default();
-    // Ours last: a user's label must not take a pod out of its Service.
-    labels.extend(of_child(service, Some(&blueprint.name)));
-    labels.insert(VERSION.to_owned(), blueprint.version.clone());
+    // Serin's labels last: a user's label must not take a pod out of its Service.
+    labels.extend(of_child(service, Some(&snapshot.name)));
+    labels.insert(VERSION.to_owned(), snapshot.version.clone());
     labels
 }

@@ -1,5 +1,5 @@
-//! The pods of a revision: the `restricted` Pod Security level and a read-only root, whatever
-//! the user adds.
+//! The pods of a revision. They meet the `restricted` Pod Security level and have a read-only root
+//! file system, whatever the user adds.
 
 use k8s_openapi::api::core::v1::{
     Affinity, Capabilities, ConfigMapVolumeSource, Container, ContainerPort, EmptyDirVolumeSource,
@@ -9,66 +9,67 @@ use k8s_openapi::api::core::v1::{
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serin_crds::contract::pod_config::{CACHE_MOUNT_PATH, MOUNT_PATH, SOURCE_MOUNT_PATH};
+use serin_crds::contract::policy::{POLICY_KEY, POLICY_MOUNT_PATH, Policy};
 use serin_crds::inference_service::Gpu;
-use serin_crds::pod_config::{CACHE_MOUNT_PATH, MOUNT_PATH, SOURCE_MOUNT_PATH};
 use serin_crds::ports;
 
-use crate::desired::blueprint::Blueprint;
-use crate::desired::config::CONFIG_KEY;
+use crate::desired::config_keys::CONFIG_KEY;
 use crate::desired::resources::requirements;
+use crate::desired::revision_snapshot::{POLICY_FLAG, PolicyOfPods, RevisionSnapshot};
 use crate::desired::{labels, probes};
 use crate::validated::{Source, ValidatedService};
 
 /// Name of the data plane's container.
 pub const CONTAINER: &str = "server";
 
-/// User and group of the process: nobody's, as distroless images number it.
+/// User and group of the process: `nonroot` of distroless images.
 const USER: i64 = 65532;
 
-/// Most that a pod may keep of fetched files. The kubelet evicts a pod that exceeds it, so that
-/// a model that is too large cannot fill a node's disk.
+/// Size limit of the cache of fetched files. The kubelet evicts a pod that exceeds it, so that a
+/// model that is too large cannot fill a node's disk.
 const CACHE_SIZE_LIMIT: &str = "20Gi";
 
-/// Seconds a pod gets to finish what it has begun, where the user says nothing.
+/// Default termination grace period, in seconds.
 const GRACE_PERIOD_SECONDS: i64 = 45;
 
 /// Node label that the GPU products of a spec are matched with.
 const GPU_PRODUCT_LABEL: &str = "nvidia.com/gpu.product";
 
 /// The pod template of a revision.
-pub fn template(service: &ValidatedService, blueprint: &Blueprint) -> PodTemplateSpec {
+pub fn template(service: &ValidatedService, snapshot: &RevisionSnapshot) -> PodTemplateSpec {
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(labels::of_pod(service, blueprint)),
-            annotations: blueprint
+            labels: Some(labels::of_pod(service, snapshot)),
+            annotations: snapshot
                 .pod_metadata()
                 .map(|metadata| metadata.annotations.clone())
                 .filter(|annotations| !annotations.is_empty()),
             ..ObjectMeta::default()
         }),
-        spec: Some(pod_spec(blueprint)),
+        spec: Some(pod_spec(service, snapshot)),
     }
 }
 
-fn pod_spec(blueprint: &Blueprint) -> PodSpec {
-    let user = blueprint.pod_placement().cloned().unwrap_or_default();
-    let gpu = blueprint.spec.gpu.as_ref();
-    let pull_secrets: Vec<_> = blueprint
-        .pinned
+fn pod_spec(service: &ValidatedService, snapshot: &RevisionSnapshot) -> PodSpec {
+    let user = snapshot.pod_placement().cloned().unwrap_or_default();
+    let gpu = snapshot.spec.gpu.as_ref();
+    let pull_secrets: Vec<_> = snapshot
+        .defaults
         .image_pull_secrets
         .iter()
         .chain(
             user.image_pull_secrets
                 .iter()
-                .filter(|name| !blueprint.pinned.image_pull_secrets.contains(name)),
+                .filter(|name| !snapshot.defaults.image_pull_secrets.contains(name)),
         )
         .map(|name| LocalObjectReference { name: name.clone() })
         .collect();
     let mut tolerations = user.tolerations;
     tolerations.extend(gpu.map(gpu_toleration));
     PodSpec {
-        containers: vec![container(blueprint)],
-        volumes: Some(volumes(blueprint)),
+        containers: vec![container(snapshot)],
+        volumes: Some(volumes(service, snapshot)),
         automount_service_account_token: Some(false),
         enable_service_links: Some(false),
         restart_policy: Some("Always".into()),
@@ -102,24 +103,27 @@ fn pod_spec(blueprint: &Blueprint) -> PodSpec {
     }
 }
 
-fn container(blueprint: &Blueprint) -> Container {
+fn container(snapshot: &RevisionSnapshot) -> Container {
     let port = |name: &str, number: u16| ContainerPort {
         name: Some(name.to_owned()),
         container_port: i32::from(number),
         protocol: Some("TCP".into()),
         ..ContainerPort::default()
     };
-    let args = [
+    let policy = format!("{POLICY_MOUNT_PATH}/{POLICY_KEY}");
+    let mut args = vec![
         ("--config", MOUNT_PATH.to_owned()),
+        (POLICY_FLAG, policy),
         ("--http-port", ports::HTTP.to_string()),
         ("--grpc-port", ports::GRPC.to_string()),
         ("--admin-port", ports::ADMIN.to_string()),
         ("--cache-dir", CACHE_MOUNT_PATH.to_owned()),
     ];
+    args.retain(|(flag, _)| *flag != POLICY_FLAG || reloads_policy(snapshot));
     Container {
         name: CONTAINER.into(),
-        image: Some(blueprint.pinned.image.clone()),
-        image_pull_policy: blueprint.pinned.image_pull_policy.clone(),
+        image: Some(snapshot.defaults.image.clone()),
+        image_pull_policy: snapshot.defaults.image_pull_policy.clone(),
         args: Some(
             args.into_iter()
                 .flat_map(|(flag, value)| [flag.to_owned(), value])
@@ -131,8 +135,8 @@ fn container(blueprint: &Blueprint) -> Container {
             port("admin", ports::ADMIN),
         ]),
         resources: Some(requirements(
-            blueprint.spec.resources.as_ref(),
-            blueprint.spec.gpu.as_ref(),
+            snapshot.spec.resources.as_ref(),
+            snapshot.spec.gpu.as_ref(),
         )),
         startup_probe: Some(probes::startup()),
         readiness_probe: Some(probes::readiness()),
@@ -149,12 +153,12 @@ fn container(blueprint: &Blueprint) -> Container {
             }),
             ..SecurityContext::default()
         }),
-        volume_mounts: Some(volume_mounts(blueprint)),
+        volume_mounts: Some(volume_mounts(snapshot)),
         ..Container::default()
     }
 }
 
-fn volume_mounts(blueprint: &Blueprint) -> Vec<VolumeMount> {
+fn volume_mounts(snapshot: &RevisionSnapshot) -> Vec<VolumeMount> {
     let mount = |name: &str, path: &str, read_only: bool| VolumeMount {
         name: name.to_owned(),
         mount_path: path.to_owned(),
@@ -168,18 +172,21 @@ fn volume_mounts(blueprint: &Blueprint) -> Vec<VolumeMount> {
         mount("config", config_folder, true),
         mount("cache", CACHE_MOUNT_PATH, false),
     ];
-    if blueprint.source != Source::Https {
+    if reloads_policy(snapshot) {
+        mounts.push(mount("policy", POLICY_MOUNT_PATH, true));
+    }
+    if snapshot.source != Source::Https {
         mounts.push(mount("source", SOURCE_MOUNT_PATH, true));
     }
     mounts
 }
 
-fn volumes(blueprint: &Blueprint) -> Vec<Volume> {
+fn volumes(service: &ValidatedService, snapshot: &RevisionSnapshot) -> Vec<Volume> {
     let mut volumes = vec![
         Volume {
             name: "config".into(),
-            // One key of them: the others are the operator's, not the pod's.
-            config_map: Some(of_config_map(&blueprint.name, Some(CONFIG_KEY))),
+            // Only this key: the operator alone reads the others.
+            config_map: Some(of_config_map(&snapshot.name, Some(CONFIG_KEY))),
             ..Volume::default()
         },
         Volume {
@@ -191,7 +198,18 @@ fn volumes(blueprint: &Blueprint) -> Vec<Volume> {
             ..Volume::default()
         },
     ];
-    match &blueprint.source {
+    if reloads_policy(snapshot) {
+        volumes.push(Volume {
+            name: "policy".into(),
+            config_map: Some(ConfigMapVolumeSource {
+                // A pod can start while the ConfigMap is missing.
+                optional: Some(true),
+                ..of_config_map(&Policy::config_map_name(&service.name), None)
+            }),
+            ..Volume::default()
+        });
+    }
+    match &snapshot.source {
         Source::Https => {}
         Source::ConfigMap { name, key } => volumes.push(Volume {
             name: "source".into(),
@@ -208,6 +226,11 @@ fn volumes(blueprint: &Blueprint) -> Vec<Volume> {
         }),
     }
     volumes
+}
+
+/// Whether the revision's data plane knows the policy.
+fn reloads_policy(snapshot: &RevisionSnapshot) -> bool {
+    snapshot.policy == PolicyOfPods::Reloaded
 }
 
 /// One key of a ConfigMap, or all of them.
@@ -232,8 +255,8 @@ fn gpu_toleration(gpu: &Gpu) -> Toleration {
     }
 }
 
-/// The user's affinity, and the GPU's products in each of its required node terms: terms are
-/// alternatives, so a product in a term of its own would widen the choice instead.
+/// The user's affinity with the GPU products added to each required node selector term. Terms are
+/// ORed, so a term of its own would widen the choice.
 fn affinity(user: Option<Affinity>, gpu: Option<&Gpu>) -> Option<Affinity> {
     let Some(gpu) = gpu.filter(|gpu| !gpu.products.is_empty()) else {
         return user;

@@ -4,21 +4,21 @@ use k8s_openapi::api::core::v1::{HTTPGetAction, Probe};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serin_crds::ports;
 
-/// Seconds a model may take to be fetched and loaded before its container is restarted.
+/// Time for fetching and loading a model before the container is restarted, in seconds.
 pub const LOAD_TIMEOUT_SECONDS: i32 = 600;
 
-/// Asks every second, so that a loaded model answers callers at once.
+/// The startup probe. It runs every second, so that a loaded model receives requests at once.
 pub fn startup() -> Probe {
     probe("/readyz", 1, LOAD_TIMEOUT_SECONDS)
 }
 
-/// Takes a pod that cannot answer out of its Service within 6 s.
+/// The readiness probe. It takes a pod that cannot answer out of its Service within 6 s.
 pub fn readiness() -> Probe {
     probe("/readyz", 2, 3)
 }
 
-/// Restarts a process that does not answer at all for a minute. It says nothing of the model: a
-/// busy or failing model is not cured by a restart.
+/// The liveness probe. It restarts a process that does not answer for a minute. It does not depend
+/// on the model: a restart helps neither a busy nor a failing one.
 pub fn liveness() -> Probe {
     Probe {
         timeout_seconds: Some(5),

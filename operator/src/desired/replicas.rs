@@ -1,10 +1,10 @@
-//! How many pods a revision should have, and whether that must be written.
+//! The size of a revision, and whether it must be written.
 
 use serin_crds::inference_service::Autoscaling;
 
 use crate::validated::{Size, ValidatedService};
 
-/// What the size of a revision is decided from.
+/// Input of the decision about a revision's size.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Sizes {
     /// `spec.replicas` of its live Deployment.
@@ -15,8 +15,8 @@ pub struct Sizes {
     pub last: Option<i32>,
 }
 
-/// The `spec.replicas` to write, or `None` where the live value stands: it is right already, or
-/// an autoscaler's to change.
+/// The `spec.replicas` to write, or `None` where the live value stays: it is right already, or an
+/// autoscaler owns it.
 pub fn to_write(service: &ValidatedService, sizes: Sizes) -> Option<i32> {
     let wanted = match &service.size {
         _ if service.is_stopped() => 0,
@@ -32,7 +32,7 @@ fn within(bounds: &Autoscaling, sizes: Sizes) -> i32 {
         replicas.clamp(min, bounds.max_replicas.max(min))
     };
     match (sizes.live, sizes.stable) {
-        // A revision that is to take over needs the room that the stable one needs now.
+        // The next revision needs the capacity that the stable one has now.
         (live, Some(stable)) => clamp(live.unwrap_or(0).max(stable)),
         (Some(live), None) => clamp(live),
         (None, None) => clamp(sizes.last.unwrap_or(0)),

@@ -8,11 +8,11 @@ use serin_crds::inference_service::{Gpu, Resources};
 
 use crate::quantity::{larger, smaller};
 
-/// CPU request of a pod whose spec says none.
+/// Default CPU request.
 pub const DEFAULT_CPU_REQUEST: &str = "100m";
-/// Memory request of a pod whose spec says none.
+/// Default memory request.
 pub const DEFAULT_MEMORY_REQUEST: &str = "128Mi";
-/// Memory limit of a pod whose spec says none, unless its request is larger.
+/// Default memory limit, unless the request is larger.
 pub const DEFAULT_MEMORY_LIMIT: &str = "512Mi";
 
 /// Requests and limits of the container, defaults applied: a default never contradicts what the

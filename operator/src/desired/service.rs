@@ -1,14 +1,16 @@
-//! The Service: one address, whatever revision answers.
+//! The Service: the stable address of all revisions.
 
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serin_crds::ports;
 
-use crate::child::{Child, Kind};
-use crate::desired::{labels, metadata};
+use crate::child::Child;
+use crate::child_kind::ChildKind;
+use crate::desired::labels;
+use crate::desired::metadata::metadata;
 use crate::validated::ValidatedService;
 
-/// The Service that leads to the pods of `revision`.
+/// The Service that selects the pods of `revision`.
 pub fn service(service: &ValidatedService, revision: &str) -> Child {
     let object = Service {
         metadata: metadata(service, &service.name, None),
@@ -23,7 +25,7 @@ pub fn service(service: &ValidatedService, revision: &str) -> Child {
         }),
         status: None,
     };
-    Child::new(Kind::Service, &service.name, &object)
+    Child::new(ChildKind::Service, &service.name, &object)
 }
 
 fn port(name: &str, port: u16, target: u16, protocol: Option<&str>) -> ServicePort {

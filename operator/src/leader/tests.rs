@@ -112,7 +112,7 @@ async fn a_leader_that_was_frozen_past_its_lease_writes_nothing_more() {
     // Nothing runs meanwhile, as under SIGSTOP: the fence falls by the clock alone.
     tokio::time::advance(FENCE).await;
     assert!(!fence.stands());
-    assert!(FENCE + crate::call::DEADLINE <= DURATION);
+    assert!(FENCE + crate::deadline::DEADLINE <= DURATION);
 }
 
 #[tokio::test(start_paused = true)]

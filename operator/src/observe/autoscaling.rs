@@ -1,15 +1,15 @@
-//! What the autoscaler does, and why it may not.
+//! State of the autoscaler.
 
 use k8s_openapi::api::autoscaling::v2::{
     HorizontalPodAutoscaler, HorizontalPodAutoscalerCondition,
 };
 use serin_crds::status::{AutoscalingStatus, ConditionType, Finding, Reason};
 
-use crate::live::MetricsApi;
-use crate::observe::Trouble;
-use crate::observe::words::quote;
+use crate::observe::Issue;
+use crate::observe::text::quote;
+use crate::observed::MetricsApi;
 
-/// What Kubernetes' autoscaler says while pods are too young to be measured
+/// Messages of Kubernetes' autoscaler while pods are too young to have metrics
 /// (`pkg/controller/podautoscaler`: `metrics/client.go`, `metrics/utilization.go`,
 /// `replica_calculator.go`).
 const EARLY: [&str; 3] = [
@@ -91,17 +91,17 @@ pub fn finding(autoscaler: Option<&HorizontalPodAutoscaler>, metrics_api: &Metri
     }
 }
 
-/// What keeps the autoscaler from reading or changing the Deployment's size. It says nothing new
-/// of its metrics then: what stands there is of before.
+/// Why the autoscaler cannot read or change the Deployment's size. Its condition on metrics is
+/// outdated then.
 fn unable(autoscaler: &HorizontalPodAutoscaler) -> Option<&HorizontalPodAutoscalerCondition> {
-    // Other reasons tell of a pause between two changes.
+    // Other reasons stand for a pause between two changes.
     condition(autoscaler, "AbleToScale").filter(|able| {
         let reason = able.reason.as_deref().unwrap_or_default();
         able.status == "False" && reason.starts_with("Failed")
     })
 }
 
-/// Whether an autoscaler without metrics says no more than that they are still to come.
+/// Whether the metrics are missing only because the pods are young.
 fn is_early(condition: &HorizontalPodAutoscalerCondition) -> bool {
     let said = condition.message.as_deref().unwrap_or_default();
     said.is_empty() || EARLY.iter().any(|words| said.contains(words))
@@ -116,7 +116,7 @@ fn quoted(condition: &HorizontalPodAutoscalerCondition) -> String {
 }
 
 /// The `AutoscalingActive` condition of an autoscaler that could not be made.
-pub fn blocked(blocked: &Trouble) -> Finding {
+pub fn blocked(blocked: &Issue) -> Finding {
     Finding {
         type_: ConditionType::AutoscalingActive,
         status: Some(false),

@@ -1,36 +1,36 @@
-//! The conditions, as kstatus reads them: one verdict decides `Ready`, `Reconciling` and
+//! The conditions, as kstatus reads them: one [`Progress`] decides `Ready`, `Reconciling` and
 //! `Stalled` together, so that they never contradict each other.
 
 use serin_crds::status::{ConditionType, Finding, Reason};
 
-use crate::live::LiveRevision;
-use crate::observe::Trouble;
-use crate::observe::status::Pass;
+use crate::observe::Issue;
+use crate::observe::pass::Pass;
+use crate::observed::ObservedRevision;
 use crate::validated::Size;
 
-/// Where a service is on its way to its spec.
+/// Progress of a service towards its spec.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Progress {
     /// The declared spec serves.
-    Done(String),
+    Ready(String),
     /// The user wants no pods; `stopping` while some are left.
     Stopped {
         /// Pods are left.
         stopping: bool,
     },
-    /// On its way.
-    Moving(Reason, String),
-    /// Somebody must help.
-    Stuck(Reason, String),
+    /// Not there yet; nobody needs to act.
+    InProgress(Reason, String),
+    /// The user must act.
+    Stalled(Reason, String),
 }
 
-impl Verdict {
-    /// A verdict on something that goes wrong.
-    pub fn of(trouble: &Trouble) -> Self {
-        if trouble.stalled {
-            Self::Stuck(trouble.reason, trouble.message.clone())
+impl Progress {
+    /// The progress of a service with this issue.
+    pub fn of(issue: &Issue) -> Self {
+        if issue.stalled {
+            Self::Stalled(issue.reason, issue.message.clone())
         } else {
-            Self::Moving(trouble.reason, trouble.message.clone())
+            Self::InProgress(issue.reason, issue.message.clone())
         }
     }
 
@@ -39,7 +39,7 @@ impl Verdict {
         use ConditionType::{Ready, Reconciling, Stalled};
         let settled = |type_| finding(type_, false, Reason::Settled, "nothing is left to do");
         match self {
-            Self::Done(message) => [
+            Self::Ready(message) => [
                 finding(Ready, true, Reason::Serving, message),
                 settled(Reconciling),
                 settled(Stalled),
@@ -63,12 +63,12 @@ impl Verdict {
                 },
                 settled(Stalled),
             ],
-            Self::Moving(reason, message) => [
+            Self::InProgress(reason, message) => [
                 finding(Ready, false, *reason, message),
                 finding(Reconciling, true, *reason, message),
                 finding(Stalled, false, *reason, "nobody needs to help so far"),
             ],
-            Self::Stuck(reason, message) => [
+            Self::Stalled(reason, message) => [
                 finding(Ready, false, *reason, message),
                 finding(
                     Reconciling,
@@ -82,7 +82,7 @@ impl Verdict {
     }
 }
 
-/// A condition that is known to be so.
+/// A condition whose status is known.
 pub fn finding(type_: ConditionType, status: bool, reason: Reason, message: &str) -> Finding {
     Finding {
         type_,
@@ -92,31 +92,31 @@ pub fn finding(type_: ConditionType, status: bool, reason: Reason, message: &str
     }
 }
 
-/// Where the service is. `trouble` is what keeps the declared revision's pods from answering.
-pub fn verdict(pass: &Pass<'_>, trouble: Option<&Trouble>) -> Verdict {
+/// The progress of the service. `issue` is why the declared revision's pods do not answer.
+pub fn progress(pass: &Pass<'_>, issue: Option<&Issue>) -> Progress {
     let service = pass.service;
     if let Some(blocked) = pass.blocked {
-        return Verdict::of(blocked);
+        return Progress::of(blocked);
     }
-    let stable = &pass.plan.roles.stable;
+    let stable = &pass.plan.actions.route;
     if service.is_stopped() {
-        return Verdict::Stopped {
-            stopping: pass.live.revision(stable).existing() > 0,
+        return Progress::Stopped {
+            stopping: pass.observed.revision(stable).existing() > 0,
         };
     }
     let revision = &service.revision;
-    let declared = pass.live.revision(&revision.name);
-    let answers = stable == &revision.name && pass.live.selected() == Some(stable);
+    let declared = pass.observed.revision(&revision.name);
+    let answers = stable == &revision.name && pass.observed.selected() == Some(stable);
     if answers && serves(&service.size, &declared) {
-        return Verdict::Done(format!(
+        return Progress::Ready(format!(
             "version {} (revision {}) answers on {}",
             revision.version,
             revision.name,
             service.url()
         ));
     }
-    if let Some(trouble) = trouble {
-        return Verdict::of(trouble);
+    if let Some(issue) = issue {
+        return Progress::of(issue);
     }
     let progress = format!(
         "{} of {} pods of version {} (revision {}) are ready",
@@ -126,7 +126,7 @@ pub fn verdict(pass: &Pass<'_>, trouble: Option<&Trouble>) -> Verdict {
         revision.name
     );
     if stable != &revision.name {
-        return Verdict::Moving(
+        return Progress::InProgress(
             Reason::RollingOut,
             format!("{progress}; revision {stable} answers meanwhile"),
         );
@@ -136,12 +136,12 @@ pub fn verdict(pass: &Pass<'_>, trouble: Option<&Trouble>) -> Verdict {
     } else {
         Reason::Progressing
     };
-    Verdict::Moving(reason, progress)
+    Progress::InProgress(reason, progress)
 }
 
-/// Whether a revision serves at the size that is asked for. An autoscaled one does as long as
-/// its minimum answers: growing is its normal life.
-fn serves(size: &Size, revision: &LiveRevision) -> bool {
+/// Whether a revision serves at the size that is asked for. An autoscaled one does
+/// as long as its minimum answers.
+fn serves(size: &Size, revision: &ObservedRevision) -> bool {
     match size {
         Size::Fixed(replicas) => revision.is_complete() && revision.wanted() == Some(*replicas),
         Size::Autoscaled(bounds) => {
@@ -157,9 +157,9 @@ fn serves(size: &Size, revision: &LiveRevision) -> bool {
 pub fn available(pass: &Pass<'_>) -> Finding {
     use ConditionType::Available;
     let stable = pass.stable();
-    // Not always the stable one of the plan: a pass that was blocked may not have turned to it.
-    let selected = pass.live.selected();
-    let answers = selected.filter(|revision| pass.live.revision(revision).available() > 0);
+    // A blocked pass may not have routed callers to the planned revision.
+    let selected = pass.observed.selected();
+    let answers = selected.filter(|revision| pass.observed.revision(revision).available() > 0);
     if let Some(revision) = answers {
         let version = pass.version(revision);
         let message = format!("version {version} answers on {}", pass.service.url());
@@ -173,10 +173,10 @@ pub fn available(pass: &Pass<'_>) -> Finding {
 }
 
 /// Whether the pods of the declared spec have loaded its model.
-pub fn model_loaded(pass: &Pass<'_>, trouble: Option<&Trouble>) -> Finding {
+pub fn model_loaded(pass: &Pass<'_>, issue: Option<&Issue>) -> Finding {
     use ConditionType::ModelLoaded;
     let revision = &pass.service.revision;
-    if pass.live.revision(&revision.name).ready() > 0 {
+    if pass.observed.revision(&revision.name).ready() > 0 {
         let message = format!(
             "version {} of model {} is loaded",
             revision.version, pass.service.spec.model.name
@@ -186,8 +186,8 @@ pub fn model_loaded(pass: &Pass<'_>, trouble: Option<&Trouble>) -> Finding {
     if pass.service.is_stopped() {
         return finding(ModelLoaded, false, Reason::Suspended, "no pods run");
     }
-    match trouble {
-        Some(trouble) => finding(ModelLoaded, false, trouble.reason, &trouble.message),
+    match issue {
+        Some(issue) => finding(ModelLoaded, false, issue.reason, &issue.message),
         None => finding(
             ModelLoaded,
             false,

@@ -1,49 +1,46 @@
-//! Why a revision's pods do not answer.
+//! Issues of a revision's pods.
 
-pub mod over;
+pub mod container;
+pub mod terminated;
 
-use k8s_openapi::api::core::v1::{ContainerStateTerminated, ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use k8s_openapi::jiff::Timestamp;
+use serin_crds::contract::status_report::{Phase, StatusReport};
 use serin_crds::status::Reason;
 
-use crate::desired::pod::CONTAINER;
-use crate::live::{Answer, LiveRevision, SourceState};
-use crate::observe::Trouble;
-use crate::observe::words::{last_words, quote, without_preemption};
+use crate::observe::Issue;
+use crate::observe::pods::container::{container, waiting_reason};
+use crate::observe::text::{last_line, quote, without_preemption};
+use crate::observed::{ObservedRevision, SourceState};
 use crate::validated::Source;
 
-/// Seconds for which a pod may wait for a node, or for a ConfigMap that is applied just after
-/// its service, before somebody is called for help. The message is there from the beginning.
-const GRACE_SECONDS: i64 = 15;
-
-/// Exit codes of a process that ended by a bug or a signal rather than by its own decision:
-/// a Rust panic, and 128 + the number of a signal.
+/// Exit codes of a crash: a Rust panic, and 128 + the number of a signal.
 const CRASHES: [i32; 5] = [101, 132, 134, 136, 139];
 
-/// What keeps the pods of `revision` from answering, or `None` where nothing is known to.
-pub fn trouble(
+/// Why the pods of `revision` do not answer; `None` where no reason is known.
+pub fn issue(
     name: &str,
-    revision: &LiveRevision,
+    revision: &ObservedRevision,
     source: &Source,
     source_state: SourceState,
     now: Timestamp,
-) -> Option<Trouble> {
+) -> Option<Issue> {
     let all = revision.pods.iter().map(|pod| &**pod);
-    let (ended, live): (Vec<&Pod>, Vec<&Pod>) = all.partition(|pod| over::is_over(pod));
-    let last = over::last(&ended);
+    let (ended, live): (Vec<&Pod>, Vec<&Pod>) = all.partition(|pod| terminated::is_terminated(pod));
+    let last = terminated::last(&ended);
     refused(name, revision)
         .or_else(|| missing_source(&live, source, source_state, now))
         .or_else(|| live.iter().find_map(|pod| in_container(pod)))
         .or_else(|| live.iter().find_map(|pod| unschedulable(pod, source, now)))
         .or_else(|| {
             let only = last.filter(|_| live.is_empty())?;
-            over::trouble(only, now).or_else(|| in_container(only))
+            terminated::issue(only, now).or_else(|| in_container(only))
         })
         .or_else(|| {
-            // Where none of the others ever gets ready, they may end for the same reason.
+            // Where no other pod gets ready, the others may terminate for the same reason.
             let before = last.filter(|_| revision.ready() == 0).and_then(before);
-            in_time(name, revision, answered(revision, now), before.as_deref())
+            in_time(name, revision, reported(revision, now), before.as_deref())
         })
 }
 
@@ -55,32 +52,12 @@ pub fn waits_for_creation(pod: &Pod) -> bool {
             "ContainerCreating" | "PodInitializing" | "CreateContainerConfigError"
         )
     });
-    waits && !over::is_over(pod)
+    waits && !terminated::is_terminated(pod)
 }
 
-/// The container of the data plane.
-pub fn container(pod: &Pod) -> Option<&ContainerStatus> {
-    pod.status
-        .as_ref()?
-        .container_statuses
-        .as_ref()?
-        .iter()
-        .find(|status| status.name == CONTAINER)
-}
-
-fn waiting_reason(pod: &Pod) -> Option<&str> {
-    container(pod)?
-        .state
-        .as_ref()?
-        .waiting
-        .as_ref()?
-        .reason
-        .as_deref()
-}
-
-fn refused(name: &str, revision: &LiveRevision) -> Option<Trouble> {
+fn refused(name: &str, revision: &ObservedRevision) -> Option<Issue> {
     let message = condition(revision, "ReplicaFailure", "True")?;
-    Some(Trouble::stalled(
+    Some(Issue::stalled(
         Reason::PodsRefused,
         format!(
             "the API server refuses pods of revision {name}: {}. Change the spec, or the quota, \
@@ -95,7 +72,7 @@ fn missing_source(
     source: &Source,
     state: SourceState,
     now: Timestamp,
-) -> Option<Trouble> {
+) -> Option<Issue> {
     let Source::ConfigMap { name, key } = source else {
         return None;
     };
@@ -113,10 +90,15 @@ fn missing_source(
         ),
     };
     let since = pod.metadata.creation_timestamp.as_ref();
-    Some(after_grace(Reason::MissingReference, message, since, now))
+    Some(Issue::after_grace(
+        Reason::MissingReference,
+        message,
+        since,
+        now,
+    ))
 }
 
-fn in_container(pod: &Pod) -> Option<Trouble> {
+fn in_container(pod: &Pod) -> Option<Issue> {
     let status = container(pod)?;
     if status.ready {
         return None;
@@ -128,7 +110,7 @@ fn in_container(pod: &Pod) -> Option<Trouble> {
         .and_then(|state| state.waiting.as_ref());
     match waiting.and_then(|waiting| waiting.reason.as_deref()) {
         Some("ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull") => {
-            return Some(Trouble::stalled(
+            return Some(Issue::stalled(
                 Reason::ImagePullFailed,
                 format!(
                     "image {} of pod {pod} cannot be pulled: check the operator's \
@@ -142,7 +124,7 @@ fn in_container(pod: &Pod) -> Option<Trouble> {
             let detail = waiting
                 .and_then(|waiting| waiting.message.as_deref())
                 .unwrap_or("no detail");
-            return Some(Trouble::stalled(
+            return Some(Issue::stalled(
                 Reason::MissingReference,
                 format!("pod {pod} cannot be started: {}", quote(detail)),
             ));
@@ -160,13 +142,13 @@ fn in_container(pod: &Pod) -> Option<Trouble> {
     ended(pod, state.or(last)?)
 }
 
-/// What the end of a container says.
-fn ended(pod: &str, end: &ContainerStateTerminated) -> Option<Trouble> {
+/// The issue of a terminated container.
+fn ended(pod: &str, end: &ContainerStateTerminated) -> Option<Issue> {
     if end.exit_code == 0 {
         return None;
     }
     if end.reason.as_deref() == Some("OOMKilled") {
-        return Some(Trouble::stalled(
+        return Some(Issue::stalled(
             Reason::CrashLooping,
             format!(
                 "pod {pod} was killed for using more memory than its limit: raise \
@@ -174,14 +156,14 @@ fn ended(pod: &str, end: &ContainerStateTerminated) -> Option<Trouble> {
             ),
         ));
     }
-    let said = end.message.as_deref().map(last_words).unwrap_or_default();
+    let said = end.message.as_deref().map(last_line).unwrap_or_default();
     if said.is_empty() || end.exit_code >= 128 || CRASHES.contains(&end.exit_code) {
         let said = if said.is_empty() {
             String::new()
         } else {
             format!(": {said}")
         };
-        return Some(Trouble::stalled(
+        return Some(Issue::stalled(
             Reason::CrashLooping,
             format!(
                 "pod {pod} ended with exit code {}{said}. `kubectl logs {pod} --previous` shows \
@@ -190,13 +172,13 @@ fn ended(pod: &str, end: &ContainerStateTerminated) -> Option<Trouble> {
             ),
         ));
     }
-    Some(Trouble::stalled(
+    Some(Issue::stalled(
         Reason::LoadFailed,
         format!("pod {pod}: {said}"),
     ))
 }
 
-fn unschedulable(pod: &Pod, source: &Source, now: Timestamp) -> Option<Trouble> {
+fn unschedulable(pod: &Pod, source: &Source, now: Timestamp) -> Option<Issue> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let scheduled = conditions
         .iter()
@@ -217,67 +199,61 @@ fn unschedulable(pod: &Pod, source: &Source, now: Timestamp) -> Option<Trouble> 
             "spec.model.source.uri names PersistentVolumeClaim {claim}, which is not in this \
              namespace. Create it, or correct the URI; the pods start by themselves then"
         );
-        return Some(after_grace(Reason::MissingReference, message, since, now));
+        return Some(Issue::after_grace(
+            Reason::MissingReference,
+            message,
+            since,
+            now,
+        ));
     }
     let message = format!(
         "no node can take pod {pod}: {}. Lower spec.resources or spec.gpu, relax \
          spec.podTemplate.spec, or add a node",
         quote(without_preemption(said))
     );
-    Some(after_grace(Reason::Unschedulable, message, since, now))
+    Some(Issue::after_grace(
+        Reason::Unschedulable,
+        message,
+        since,
+        now,
+    ))
 }
 
-/// Trouble that may pass by itself at first.
-fn after_grace(reason: Reason, message: String, since: Option<&Time>, now: Timestamp) -> Trouble {
-    let age = since.map_or(0, |since| now.as_second() - since.0.as_second());
-    if age < GRACE_SECONDS {
-        Trouble::passing(reason, message)
-    } else {
-        Trouble::stalled(reason, message)
-    }
-}
-
-/// What running pods say of themselves.
-fn answered(revision: &LiveRevision, now: Timestamp) -> Option<Trouble> {
-    let said = |answer: &Answer, otherwise: &str| {
-        let message = answer.message.as_deref().map(quote);
-        message
-            .filter(|message| !message.is_empty())
-            .unwrap_or_else(|| otherwise.into())
+/// The issue that running pods report.
+fn reported(revision: &ObservedRevision, now: Timestamp) -> Option<Issue> {
+    let said = |report: &StatusReport, otherwise: &str| {
+        let message = quote(&report.message);
+        if message.is_empty() {
+            otherwise.to_owned()
+        } else {
+            message
+        }
     };
-    let failed = |answer: &&Answer| answer.phase == "Failed";
-    let retried = |answer: &&Answer| answer.models.iter().any(|model| model.reason.is_some());
-    let loading = |answer: &&Answer| matches!(&*answer.phase, "Starting" | "Loading" | "Warming");
-    let find = |wanted: &dyn Fn(&&Answer) -> bool| {
-        revision.answers.iter().find(|(_, answer)| wanted(answer))
+    let retried = |report: &StatusReport| report.models.iter().any(|model| model.reason.is_some());
+    let loading = |report: &StatusReport| report.phase < Phase::Ready;
+    let find = |wanted: &dyn Fn(&StatusReport) -> bool| {
+        revision.reports.iter().find(|(_, report)| wanted(report))
     };
-    if let Some((pod, answer)) = find(&failed) {
-        let message = said(answer, "the model cannot be loaded");
-        return Some(Trouble::stalled(
-            Reason::LoadFailed,
-            format!("pod {pod}: {message}"),
-        ));
-    }
-    if let Some((pod, answer)) = find(&retried) {
-        let message = format!("pod {pod}: {}", said(answer, "the model cannot be loaded"));
+    if let Some((pod, report)) = find(&retried) {
+        let message = format!("pod {pod}: {}", said(report, "the model cannot be loaded"));
         let since = started(revision, pod);
-        return Some(after_grace(
+        return Some(Issue::after_grace(
             Reason::LoadFailed,
             message,
             since.as_ref(),
             now,
         ));
     }
-    let (pod, answer) = find(&loading)?;
-    let message = said(answer, "the model is being loaded");
-    Some(Trouble::passing(
+    let (pod, report) = find(&loading)?;
+    let message = said(report, "the model is being loaded");
+    Some(Issue::passing(
         Reason::Loading,
         format!("pod {pod}: {message}"),
     ))
 }
 
 /// When the container of a pod started to run.
-fn started(revision: &LiveRevision, pod: &str) -> Option<Time> {
+fn started(revision: &ObservedRevision, pod: &str) -> Option<Time> {
     let pod = revision
         .pods
         .iter()
@@ -291,41 +267,42 @@ fn started(revision: &LiveRevision, pod: &str) -> Option<Time> {
         .clone()
 }
 
-/// What became of the pod in whose place others are now.
+/// Why the replaced pod terminated.
 fn before(pod: &Pod) -> Option<String> {
     let name = pod.metadata.name.as_deref().unwrap_or_default();
     Some(format!(
         "; before, the cluster ended pod {name} ({})",
-        over::words(pod)?
+        terminated::cause(pod)?
     ))
 }
 
-/// What the pods say, until the Deployment's time is up; from then on that, and what they say.
+/// The reported issue; after the Deployment's progress deadline, that it was exceeded, and the
+/// reported issue.
 fn in_time(
     name: &str,
-    revision: &LiveRevision,
-    answered: Option<Trouble>,
+    revision: &ObservedRevision,
+    reported: Option<Issue>,
     before: Option<&str>,
-) -> Option<Trouble> {
-    if answered.as_ref().is_some_and(|answered| answered.stalled) {
-        return answered;
+) -> Option<Issue> {
+    if reported.as_ref().is_some_and(|reported| reported.stalled) {
+        return reported;
     }
     let before = before.unwrap_or_default();
     let Some(message) = condition(revision, "Progressing", "False") else {
-        return answered.map(|answered| Trouble {
-            message: format!("{}{before}", answered.message),
-            ..answered
+        return reported.map(|reported| Issue {
+            message: format!("{}{before}", reported.message),
+            ..reported
         });
     };
-    let waits = answered.map_or_else(
+    let waits = reported.map_or_else(
         || {
             format!(
                 "`kubectl describe pod -l serin.dev/revision={name}` shows what its pods wait for"
             )
         },
-        |answered| answered.message,
+        |reported| reported.message,
     );
-    Some(Trouble::stalled(
+    Some(Issue::stalled(
         Reason::DeadlineExceeded,
         format!(
             "revision {name} did not become ready in time: {}. {waits}{before}",
@@ -335,7 +312,7 @@ fn in_time(
 }
 
 /// The message of a Deployment's condition, where it has this status.
-fn condition(revision: &LiveRevision, type_: &str, status: &str) -> Option<String> {
+fn condition(revision: &ObservedRevision, type_: &str, status: &str) -> Option<String> {
     let conditions = revision
         .deployment
         .as_ref()?

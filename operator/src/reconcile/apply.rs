@@ -1,91 +1,87 @@
-//! Writes what differs from the plan, and nothing else.
+//! Applies the children that differ from the plan, and no others.
 
-use kube::ResourceExt;
-use kube::core::{DynamicObject, ObjectMeta};
-use serde_json::Value;
+use kube::core::ObjectMeta;
 use serin_crds::GROUP;
 
-use crate::barrier::Expected;
-use crate::call::{Question, ask};
-use crate::child::{Child, Kind};
+use crate::child::Child;
+use crate::child_kind::{ChildKind, ChildObject};
 use crate::decide::Plan;
 use crate::drift::up_to_date;
 use crate::error::Error;
-use crate::live::{Live, replicas_are_owned};
+use crate::expectations::Expectation;
+use crate::observed::{Observed, replicas_are_owned};
+use crate::reader::read;
 use crate::reconcile::context::Context;
-use crate::reconcile::gather::is_owned;
+use crate::stores::is_owned;
 use crate::validated::ValidatedService;
-use crate::writer::{MAIN_MANAGER, children};
+use crate::writer::MAIN_MANAGER;
 
-/// Brings the children to the plan. `live` becomes what the API server answered.
+/// Applies the plan's children. The API server's answers replace the objects in `observed`.
 ///
 /// # Errors
-/// What the first claim or write that fails ends with; what was written before it stands.
+/// The first failure of a claim or write; earlier writes stand.
 pub async fn apply(
     service: &ValidatedService,
     plan: &Plan,
-    live: &mut Live,
+    observed: &mut Observed,
     context: &Context,
 ) -> Result<(), Error> {
-    // All names first: where one is taken, nothing is written.
+    // Claims first: where one name is taken, nothing is written.
     for child in &plan.children {
-        claim(service, child, live, context).await?;
+        claim(service, child, observed, context).await?;
     }
     for child in &plan.children {
-        write(service, plan, child, live, context).await?;
+        write(service, plan, child, observed, context).await?;
     }
     Ok(())
 }
 
-/// Makes sure that a child's name is free or the child ours: a forced apply would silently take
-/// over somebody else's object.
+/// Checks that a child's name is free or that the service controls the object: a forced apply would
+/// silently take over a foreign object.
 async fn claim(
     service: &ValidatedService,
     child: &Child,
-    live: &mut Live,
+    observed: &mut Observed,
     context: &Context,
 ) -> Result<(), Error> {
-    let still_there = || Error::StillThere {
+    let pending_deletion = || Error::PendingDeletion {
         kind: child.kind,
         name: child.name.clone(),
     };
-    if let Some(meta) = live.meta(child.kind, &child.name) {
-        // Only objects of ours are gathered.
+    if let Some(meta) = observed.metadata(child.kind, &child.name) {
+        // `observed` holds only objects that the service controls.
         return if meta.deletion_timestamp.is_some() {
-            Err(still_there())
+            Err(pending_deletion())
         } else {
             Ok(())
         };
     }
-    let question = Question {
-        verb: "get",
-        kind: child.kind.as_str(),
-        name: &child.name,
-    };
-    let api = children(&context.shared.client, &service.namespace, child.kind);
-    let Some(found) = ask(question, api.get_opt(&child.name)).await? else {
+    let client = &context.shared.client;
+    let Some(found) = read(client, &service.namespace, child.kind, &child.name).await? else {
         return Ok(());
     };
-    if found.metadata.deletion_timestamp.is_some() || is_predecessors(&found, service) {
-        return Err(still_there());
+    let meta = found.metadata();
+    if meta.deletion_timestamp.is_some() || is_predecessors(meta, service) {
+        return Err(pending_deletion());
     }
-    if !is_owned(&found.metadata, Some(&service.uid)) {
+    if !is_owned(meta, Some(&service.uid)) {
         return Err(Error::NameConflict(format!(
             "{} {} exists in namespace {} and {}. Rename it or delete it, or give this \
              InferenceService another name; nothing of it was changed",
             child.kind.as_str(),
             child.name,
             service.namespace,
-            owner_of(&found.metadata),
+            owner_of(meta),
         )));
     }
-    record(live, child.kind, &child.name, found)
+    observed.insert(found);
+    Ok(())
 }
 
-/// Whether the object belonged to a service of the same name that was deleted: the garbage
-/// collector will take it. KServe's kind has the same name as ours, and nothing of it will go.
-fn is_predecessors(object: &DynamicObject, service: &ValidatedService) -> bool {
-    object.owner_references().iter().any(|owner| {
+/// Whether the object belonged to a deleted service of the same name, so that the garbage collector
+/// deletes it. The group is compared too: KServe's kind has the same name.
+fn is_predecessors(object: &ObjectMeta, service: &ValidatedService) -> bool {
+    object.owner_references.iter().flatten().any(|owner| {
         let group = owner.api_version.split_once('/').map(|(group, _)| group);
         group == Some(GROUP)
             && owner.kind == "InferenceService"
@@ -115,32 +111,32 @@ async fn write(
     service: &ValidatedService,
     plan: &Plan,
     child: &Child,
-    live: &mut Live,
+    observed: &mut Observed,
     context: &Context,
 ) -> Result<(), Error> {
     let writer = &context.shared.writer;
     let namespace = &service.namespace;
     let size = plan.sizes.get(&child.name).copied();
     let mut wrote = false;
-    if live.meta(child.kind, &child.name).is_none() {
+    if observed.metadata(child.kind, &child.name).is_none() {
         let answer = writer.create(namespace, child, size).await?;
-        note(service, child, answer, live, context)?;
+        note(service, child, answer, observed, context);
         wrote = true;
     }
-    let uid = uid_of(child, live);
-    if child.kind == Kind::Deployment
-        && let Some(replicas) = size_to_apply(&child.name, size, live)
+    let uid = uid_of(child, observed);
+    if child.kind == ChildKind::Deployment
+        && let Some(replicas) = size_to_apply(&child.name, size, observed)
     {
         let answer = writer.scale(namespace, &child.name, &uid, replicas).await?;
-        note(service, child, answer, live, context)?;
+        note(service, child, answer, observed, context);
         wrote = true;
     }
-    let holds = live
-        .json(child.kind, &child.name)
-        .is_some_and(|live| up_to_date(child, &live));
+    let holds = observed
+        .get(child.kind, &child.name)
+        .is_some_and(|live| up_to_date(child, live));
     if !holds {
         let answer = writer.update(namespace, child, &uid).await?;
-        note(service, child, answer, live, context)?;
+        note(service, child, answer, observed, context);
         wrote = true;
     }
     if !wrote {
@@ -149,48 +145,34 @@ async fn write(
     Ok(())
 }
 
-/// The size to apply before anything else of a Deployment is: the planned one, or the live one
-/// where nobody but the main field manager owns it, as between creating and sizing.
-fn size_to_apply(name: &str, planned: Option<i32>, live: &Live) -> Option<i32> {
-    let revision = live.revision(name);
+/// The size to apply before the rest of a Deployment: the planned one, or the live one where only
+/// the main field manager owns it, as between creating and sizing.
+fn size_to_apply(name: &str, planned: Option<i32>, observed: &Observed) -> Option<i32> {
+    let revision = observed.revision(name);
     let deployment = revision.deployment.as_deref()?;
     let differs = planned.filter(|planned| revision.wanted() != Some(*planned));
     let unowned = !replicas_are_owned(deployment, MAIN_MANAGER);
     differs.or_else(|| revision.wanted().filter(|_| unowned))
 }
 
-fn uid_of(child: &Child, live: &Live) -> String {
-    live.meta(child.kind, &child.name)
+fn uid_of(child: &Child, observed: &Observed) -> String {
+    observed
+        .metadata(child.kind, &child.name)
         .and_then(|meta| meta.uid.clone())
         .unwrap_or_default()
 }
 
-/// Takes the API server's answer into what is known, and waits for the watch to show it.
+/// Records the API server's answer in `observed`, and expects the watch to show it.
 fn note(
     service: &ValidatedService,
     child: &Child,
-    answer: Value,
-    live: &mut Live,
+    answer: ChildObject,
+    observed: &mut Observed,
     context: &Context,
-) -> Result<(), Error> {
-    if let Some(version) = answer["metadata"]["resourceVersion"].as_str() {
-        let expected = Expected::Child(child.kind, child.name.clone(), version.to_owned());
-        context.shared.barrier.wrote(&service.uid, expected);
+) {
+    if let Some(version) = answer.metadata().resource_version.clone() {
+        let expected = Expectation::Child(child.kind, child.name.clone(), version);
+        context.shared.expectations.expect(&service.uid, expected);
     }
-    live.record(child.kind, &child.name, answer)
-        .map_err(|source| Error::Unreadable {
-            kind: child.kind,
-            name: child.name.clone(),
-            source,
-        })
-}
-
-fn record(live: &mut Live, kind: Kind, name: &str, object: DynamicObject) -> Result<(), Error> {
-    let unreadable = |source| Error::Unreadable {
-        kind,
-        name: name.to_owned(),
-        source,
-    };
-    let object = serde_json::to_value(object).map_err(unreadable)?;
-    live.record(kind, name, object).map_err(unreadable)
+    observed.insert(answer);
 }

@@ -1,42 +1,42 @@
-//! What kept a pass from its end, in the words of its status: an error that ended a pass in
-//! silence would leave conditions behind that are true no more. Pure.
+//! Errors that the status reports: an error that is not reported would leave outdated conditions
+//! behind. Pure.
 
 use serin_crds::status::Reason;
 
 use crate::error::Error;
-use crate::observe::Trouble;
-use crate::observe::words::quote;
+use crate::observe::Issue;
+use crate::observe::text::quote;
 
-/// Conflicts in a row that are taken for an old picture of what there is. They end when the
-/// watches catch up; more of them have another cause, such as a quota or a policy.
+/// Consecutive conflicts that are attributed to stale watches. More of them have another cause, such
+/// as a quota or an admission policy.
 const USUAL_CONFLICTS: u32 = 3;
 
-/// An error that the status tells of.
+/// An error that the status reports.
 #[derive(Debug)]
 pub struct Blocked {
-    /// How it tells of it.
-    pub trouble: Trouble,
-    /// The error, for what tries again.
+    /// The issue to report.
+    pub issue: Issue,
+    /// The error, for the retry.
     pub error: Error,
 }
 
-/// What kept a pass from its end, after `failures` failed passes in a row before it.
+/// The reported error of a pass, after `failures` consecutive failed passes.
 ///
 /// # Errors
-/// What no status tells of: it passes at the next look, or forbids every write.
+/// An error that is not reported: the next pass resolves it, or nothing may be written.
 pub fn blocked(outcome: Result<(), Error>, failures: u32) -> Result<Option<Blocked>, Error> {
     let Err(error) = outcome else {
         return Ok(None);
     };
-    match trouble(&error, failures) {
-        Some(trouble) => Ok(Some(Blocked { trouble, error })),
+    match issue(&error, failures) {
+        Some(issue) => Ok(Some(Blocked { issue, error })),
         None => Err(error),
     }
 }
 
-fn trouble(error: &Error, failures: u32) -> Option<Trouble> {
+fn issue(error: &Error, failures: u32) -> Option<Issue> {
     let told = |reason, message, stalled| {
-        Some(Trouble {
+        Some(Issue {
             reason,
             message,
             stalled,
@@ -47,7 +47,7 @@ fn trouble(error: &Error, failures: u32) -> Option<Trouble> {
         error if error.is_conflict() && failures < USUAL_CONFLICTS => None,
         Error::NameConflict(message) => told(Reason::NameConflict, message.clone(), true),
         error if error.is_refusal() => told(Reason::Rejected, refusal(error), true),
-        Error::StillThere { kind, name } => {
+        Error::PendingDeletion { kind, name } => {
             let message = format!(
                 "{error}, and nothing is written before it is gone. If that lasts, look for what \
                  holds it, such as finalizers and pods that do not end: kubectl get {} {name} -o yaml",
@@ -79,7 +79,7 @@ fn refusal(error: &Error) -> String {
     let (code, said) = error
         .status()
         .map_or((0, ""), |status| (status.code, &status.message));
-    let cure = match (code, error) {
+    let help = match (code, error) {
         (403, _) => {
             "Grant the operator what it lacks (the chart's rules), or relax the policy that is \
              named here"
@@ -87,5 +87,5 @@ fn refusal(error: &Error) -> String {
         (_, Error::Api { verb: "delete", .. }) => "Delete it by hand",
         _ => "Correct the field of the spec that this value comes from",
     };
-    format!("the API server refuses {what}: {}. {cure}", quote(said))
+    format!("the API server refuses {what}: {}. {help}", quote(said))
 }

@@ -1,36 +1,37 @@
-//! Deletes what has no role any more.
+//! Deletes the objects that are not needed any more.
 
-use crate::barrier::Expected;
 use crate::decide::Plan;
 use crate::error::Error;
+use crate::expectations::Expectation;
 use crate::reconcile::context::Context;
 use crate::validated::ValidatedService;
 
-/// Deletes what the plan says, each object only if it still is the one that was seen.
+/// Deletes the plan's objects, each only if its uid and resource version are unchanged.
 ///
 /// # Errors
-/// Where a deletion fails; those before it stand.
+/// The first failed deletion; earlier ones stand.
 pub async fn prune(
     service: &ValidatedService,
     plan: &Plan,
     context: &Context,
 ) -> Result<(), Error> {
-    for doomed in &plan.prune {
+    for deletion in &plan.prune {
         context
             .shared
             .writer
-            .delete(&service.namespace, doomed)
+            .delete(&service.namespace, deletion)
             .await?;
         tracing::info!(
             namespace = service.namespace,
             name = service.name,
             generation = service.generation,
-            kind = doomed.kind.as_str(),
-            object = doomed.name,
+            kind = deletion.kind.as_str(),
+            object = deletion.name,
             "deleted"
         );
-        let expected = Expected::Gone(doomed.kind, doomed.name.clone(), doomed.uid.clone());
-        context.shared.barrier.wrote(&service.uid, expected);
+        let expected =
+            Expectation::Gone(deletion.kind, deletion.name.clone(), deletion.uid.clone());
+        context.shared.expectations.expect(&service.uid, expected);
     }
     Ok(())
 }

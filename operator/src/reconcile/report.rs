@@ -1,4 +1,4 @@
-//! Writes the status, where it changed, and tells what happened.
+//! Writes the status where it changed, and publishes events.
 
 use kube::api::{ApiResource, DynamicObject};
 use kube::core::ObjectMeta;
@@ -6,32 +6,30 @@ use kube::{Api, Resource};
 use serin_crds::status::Reason;
 use serin_crds::{InferenceService, InferenceServiceStatus};
 
-use crate::barrier::Expected;
-use crate::call::{Question, ask};
+use crate::deadline::{Call, with_deadline};
 use crate::decide::Plan;
 use crate::error::Error;
 use crate::events::between;
-use crate::live::Live;
-use crate::observe::Trouble;
-use crate::observe::conditions::Verdict;
+use crate::expectations::Expectation;
+use crate::observe::Issue;
+use crate::observe::conditions::Progress;
 use crate::observe::invalid;
-use crate::observe::status::{Pass, status, unknown};
-use crate::reconcile::Next;
+use crate::observe::pass::Pass;
+use crate::observe::status::{status, unknown};
+use crate::observed::Observed;
 use crate::reconcile::context::Context;
-use crate::reconcile::gather;
+use crate::reconcile::next::Next;
 use crate::validated::{Invalid, ValidatedService};
 
-/// A service that has a status.
-pub struct Greeted {
-    /// The service as it is stored now.
-    pub service: InferenceService,
-}
-
-/// Gives a new object its first status, before anything is done about it.
+/// Writes the first status of a new object, before any child is written. Returns the service with
+/// its status.
 ///
 /// # Errors
 /// Where the write fails.
-pub async fn greet(service: &InferenceService, context: &Context) -> Result<Greeted, Error> {
+pub async fn ensure_status(
+    service: &InferenceService,
+    context: &Context,
+) -> Result<InferenceService, Error> {
     let mut service = service.clone();
     if service.status.is_none() {
         let generation = service.metadata.generation.unwrap_or_default();
@@ -40,42 +38,42 @@ pub async fn greet(service: &InferenceService, context: &Context) -> Result<Gree
         service.metadata.resource_version = meta.resource_version;
         service.status = Some(first);
     }
-    Ok(Greeted { service })
+    Ok(service)
 }
 
-/// What a pass came to.
+/// The result of a pass.
 #[derive(Clone, Copy)]
 pub struct Outcome<'a> {
-    /// What was asked for.
+    /// The validated spec.
     pub wanted: &'a ValidatedService,
-    /// What was decided.
+    /// The plan.
     pub plan: &'a Plan,
-    /// What there is now.
-    pub live: &'a Live,
-    /// What kept the pass from writing.
-    pub blocked: Option<&'a Trouble>,
+    /// The observed state after the writes.
+    pub observed: &'a Observed,
+    /// Why the pass could not write everything.
+    pub blocked: Option<&'a Issue>,
 }
 
-/// Reports what the pass left behind.
+/// Reports the result of a pass.
 ///
 /// # Errors
 /// Where the write fails.
 pub async fn report(
-    greeted: &Greeted,
+    service: &InferenceService,
     outcome: &Outcome<'_>,
     context: &Context,
-) -> Result<Verdict, Error> {
-    let previous = greeted.service.status.clone().unwrap_or_default();
-    let (status, verdict) = status(&Pass {
+) -> Result<Progress, Error> {
+    let previous = service.status.clone().unwrap_or_default();
+    let (status, progress) = status(&Pass {
         service: outcome.wanted,
         plan: outcome.plan,
-        live: outcome.live,
+        observed: outcome.observed,
         blocked: outcome.blocked,
         previous: &previous,
         now: (context.shared.clock)(),
     });
-    settle(&greeted.service, &previous, status, context).await?;
-    Ok(verdict)
+    settle(service, &previous, status, context).await?;
+    Ok(progress)
 }
 
 /// Reports a spec that cannot be served.
@@ -83,21 +81,21 @@ pub async fn report(
 /// # Errors
 /// Where the write fails.
 pub async fn invalid(
-    greeted: &Greeted,
-    live: &Live,
+    service: &InferenceService,
+    observed: &Observed,
     why: &Invalid,
     context: &Context,
 ) -> Result<Next, Error> {
-    let previous = greeted.service.status.clone().unwrap_or_default();
-    let trouble = Trouble {
+    let previous = service.status.clone().unwrap_or_default();
+    let issue = Issue {
         reason: Reason::InvalidSpec,
         message: why.to_string(),
         stalled: true,
     };
     let now = (context.shared.clock)();
-    let status = invalid::status(&previous, live, &greeted.service.metadata, &trouble, now);
-    settle(&greeted.service, &previous, status, context).await?;
-    Ok(Next::Stuck)
+    let status = invalid::status(&previous, observed, &service.metadata, &issue, now);
+    settle(service, &previous, status, context).await?;
+    Ok(Next::Stalled)
 }
 
 /// Reports an object that this version of the operator cannot decode, as after a downgrade.
@@ -112,17 +110,17 @@ pub async fn undecodable(meta: &ObjectMeta, why: &str, context: &Context) -> Res
         namespace,
         &ApiResource::erase::<InferenceService>(&()),
     );
-    let question = Question {
+    let call = Call {
         verb: "get",
         kind: "InferenceService",
         name,
     };
-    let Some(object) = ask(question, api.get_opt(name)).await? else {
+    let Some(object) = with_deadline(call, api.get_opt(name)).await? else {
         return Ok(Next::Settled);
     };
     let previous: InferenceServiceStatus =
         serde_json::from_value(object.data["status"].clone()).unwrap_or_default();
-    let trouble = Trouble {
+    let issue = Issue {
         reason: Reason::InvalidSpec,
         message: format!(
             "this version of the operator cannot read the object: {why}. Upgrade the operator, or \
@@ -130,16 +128,16 @@ pub async fn undecodable(meta: &ObjectMeta, why: &str, context: &Context) -> Res
         ),
         stalled: true,
     };
-    let live = gather::watched(meta, context);
+    let observed = context.stores.observed(meta);
     let now = (context.shared.clock)();
-    let status = invalid::status(&previous, &live, &object.metadata, &trouble, now);
+    let status = invalid::status(&previous, &observed, &object.metadata, &issue, now);
     if status != previous {
         write(&object.metadata, &status, context).await?;
     }
-    Ok(Next::Stuck)
+    Ok(Next::Stalled)
 }
 
-/// Writes a status that differs from the stored one, and publishes what the step is worth.
+/// Writes a status that differs from the stored one, and publishes the events of the transition.
 async fn settle(
     service: &InferenceService,
     previous: &InferenceServiceStatus,
@@ -160,15 +158,16 @@ async fn settle(
             "{}",
             event.note.as_deref().unwrap_or_default()
         );
-        let question = Question {
+        let call = Call {
             verb: "create",
             kind: "Event",
             name: &event.reason,
         };
         let recorder = &context.shared.recorder;
-        if let Err(error) = ask(question, recorder.publish(&event, &service.object_ref(&()))).await
+        if let Err(error) =
+            with_deadline(call, recorder.publish(&event, &service.object_ref(&()))).await
         {
-            // The condition says the same: nothing is lost but convenience.
+            // The condition says the same.
             tracing::debug!(%error, "an event was not published");
         }
     }
@@ -184,8 +183,8 @@ async fn write(
     if let (Some(uid), Some(version)) = (&meta.uid, &written.resource_version) {
         context
             .shared
-            .barrier
-            .wrote(uid, Expected::Service(version.clone()));
+            .expectations
+            .expect(uid, Expectation::Service(version.clone()));
     }
     Ok(written)
 }

@@ -12,12 +12,14 @@ use crate::leader::Fence;
 use crate::testing::builders::service;
 use crate::testing::fake_apiserver::Call;
 use crate::testing::world::{
-    ADDRESSES, AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, PODS, SERVICES, World,
+    AUTOSCALERS, CONFIG_MAPS, DEPLOYMENTS, INFERENCE_SERVICES, PODS, SERVICES, World,
 };
 
 mod children;
 mod passing;
+mod policy;
 mod refusals;
+mod reported;
 mod revisions;
 mod sizes;
 mod survival;
@@ -35,7 +37,10 @@ fn status_writes(writes: &[Call]) -> usize {
 }
 
 fn revision(world: &World) -> String {
-    let object = world.api.get(&format!("{SERVICES}/iris")).unwrap();
+    let object = world
+        .api
+        .get(&format!("{INFERENCE_SERVICES}/iris"))
+        .unwrap();
     revision_of(&serde_json::from_value(object).unwrap()).name
 }
 

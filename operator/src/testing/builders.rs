@@ -3,7 +3,7 @@
 use serin_crds::InferenceService;
 use serin_crds::inference_service::{Model, ModelSource};
 
-use crate::desired::blueprint::{Blueprint, Pinned};
+use crate::desired::revision_snapshot::{OperatorDefaults, RevisionSnapshot};
 use crate::validated::{ValidatedService, validate};
 
 /// A stored service whose model is `configmap://iris-model/iris.onnx`.
@@ -29,15 +29,15 @@ pub fn validated(name: &str) -> ValidatedService {
     validate(&service(name)).expect("the builder makes a valid spec")
 }
 
-/// What the operator of the tests pins.
-pub fn pinned() -> Pinned {
-    Pinned {
+/// The flags of the operator of the tests.
+pub fn defaults() -> OperatorDefaults {
+    OperatorDefaults {
         image: "serin-dataplane:test".into(),
-        ..Pinned::default()
+        ..OperatorDefaults::default()
     }
 }
 
 /// The revision of a service.
-pub fn blueprint(service: &ValidatedService) -> Blueprint {
-    Blueprint::new(service, &pinned())
+pub fn snapshot(service: &ValidatedService) -> RevisionSnapshot {
+    RevisionSnapshot::new(service, &defaults())
 }

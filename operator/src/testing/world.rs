@@ -13,20 +13,21 @@ use serde_json::{Value, json};
 use serin_crds::InferenceService;
 use tokio::sync::Semaphore;
 
+use crate::child_kind::{ChildKind, ChildType, KindVisitor};
 use crate::error::Error;
 use crate::leader::Fence;
 use crate::metrics::Metrics;
 use crate::reconcile::context::{Context, Shared};
 use crate::reconcile::reconcile;
-use crate::testing::builders::pinned;
+use crate::stores::{Stores, Writers, stores};
+use crate::testing::builders::defaults;
 use crate::testing::fake_apiserver::FakeApi;
-use crate::watches::{Writers, stores};
 use crate::writer::Writer;
 
-pub const SERVICES: &str = "/apis/serin.dev/v1alpha1/namespaces/demo/inferenceservices";
+pub const INFERENCE_SERVICES: &str = "/apis/serin.dev/v1alpha1/namespaces/demo/inferenceservices";
 pub const DEPLOYMENTS: &str = "/apis/apps/v1/namespaces/demo/deployments";
 pub const CONFIG_MAPS: &str = "/api/v1/namespaces/demo/configmaps";
-pub const ADDRESSES: &str = "/api/v1/namespaces/demo/services";
+pub const SERVICES: &str = "/api/v1/namespaces/demo/services";
 pub const AUTOSCALERS: &str = "/apis/autoscaling/v2/namespaces/demo/horizontalpodautoscalers";
 pub const PODS: &str = "/api/v1/namespaces/demo/pods";
 
@@ -34,6 +35,23 @@ pub struct World {
     pub api: FakeApi,
     pub context: Arc<Context>,
     writers: Writers,
+    children: Vec<Fill>,
+}
+
+/// Lets the watch of one kind of children catch up.
+type Fill = Box<dyn FnMut(&FakeApi)>;
+
+/// Adds the store of a kind of children, and what fills it.
+struct WatchChildren<'a>(&'a mut Stores);
+
+impl KindVisitor for WatchChildren<'_> {
+    type Output = Fill;
+
+    fn visit<K: ChildType>(self) -> Fill {
+        let mut writer = self.0.add::<K>();
+        let collection = <K as kube::Resource>::url_path(&(), Some("demo"));
+        Box::new(move |api| fill(api, &collection, &mut writer))
+    }
 }
 
 impl World {
@@ -44,7 +62,10 @@ impl World {
         object["apiVersion"] = json!("serin.dev/v1alpha1");
         object["kind"] = json!("InferenceService");
         world.api.put(
-            &format!("{SERVICES}/{}", service.metadata.name.as_deref().unwrap()),
+            &format!(
+                "{INFERENCE_SERVICES}/{}",
+                service.metadata.name.as_deref().unwrap()
+            ),
             object,
         );
         world
@@ -54,7 +75,11 @@ impl World {
         let api = FakeApi::default();
         let client = api.client();
         let metrics = Metrics::default();
-        let (stores, writers) = stores();
+        let (mut stores, writers) = stores();
+        let children = ChildKind::ALL
+            .iter()
+            .map(|kind| kind.visit(WatchChildren(&mut stores)))
+            .collect();
         let reporter = Reporter {
             controller: "test".into(),
             instance: None,
@@ -63,9 +88,9 @@ impl World {
             writer: Writer::new(client.clone(), fence, metrics.clone()),
             recorder: Recorder::new(client.clone(), reporter),
             client,
-            pinned: pinned(),
+            defaults: defaults(),
             backoff: Arc::default(),
-            barrier: Arc::default(),
+            expectations: Arc::default(),
             metrics,
             slots: Arc::new(Semaphore::new(8)),
             metrics_api: Arc::default(),
@@ -73,8 +98,13 @@ impl World {
         };
         Self {
             api,
-            context: Arc::new(Context { shared, stores }),
+            context: Arc::new(Context {
+                shared,
+                stores,
+                reports: Arc::default(),
+            }),
             writers,
+            children,
         }
     }
 
@@ -82,19 +112,25 @@ impl World {
     pub fn change(&mut self, change: impl FnOnce(&mut Shared)) {
         let mut shared = self.context.shared.clone();
         change(&mut shared);
-        let stores = self.context.stores.clone();
-        self.context = Arc::new(Context { shared, stores });
+        self.context = Arc::new(Context {
+            shared,
+            stores: self.context.stores.clone(),
+            reports: Arc::clone(&self.context.reports),
+        });
     }
 
     /// Lets the watches catch up.
     pub fn sync(&mut self) {
         let api = self.api.clone();
-        fill(&api, SERVICES, &mut self.writers.services);
-        fill(&api, DEPLOYMENTS, &mut self.writers.deployments);
-        fill(&api, CONFIG_MAPS, &mut self.writers.config_maps);
-        fill(&api, ADDRESSES, &mut self.writers.addresses);
-        fill(&api, AUTOSCALERS, &mut self.writers.autoscalers);
+        fill(
+            &api,
+            INFERENCE_SERVICES,
+            &mut self.writers.inference_services,
+        );
         fill(&api, PODS, &mut self.writers.pods);
+        for fill in &mut self.children {
+            fill(&api);
+        }
     }
 
     /// One pass over the service, on what is there now.
@@ -108,7 +144,7 @@ impl World {
         let service = self
             .context
             .stores
-            .services
+            .inference_services
             .get(&ObjectRef::new(name).within("demo"))
             .unwrap();
         reconcile(service, Arc::clone(&self.context)).await
@@ -168,13 +204,17 @@ impl World {
 
     /// Changes the spec, as a user would.
     pub fn edit(&self, name: &str, change: impl FnOnce(&mut Value)) {
-        self.api.edit(&format!("{SERVICES}/{name}"), |object| {
-            change(&mut object["spec"]);
-        });
+        self.api
+            .edit(&format!("{INFERENCE_SERVICES}/{name}"), |object| {
+                change(&mut object["spec"]);
+            });
     }
 
     pub fn status(&self, name: &str) -> Value {
-        self.api.get(&format!("{SERVICES}/{name}")).unwrap()["status"].clone()
+        self.api
+            .get(&format!("{INFERENCE_SERVICES}/{name}"))
+            .unwrap()["status"]
+            .clone()
     }
 
     /// Status, reason and message of a condition.
@@ -191,7 +231,7 @@ impl World {
 
     /// The revision that the Service selects.
     pub fn selected(&self, name: &str) -> String {
-        let address = self.api.get(&format!("{ADDRESSES}/{name}")).unwrap();
+        let address = self.api.get(&format!("{SERVICES}/{name}")).unwrap();
         address["spec"]["selector"]["serin.dev/revision"]
             .as_str()
             .unwrap()
@@ -206,7 +246,7 @@ where
     let state = api.state();
     writer.apply_watcher_event(&Event::Init);
     for (path, object) in &state.objects {
-        let is_ours = collection == SERVICES
+        let is_ours = collection == INFERENCE_SERVICES
             || object["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "serin-operator";
         if is_ours && path.starts_with(&format!("{collection}/")) {
             let object = serde_json::from_value(object.clone()).unwrap();

@@ -49,13 +49,28 @@ pub fn measure(args: &Args, folder: &Path) -> Result<Table> {
     let plain = servers::fastapi(&python, &["--plain"])?.wait_ready()?;
     predicted(&plain, &body)?;
 
-    let all = [&bare, &serin, &quick, &plain];
-    let mut rounds: [Vec<Round>; NAMES.len()] = Default::default();
-    for server in all {
+    let beside = match &args.beside {
+        Some(program) => {
+            let server = servers::dataplane_of(program, &servers::config(folder, true)?)?;
+            let server = server.wait_ready()?;
+            predicted(&server, &body)?;
+            Some(server)
+        }
+        None => None,
+    };
+
+    let mut all = vec![&bare, &serin, &quick, &plain];
+    let mut names: Vec<&str> = NAMES.to_vec();
+    if let Some(server) = &beside {
+        all.push(server);
+        names.push("the serin-dataplane beside it");
+    }
+    let mut rounds: Vec<Vec<Round>> = vec![Vec::new(); all.len()];
+    for server in &all {
         load::round(server, PATH, &script, args.connections, 1)?;
     }
     for number in 1..=args.rounds {
-        for (server, (name, seen)) in all.iter().zip(NAMES.iter().zip(&mut rounds)) {
+        for (server, (name, seen)) in all.iter().zip(names.iter().zip(&mut rounds)) {
             let round = load::round(server, PATH, &script, args.connections, args.seconds)?;
             println!(
                 "    round {number}: {name}: {:.0} requests/s, {:.1} us CPU each",
@@ -64,10 +79,15 @@ pub fn measure(args: &Args, folder: &Path) -> Result<Table> {
             seen.push(round);
         }
     }
-    Ok(table(args, &body, &answer, &rounds))
+    Ok(table(args, (&body, &answer), &names, &rounds))
 }
 
-fn table(args: &Args, body: &str, answer: &str, rounds: &[Vec<Round>; NAMES.len()]) -> Table {
+fn table(
+    args: &Args,
+    (body, answer): (&str, &str),
+    names: &[&str],
+    rounds: &[Vec<Round>],
+) -> Table {
     let of = |server: usize, figure: fn(&Round) -> f64| {
         median(&rounds[server].iter().map(figure).collect::<Vec<_>>())
     };
@@ -91,7 +111,7 @@ fn table(args: &Args, body: &str, answer: &str, rounds: &[Vec<Round>; NAMES.len(
             of(server, |round| round.p50),
             of(server, |round| round.p99),
         ];
-        (NAMES[server].to_owned(), values.map(Some).to_vec())
+        (names[server].to_owned(), values.map(Some).to_vec())
     };
     Table {
         title: format!(
@@ -111,7 +131,7 @@ fn table(args: &Args, body: &str, answer: &str, rounds: &[Vec<Round>; NAMES.len(
             "p50 ms",
             "p99 ms",
         ],
-        rows: (0..NAMES.len()).map(row).collect(),
+        rows: (0..names.len()).map(row).collect(),
     }
 }
 

@@ -56,8 +56,13 @@ pub fn config(folder: &Path, with_model: bool) -> Result<PathBuf> {
 
 /// The data plane as a pod runs it, on one core. Returns at once: see [`Server::wait_ready`].
 pub fn dataplane(config: &Path) -> Result<Server> {
+    dataplane_of(&build::released("serin-dataplane"), config)
+}
+
+/// The same of another build.
+pub fn dataplane_of(program: &Path, config: &Path) -> Result<Server> {
     let (http, admin) = (address()?, address()?);
-    let mut command = pinned(SERVER_CORE, build::released("serin-dataplane"));
+    let mut command = pinned(SERVER_CORE, program);
     command
         .arg("--config")
         .arg(config)

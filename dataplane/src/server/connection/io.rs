@@ -1,4 +1,4 @@
-//! The socket, noting when the peer sends and when it takes nothing.
+//! The socket. It records when the peer sends and when it reads nothing.
 
 use std::io;
 use std::pin::Pin;
@@ -10,19 +10,19 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::activity::Activity;
+use super::state::ConnectionState;
 
-pub(super) struct Watched {
+pub(super) struct InstrumentedIo {
     inner: TokioIo<TcpStream>,
-    activity: Arc<Activity>,
-    /// Told when the socket closes, which may be after HTTP has ended on it.
+    activity: Arc<ConnectionState>,
+    /// Notified when the socket closes, which may be after the end of HTTP on it.
     _open: DropGuard,
 }
 
-impl Watched {
+impl InstrumentedIo {
     pub(super) fn new(
         stream: TcpStream,
-        activity: Arc<Activity>,
+        activity: Arc<ConnectionState>,
         closed: CancellationToken,
     ) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Watched {
     }
 }
 
-impl Read for Watched {
+impl Read for InstrumentedIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -52,7 +52,7 @@ impl Read for Watched {
     }
 }
 
-impl Write for Watched {
+impl Write for InstrumentedIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,12 +1,15 @@
-//! Which HTTP a connection speaks, by its first bytes, which are left for the server to read.
+//! Detects the HTTP version of a connection by its first bytes, which stay unread.
 
 use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// What every HTTP/2 connection begins with (RFC 9113, 3.4).
+/// The first bytes of every HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// After the port closes, the wait for the first request of a connection that has sent none.
+pub(super) const CLOSING_FIRST_REQUEST: Duration = Duration::from_secs(1);
 
 /// Between two looks at a preface that is not complete: peeked bytes raise no new event.
 const NEXT_LOOK: Duration = Duration::from_millis(10);
@@ -17,7 +20,7 @@ pub(super) enum Spoken {
     Http2,
 }
 
-/// Waits for the first bytes; `None` when the peer leaves, says nothing in time, or `closing`
+/// Waits for the first bytes; `None` when the peer disconnects, sends nothing in time, or `closing`
 /// comes first.
 pub(super) async fn sniff(
     stream: &TcpStream,
@@ -41,12 +44,12 @@ pub(super) async fn sniff(
         spoken = timeout(first_byte_timeout, look) => spoken.ok().flatten(),
         () = async {
             closing.await;
-            sleep(super::CLOSING_FIRST_REQUEST).await;
+            sleep(CLOSING_FIRST_REQUEST).await;
         } => None,
     }
 }
 
-/// `None` while the bytes are but the beginning of HTTP/2's preface.
+/// `None` while the bytes are only the beginning of HTTP/2's preface.
 fn spoken(first: &[u8]) -> Option<Spoken> {
     if first == PREFACE {
         Some(Spoken::Http2)

@@ -1,7 +1,8 @@
-//! The body of a stream's answer, and the way to it.
+//! The body of a stream's answer, and the channel to it.
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,45 +14,49 @@ use http_body::Frame;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
-use super::asked::Form;
-use crate::fault::{Fault, FaultKind};
-use crate::protocol::errors::{self, EventContext};
-use crate::protocol::in_order::Gone;
-use crate::protocol::sse;
+use super::options::Framing;
+use super::ordered::Disconnected;
+use crate::context::RequestContext;
+use crate::server::respond::{defect, event};
+use crate::telemetry::Settled;
+use serin_core::fault::Fault;
+use serin_wire::sse;
 
-/// Keeps nginx and those that follow it from collecting a stream before they pass it on.
+/// Prevents nginx, and proxies that follow it, from buffering a stream.
 const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What goes to the caller.
+/// A message to the caller.
 enum Outgoing {
     Data(Bytes),
-    /// Instead of answers: the HTTP answer itself, if that has not begun.
+    /// The HTTP answer in place of events, if that has not begun.
     Refused(Fault),
     End,
 }
 
-/// Where a stream's task hands its answers over.
+/// The sender of a stream's task.
 pub(super) struct Out {
     sender: mpsc::Sender<Outgoing>,
     stall: Duration,
 }
 
-/// How what goes to a caller is written.
+/// The form of messages to the caller.
 #[derive(Clone, Debug)]
 pub(super) struct Style {
-    pub(super) form: Form,
-    /// For errors that come after the answer has begun.
-    pub(super) request_id: String,
-    /// After how long without bytes a comment is sent, where the form has one.
+    pub(super) framing: Framing,
+    /// The form of errors after the start of the answer.
+    pub(super) context: Arc<RequestContext>,
+    /// The time without bytes after which a comment is sent, where the form has one.
     pub(super) keep_alive: Option<Duration>,
 }
 
-/// A stream's task, and what its caller reads. A caller that takes nothing for `stall` is given
-/// up.
+/// The two ends of a stream. A caller that takes nothing for `stall` is
+/// disconnected.
 pub(super) fn channel(style: Style, stall: Duration) -> (Out, Events) {
-    // One: what the caller has not taken is not made.
+    // One: a part is made only when the caller has taken the one before.
     let (sender, receiver) = mpsc::channel(1);
-    let keep_alive = style.keep_alive.filter(|_| style.form == Form::Events);
+    let keep_alive = style
+        .keep_alive
+        .filter(|_| style.framing == Framing::Events);
     let events = Events {
         receiver,
         first: None,
@@ -66,32 +71,39 @@ pub(super) fn channel(style: Style, stall: Duration) -> (Out, Events) {
 }
 
 impl Out {
-    /// Returns once the caller has left.
+    /// Returns when the caller has disconnected.
     pub(super) async fn closed(&self) {
         self.sender.closed().await;
     }
 
-    pub(super) async fn data(&self, data: impl Into<Bytes>) -> Result<(), Gone> {
-        self.hand(Outgoing::Data(data.into())).await
-    }
-
-    /// The stream fails: by its status if nothing was sent, else by a last event.
-    pub(super) async fn refuse(&self, fault: Fault) -> Result<(), Gone> {
-        self.hand(Outgoing::Refused(fault)).await
-    }
-
-    /// Without this the answer is cut off, so that nobody takes it for whole.
-    pub(super) async fn end(&self) -> Result<(), Gone> {
-        self.hand(Outgoing::End).await
-    }
-
-    async fn hand(&self, outgoing: Outgoing) -> Result<(), Gone> {
-        let handed = self.sender.send_timeout(outgoing, self.stall).await;
-        handed.map_err(|_| Gone)
+    /// Waits until the caller has taken the previous message.
+    pub(super) async fn room(&self) -> Result<Room<'_>, Disconnected> {
+        let room = timeout(self.stall, self.sender.reserve()).await;
+        let room = room.map_err(|_| Disconnected)?;
+        room.map(Room).map_err(|_| Disconnected)
     }
 }
 
-/// What the caller reads.
+/// Room for the next part: the caller is connected.
+pub(super) struct Room<'o>(mpsc::Permit<'o, Outgoing>);
+
+impl Room<'_> {
+    pub(super) fn data(self, data: impl Into<Bytes>) {
+        self.0.send(Outgoing::Data(data.into()));
+    }
+
+    /// Fails the stream: by its status if nothing was sent, else by a last event.
+    pub(super) fn refuse(self, fault: Fault, _: Settled) {
+        self.0.send(Outgoing::Refused(fault));
+    }
+
+    /// Without this the answer is cut off, so that the caller sees that it is incomplete.
+    pub(super) fn end(self, _: Settled) {
+        self.0.send(Outgoing::End);
+    }
+}
+
+/// The receiver of the caller's side.
 pub(super) struct Events {
     receiver: mpsc::Receiver<Outgoing>,
     first: Option<Outgoing>,
@@ -101,10 +113,10 @@ pub(super) struct Events {
 }
 
 impl Events {
-    /// Waits for the first answer, as long as the caller may be kept waiting for a header block.
+    /// Waits for the first answer, at most as long as a header block may take.
     ///
     /// # Errors
-    /// What is known to be wrong by then: it has a status of its own.
+    /// A fault that is known before the header: it has an HTTP status.
     pub(super) async fn begun(mut self) -> Result<Self, Fault> {
         let first = match self.style.keep_alive {
             Some(patience) => timeout(patience, self.receiver.recv()).await,
@@ -116,14 +128,7 @@ impl Events {
                 self.first = Some(first);
                 Ok(self)
             }
-            Ok(None) => Err(Fault::new(
-                FaultKind::Internal,
-                "internal",
-                format!(
-                    "the server failed; its log has more under request id {}",
-                    self.style.request_id
-                ),
-            )),
+            Ok(None) => Err(defect(&self.style.context)),
             Err(_) => {
                 self.first = Some(Outgoing::Data(Bytes::from_static(sse::KEEP_ALIVE)));
                 Ok(self)
@@ -131,9 +136,9 @@ impl Events {
         }
     }
 
-    /// The answer: from here on its status is 200.
+    /// The answer. Its status is 200 from here on.
     pub(super) fn respond(self) -> Response<Body> {
-        let content_type = HeaderValue::from_static(self.style.form.content_type());
+        let content_type = HeaderValue::from_static(self.style.framing.content_type());
         let mut response = Response::new(Body::new(self));
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, content_type);
@@ -152,15 +157,9 @@ impl Events {
     }
 
     fn last_event(&self, fault: &Fault) -> Bytes {
-        let context = EventContext {
-            request_id: &self.style.request_id,
-            id: None,
-            line: None,
-        };
+        let json = event(fault, &self.style.context, None, None);
         let mut out = Vec::new();
-        self.style
-            .form
-            .write(&mut out, &errors::event(fault, context));
+        self.style.framing.write(&mut out, &json);
         out.into()
     }
 }
@@ -193,7 +192,7 @@ impl http_body::Body for Events {
                 self.over = true;
                 return Poll::Ready(None);
             }
-            // The task has given up, or panicked.
+            // The task has ended or panicked.
             None => {
                 self.over = true;
                 let cut = io::Error::other("the stream was cut off");
@@ -216,14 +215,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_quiet_event_stream_sends_comments_unless_it_is_not_to() {
-        for (form, keep_alive, comments) in [
-            (Form::Events, Some(Duration::from_secs(1)), 3),
-            (Form::Events, None, 0),
-            (Form::Lines, Some(Duration::from_secs(1)), 0),
+        let request = http::Request::new(());
+        let peer = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+        let context = Arc::new(RequestContext::begin(&request, peer, None));
+        for (framing, keep_alive, comments) in [
+            (Framing::Events, Some(Duration::from_secs(1)), 3),
+            (Framing::Events, None, 0),
+            (Framing::Lines, Some(Duration::from_secs(1)), 0),
         ] {
             let style = Style {
-                form,
-                request_id: "r-1".to_owned(),
+                framing,
+                context: Arc::clone(&context),
                 keep_alive,
             };
             let (_out, events) = channel(style, Duration::from_secs(9));
@@ -236,7 +238,7 @@ mod tests {
                 }
             };
             assert!(timeout(Duration::from_millis(3500), reading).await.is_err());
-            assert_eq!(found, comments, "{form:?} {keep_alive:?}");
+            assert_eq!(found, comments, "{framing:?} {keep_alive:?}");
         }
     }
 }

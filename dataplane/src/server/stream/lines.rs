@@ -1,4 +1,4 @@
-//! The lines of a body that may come for hours, but not slowly.
+//! The lines of a body that may last for hours, with a minimum pace.
 
 use std::io;
 use std::sync::Arc;
@@ -8,32 +8,33 @@ use axum::body::Body;
 use http_body_util::BodyExt;
 use tokio::time::{Instant, timeout_at};
 
-use super::super::body::{SLOWEST, broken};
-use super::row::Row;
-use crate::config::Limits;
-use crate::fault::{Fault, FaultKind};
-use crate::protocol::body_budget::{Budget, Held};
-use crate::protocol::in_order::Incoming;
-use crate::protocol::ndjson::{Line, Lost, Splitter, Text};
+use super::ordered::Incoming;
+use super::request::StreamRequest;
+use crate::runtime::Resources;
+use crate::runtime::memory_budget::{MemoryBudget, Reservation};
+use crate::server::pace::{SLOWEST, broken};
+use serin_core::Limits;
+use serin_core::fault::{Fault, FaultKind};
+use serin_wire::ndjson::{Line, Lost, Splitter, Text};
 
-/// Reads rows from a body.
+/// Reads requests, one a line, from a body.
 pub(super) struct Lines {
     body: Body,
     splitter: Splitter,
     limits: Arc<Limits>,
-    budget: Arc<Budget>,
-    /// For the line that has not ended.
-    held: Held,
+    budget: Arc<MemoryBudget>,
+    /// The reservation of the incomplete line.
+    held: Reservation,
     pace: Pace,
     ended: bool,
 }
 
-/// How long the caller has kept us waiting.
+/// The time that the server has waited for the caller.
 #[derive(Clone, Copy, Debug)]
 struct Pace {
-    /// Since it last sent or was last given something.
+    /// Since the last byte in either direction.
     since: Instant,
-    /// Since the line that has not ended began.
+    /// Since the start of the incomplete line.
     line: Instant,
 }
 
@@ -51,7 +52,8 @@ impl Pace {
 }
 
 impl Lines {
-    pub(super) fn new(body: Body, limits: &Arc<Limits>, budget: &Arc<Budget>) -> Self {
+    pub(super) fn new(body: Body, resources: &Resources) -> Self {
+        let (limits, budget) = (&resources.limits, &resources.memory);
         let now = Instant::now();
         Self {
             body,
@@ -67,14 +69,14 @@ impl Lines {
         }
     }
 
-    /// The time from `since` on was ours, not the caller's.
+    /// Excludes the time from `since` on, which the server took.
     pub(super) fn excuse(&mut self, since: Instant) {
         self.pace.since = Instant::now();
         self.pace.line += since.elapsed();
     }
 
-    /// The next row. Nothing is lost when the future is dropped.
-    pub(super) async fn next(&mut self, busy: bool) -> Incoming<Row> {
+    /// The next line. No bytes are lost when the future is dropped.
+    pub(super) async fn next(&mut self, busy: bool) -> Incoming<StreamRequest> {
         loop {
             match self.splitter.next_line() {
                 Ok(Some(line)) => return self.row(line),
@@ -96,7 +98,7 @@ impl Lines {
         }
     }
 
-    async fn read(&mut self, busy: bool) -> Result<(), Incoming<Row>> {
+    async fn read(&mut self, busy: bool) -> Result<(), Incoming<StreamRequest>> {
         let line_bytes = self.splitter.line_bytes();
         let deadline = self.pace.deadline(line_bytes, busy, &self.limits);
         let frame = match deadline {
@@ -109,7 +111,7 @@ impl Lines {
                 if line_bytes == 0 {
                     self.pace.line = self.pace.since;
                 }
-                // Trailers mean nothing here.
+                // Trailers are ignored.
                 if let Ok(data) = frame.into_data() {
                     self.splitter.push(data);
                 }
@@ -135,8 +137,8 @@ impl Lines {
         }
     }
 
-    fn row(&mut self, line: Line) -> Incoming<Row> {
-        // The line that had begun has ended; another begins with the bytes that follow.
+    fn row(&mut self, line: Line) -> Incoming<StreamRequest> {
+        // The line is complete; the next one begins with the bytes that follow.
         self.held = self.budget.hold();
         self.pace.line = self.pace.since;
         let mut held = self.budget.hold();
@@ -145,16 +147,16 @@ impl Lines {
             Text::TooLong => Err(too_long(line.number, &self.limits)),
         };
         let bytes = text.as_ref().map_or(0, bytes::Bytes::len);
-        let row = Row {
+        let row = StreamRequest {
             number: line.number,
             text,
-            held: Some(held),
+            reservation: held,
         };
         Incoming::Request(row, bytes)
     }
 }
 
-/// Whether a body ends because its connection does: while the answer goes on, nothing else tells.
+/// Whether a body ended because its connection ended: during the answer, nothing else shows it.
 fn is_left(error: &axum::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {

@@ -1,79 +1,102 @@
-//! Rows in, rows out, over HTTP: full duplex, no faster than the caller reads.
+//! Requests in, answers out, over HTTP: full duplex, no faster than the caller reads.
 
 use std::sync::Arc;
 
 use axum::body::Body;
+use futures_util::StreamExt;
 use http::Response;
 use tokio::time::Instant;
 
-use super::asked::Form;
+use super::begin::spawn;
 use super::events::{Out, Style, channel};
 use super::lines::Lines;
-use super::row::{Answered, Row, Rows};
-use super::spawn;
+use super::options::Framing;
+use super::ordered::{Demand, Disconnected, Ended, Incoming, StreamTransport, serve};
+use super::parts::Answer;
+use super::request::{Answered, StreamRequest, StreamRequests};
 use crate::pipeline::Serve;
-use crate::protocol::in_order::{Ended, Gone, Incoming, Peer, Wants, drive};
-use crate::telemetry::Story;
+use crate::telemetry::RequestRecord;
 
-/// The answer, which begins at once: what is wrong with a row is that row's answer.
+/// The answer. It begins at once: the fault of a request is the answer to that request.
 pub(super) fn respond<S: Serve>(
-    rows: Arc<Rows<S>>,
-    form: Form,
-    story: Story<'static>,
+    requests: Arc<StreamRequests<S>>,
+    framing: Framing,
+    record: RequestRecord<'static>,
     body: Body,
 ) -> Response<Body> {
-    let app = Arc::clone(&rows.app);
+    let state = Arc::clone(&requests.state);
+    let limits = Arc::clone(&state.resources.limits);
     let style = Style {
-        form,
-        request_id: rows.request_id.clone(),
-        keep_alive: app.keep_alive(),
+        framing,
+        context: Arc::clone(&requests.context),
+        keep_alive: state.keep_alive(),
     };
-    let (out, events) = channel(style, app.limits.stall_timeout);
+    let (out, events) = channel(style, limits.stall_timeout);
     let mut caller = Caller {
-        lines: Lines::new(body, &app.limits, &app.bodies),
+        lines: Lines::new(body, &state.resources),
         out,
-        form,
-        story,
-        ran: false,
+        framing,
+        record,
         unwanted: None,
+        requests: Arc::clone(&requests),
     };
-    spawn(Arc::clone(&app.metrics), async move {
-        let most = app.limits.body_bytes;
-        let ended = drive(&mut caller, &app.lifecycle, most, |row| {
-            Arc::clone(&rows).answer(row)
-        })
-        .await;
-        let Caller { out, story, .. } = caller;
-        match ended {
-            Ended::Whole if out.end().await.is_ok() => story.ended(),
-            Ended::Failed(fault) if out.refuse(fault.clone()).await.is_ok() => {
-                story.failed(&fault);
-            }
-            // The story tells by itself that nobody waited for its end.
-            _ => {}
-        }
+    spawn(Arc::clone(&state.metrics), async move {
+        let answer = |request| Arc::clone(&requests).answer(request);
+        let ended = serve(&mut caller, &state.lifecycle, limits.body_bytes, answer).await;
+        caller.end(ended).await;
     });
     events.respond()
 }
 
 /// The other end of the stream.
-struct Caller {
+struct Caller<S> {
+    /// First, so that a panic is recorded before the caller sees the end of the stream.
+    record: RequestRecord<'static>,
     lines: Lines,
     out: Out,
-    form: Form,
-    story: Story<'static>,
-    /// The story knows which version ran.
-    ran: bool,
-    /// Since when no row was wanted.
+    framing: Framing,
+    /// The time since which there was no room for a request.
     unwanted: Option<Instant>,
+    requests: Arc<StreamRequests<S>>,
 }
 
-impl Peer for Caller {
-    type Request = Row;
+impl<S: Serve> Caller<S> {
+    /// Settles the record, then ends the stream.
+    async fn end(self, ended: Ended) {
+        // The record itself notes a caller that has disconnected or reads nothing.
+        let Ok(room) = self.out.room().await else {
+            return;
+        };
+        match ended {
+            Ended::Whole => room.end(self.record.ended()),
+            Ended::Failed(fault) => {
+                let settled = self.record.failed(&fault);
+                room.refuse(fault, settled);
+            }
+            Ended::Left => {}
+        }
+    }
+
+    /// Sends the text of this many parts, which are counted before the caller can have them.
+    async fn hand_over(&mut self, data: &mut Vec<u8>, count: usize) -> Result<(), Disconnected> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
+        let room = self.out.room().await?;
+        self.record.parts(count);
+        room.data(std::mem::take(data));
+        self.lines.excuse(begun);
+        Ok(())
+    }
+}
+
+impl<S: Serve> StreamTransport for Caller<S> {
+    type Request = StreamRequest;
     type Answer = Answered;
 
-    async fn next(&mut self, wants: Wants) -> Incoming<Row> {
-        if !wants.requests {
+    async fn next(&mut self, demand: Demand) -> Incoming<StreamRequest> {
+        if !demand.requests {
             self.unwanted.get_or_insert_with(Instant::now);
             self.out.closed().await;
             return Incoming::Left;
@@ -84,25 +107,35 @@ impl Peer for Caller {
         tokio::select! {
             biased;
             () = self.out.closed() => Incoming::Left,
-            incoming = self.lines.next(wants.busy) => incoming,
+            incoming = self.lines.next(demand.busy) => incoming,
         }
     }
 
-    async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Gone> {
-        let count = answers.len();
-        let size: usize = answers.iter().map(|answer| answer.json.len() + 8).sum();
-        let mut data = Vec::with_capacity(size);
-        for answer in answers {
-            self.form.write(&mut data, &answer.json);
-            if let (false, Some(version)) = (self.ran, &answer.version) {
-                self.story.ran(version);
-                self.ran = true;
+    async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
+        let mut data = Vec::new();
+        let mut count = 0;
+        for answered in answers {
+            if let Some(version) = &answered.version {
+                self.record.set_version(version);
+            }
+            match answered.answer {
+                // Answers of one run are sent together.
+                Answer::Whole(json) => {
+                    self.framing.write(&mut data, &json);
+                    count += 1;
+                }
+                Answer::Parts(mut parts) => {
+                    while let Some(part) = parts.next().await {
+                        let fault =
+                            |fault| self.requests.fault(&fault, None, Some(answered.number));
+                        let json = part.unwrap_or_else(fault);
+                        self.framing.write(&mut data, &json);
+                        self.hand_over(&mut data, count + 1).await?;
+                        count = 0;
+                    }
+                }
             }
         }
-        let begun = Instant::now();
-        self.out.data(data).await?;
-        self.lines.excuse(begun);
-        self.story.sent(count);
-        Ok(())
+        self.hand_over(&mut data, count).await
     }
 }

@@ -3,76 +3,111 @@
 use std::sync::Arc;
 
 use axum::body::Body;
+use futures_util::StreamExt;
 use http::Response;
-use http::request::Parts;
+use serin_core::fault::Fault;
 
-use super::super::body::{self, Received};
-use super::asked::Form;
+use super::begin::spawn;
 use super::events::{Out, Style, channel};
-use super::row::{Answered, Rows};
-use super::spawn;
-use crate::fault::Fault;
-use crate::pipeline::Serve;
-use crate::protocol::in_order::Gone;
-use crate::telemetry::Story;
+use super::options::Framing;
+use super::ordered::Disconnected;
+use super::parts::Answer;
+use super::request::{Answered, StreamRequests};
+use crate::pipeline::{Serve, WhenBusy};
+use crate::server::http::body;
+use crate::server::respond::refuse;
+use crate::telemetry::RequestRecord;
 
-/// The answer, once it has begun.
-///
-/// # Errors
-/// What is wrong before that, for an answer with a status of its own.
+/// The answer after its header. An earlier fault has an HTTP status.
 pub(super) async fn respond<S: Serve>(
-    rows: Arc<Rows<S>>,
-    form: Form,
-    mut story: Story<'static>,
-    (parts, body): (&Parts, Body),
-) -> Result<Response<Body>, Fault> {
-    let app = &rows.app;
-    let received = story.about().received;
-    let read = body::read(body, &parts.headers, &app.limits, &app.bodies, &app.heavy).await;
-    let Received { bytes, held } = match read {
+    requests: Arc<StreamRequests<S>>,
+    framing: Framing,
+    record: RequestRecord<'static>,
+    body: Body,
+) -> Response<Body> {
+    let state = &requests.state;
+    let context = Arc::clone(&requests.context);
+    let read = body::read(body, &requests.headers, &state.resources).await;
+    let received = match read {
         Ok(received) => received,
         Err(fault) => {
-            story.failed(&fault);
-            return Err(fault);
+            let _settled = record.failed(&fault);
+            return refuse(&fault, &context);
         }
     };
     let style = Style {
-        form,
-        request_id: rows.request_id.clone(),
-        keep_alive: app.keep_alive(),
+        framing,
+        context: Arc::clone(&context),
+        keep_alive: state.keep_alive(),
     };
-    let (out, events) = channel(style, app.limits.stall_timeout);
-    let metrics = Arc::clone(&app.metrics);
+    let (out, events) = channel(style, state.resources.limits.stall_timeout);
+    let metrics = Arc::clone(&state.metrics);
     spawn(metrics, async move {
+        // In this order, so that a panic is recorded before the caller sees the end of the stream.
+        let (out, mut record) = (out, record);
+        let begun = requests.context.received;
+        let serving = requests.serve(Ok(received), begun, WhenBusy::Refuse, 1);
         let outcome = tokio::select! {
             biased;
             () = out.closed() => return,
-            outcome = rows.serve(&bytes, received) => outcome,
+            outcome = serving => outcome,
         };
-        drop(held);
-        match outcome {
+        let sent = match outcome {
             Ok(answered) => {
                 if let Some(version) = &answered.version {
-                    story.ran(version);
+                    record.set_version(version);
                 }
-                if send(&out, form, &answered).await.is_ok() {
-                    story.sent(1);
-                    story.ended();
-                }
+                send(&out, framing, answered, &mut record).await
             }
+            Err(fault) => Ok(Err(fault)),
+        };
+        // The record itself notes a caller that has disconnected or reads nothing.
+        let (Ok(sent), Ok(room)) = (sent, out.room().await) else {
+            return;
+        };
+        match sent {
+            Ok(()) => room.end(record.ended()),
             Err(fault) => {
-                story.failed(&fault);
-                // Told or not, there is nobody else to tell.
-                let _ = out.refuse(fault).await;
+                let settled = record.failed(&fault);
+                room.refuse(fault, settled);
             }
         }
     });
-    Ok(events.begun().await?.respond())
+    match events.begun().await {
+        Ok(events) => events.respond(),
+        Err(fault) => refuse(&fault, &context),
+    }
 }
 
-async fn send(out: &Out, form: Form, answered: &Answered) -> Result<(), Gone> {
-    let mut data = Vec::new();
-    form.write(&mut data, &answered.json);
-    out.data(data).await?;
-    out.end().await
+/// Sends the parts of an answer; returns the fault that ends them.
+async fn send(
+    out: &Out,
+    framing: Framing,
+    answered: Answered,
+    record: &mut RequestRecord<'_>,
+) -> Result<Result<(), Fault>, Disconnected> {
+    let mut part = async |json: Vec<u8>| {
+        let mut data = Vec::new();
+        framing.write(&mut data, &json);
+        let room = out.room().await?;
+        record.part();
+        room.data(data);
+        Ok::<_, Disconnected>(())
+    };
+    match answered.answer {
+        Answer::Whole(json) => part(json).await?,
+        Answer::Parts(mut parts) => loop {
+            let next = tokio::select! {
+                biased;
+                () = out.closed() => return Err(Disconnected),
+                next = parts.next() => next,
+            };
+            match next {
+                Some(Ok(json)) => part(json).await?,
+                Some(Err(fault)) => return Ok(Err(fault)),
+                None => break,
+            }
+        },
+    }
+    Ok(Ok(()))
 }

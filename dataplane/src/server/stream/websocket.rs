@@ -19,113 +19,126 @@ use tokio_websockets::{
     CloseCode, Config, Error, Limits as MessageLimits, Message, ServerBuilder, WebSocketStream,
 };
 
-use self::metered::Metered;
-use super::super::app::App;
-use super::super::body::SLOWEST;
-use super::super::exchange::{Exchange, refusal};
-use super::super::routes::{model_of, refuse};
-use super::row::{Answered, Row, Rows};
-use super::{begin, spawn};
-use crate::config::Limits;
-use crate::fault::{Fault, FaultKind};
-use crate::pipeline::Serve;
-use crate::protocol::deadline;
-use crate::protocol::in_order::{Ended, Gone, Incoming, Peer, Wants, drive};
-use crate::telemetry::Story;
+use serin_core::Limits;
+use serin_core::fault::{Fault, FaultKind};
 
-/// Largest message: what is larger belongs in a body, whose memory is given back as it is read.
+use self::metered::Metered;
+use super::begin::{INFER_STREAM, begin, spawn};
+use super::ordered::{Demand, Disconnected, Ended, Incoming, StreamTransport, serve};
+use super::parts::Answer;
+use super::request::{Answered, StreamRequest, StreamRequests};
+use crate::context::RequestContext;
+use crate::pipeline::Serve;
+use crate::server::http::counted::{refuse_counted, refuse_on};
+use crate::server::pace::SLOWEST;
+use crate::server::path::model_of;
+use crate::server::respond::refuse;
+use crate::server::state::ServerState;
+use crate::telemetry::RequestRecord;
+
+/// Largest message. Larger requests belong in a body, whose memory is released as it is read.
 const MESSAGE_BYTES: usize = 16 << 20;
 
-/// Between two pings; a caller that answers them may be silent for ever.
+/// Time between two pings; a caller that answers them may be silent without limit.
 const PING: Duration = Duration::from_secs(20);
 
-/// For the caller's half of closing.
+/// Longest wait for the caller's half of closing.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// `GET …/infer_stream`.
 pub(super) async fn upgrade<S: Serve>(
-    State(app): State<Arc<App<S>>>,
+    State(state): State<Arc<ServerState<S>>>,
     request: Request,
 ) -> Response<Body> {
     let model = match model_of(request.uri().path()) {
         Ok(model) => model,
-        Err(fault) => return refuse(&app, "/v2/models/{name}/infer_stream", &fault, request),
+        Err(fault) => return refuse_on(&state, INFER_STREAM, &fault, request),
     };
-    if !handshake::is_asked_for(request.headers()) {
+    let (mut parts, _) = request.into_parts();
+    let context = RequestContext::of(&parts.extensions);
+    if !handshake::is_asked_for(&parts.headers) {
         let fault = handshake::needed();
-        let response = refuse(&app, "/v2/models/{name}/infer_stream", &fault, request);
+        let response = refuse_counted(&state, INFER_STREAM, &fault, &context);
         return handshake::with_alternatives(response);
     }
-    let (mut parts, _) = request.into_parts();
-    let exchange = Exchange::of(&mut parts);
-    let story = begin(&app, "websocket", &exchange, &model);
-    let asked = handshake::accept(&parts)
-        .and_then(|accepted| Ok((accepted, deadline::asked(&parts.headers)?)))
-        .and_then(|asked| app.service.describe(&model).map(|_| asked));
+    let record = begin(&state, "websocket", &context, &model);
+    let accepted = handshake::accept(&parts)
+        .and_then(|accepted| Ok((accepted, context.budget()?)))
+        .and_then(|accepted| state.service.model(&model).map(|_| accepted));
     let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let (response, budget, upgrade) = match (asked, upgrade) {
-        (Ok((accepted, budget)), Some(upgrade)) => (accepted, budget, upgrade),
-        (asked, _) => {
-            let fault = asked.err().unwrap_or_else(handshake::needed);
-            story.failed(&fault);
-            return refusal(&fault, &parts, &exchange);
+    let (response, budget, upgrade) = match (accepted, upgrade) {
+        (Ok((response, budget)), Some(upgrade)) => (response, budget, upgrade),
+        (accepted, _) => {
+            let fault = accepted.err().unwrap_or_else(handshake::needed);
+            let _settled = record.failed(&fault);
+            return refuse(&fault, &context);
         }
     };
-    let rows = Arc::new(Rows::new(&app, model, exchange.id(), budget));
-    let metrics = Arc::clone(&app.metrics);
+    let metrics = Arc::clone(&state.metrics);
+    let requests = Arc::new(StreamRequests {
+        state,
+        context,
+        headers: parts.headers,
+        model,
+        budget,
+    });
     spawn(metrics, async move {
         // An error means that the caller left before the answer was sent.
         if let Ok(upgraded) = upgrade.await {
-            serve(rows, story, upgraded).await;
+            serve_socket(requests, record, upgraded).await;
         }
     });
     response
 }
 
-async fn serve<S: Serve>(rows: Arc<Rows<S>>, story: Story<'static>, upgraded: Upgraded) {
-    let app = Arc::clone(&rows.app);
-    let longest = app.limits.body_bytes.min(MESSAGE_BYTES);
-    let metered = Metered::new(TokioIo::new(upgraded), app.bodies.hold(), longest);
+async fn serve_socket<S: Serve>(
+    requests: Arc<StreamRequests<S>>,
+    record: RequestRecord<'static>,
+    upgraded: Upgraded,
+) {
+    let state = Arc::clone(&requests.state);
+    let limits = Arc::clone(&state.resources.limits);
+    let longest = limits.body_bytes.min(MESSAGE_BYTES);
+    let reservation = state.resources.memory.hold();
+    let metered = Metered::new(TokioIo::new(upgraded), reservation, longest);
     let socket = ServerBuilder::new()
         .limits(MessageLimits::default().max_payload_len(Some(longest)))
-        // Answers of one run go out together.
+        // Answers of one run are sent together.
         .config(Config::default().flush_threshold(64 << 10))
         .serve(metered);
     let now = Instant::now();
     let mut caller = Caller {
         socket,
-        limits: Arc::clone(&app.limits),
-        story,
-        ran: false,
+        record,
         number: 0,
         heard: now,
-        ping_at: now + PING.min(app.limits.idle_timeout / 2),
+        ping_at: now + PING.min(limits.idle_timeout / 2),
         code: CloseCode::NORMAL_CLOSURE,
+        limits,
+        requests: Arc::clone(&requests),
     };
-    let ended = drive(&mut caller, &app.lifecycle, longest, |row| {
-        Arc::clone(&rows).answer(row)
-    })
-    .await;
+    let answer = |request| Arc::clone(&requests).answer(request);
+    let ended = serve(&mut caller, &state.lifecycle, longest, answer).await;
     caller.end(ended).await;
 }
 
 /// The other end of the socket.
-struct Caller {
+struct Caller<S> {
+    /// First, so that a panic is recorded before the caller sees the end of the stream.
+    record: RequestRecord<'static>,
     socket: WebSocketStream<Metered<TokioIo<Upgraded>>>,
     limits: Arc<Limits>,
-    story: Story<'static>,
-    /// The story knows which version ran.
-    ran: bool,
     /// Messages read.
     number: u64,
-    /// When the caller was last known to be there.
+    /// The last sign of life of the caller.
     heard: Instant,
     ping_at: Instant,
     /// What the socket is closed with when it fails.
     code: CloseCode,
+    requests: Arc<StreamRequests<S>>,
 }
 
-impl Caller {
+impl<S: Serve> Caller<S> {
     async fn end(mut self, ended: Ended) {
         let (code, reason) = match &ended {
             Ended::Left => return,
@@ -138,51 +151,60 @@ impl Caller {
         // A reason is at most 123 bytes, of which the code's two are counted elsewhere.
         let end = reason.floor_char_boundary(120.min(reason.len()));
         let close = Message::close(Some(code), &reason[..end]);
+        // The record is settled before the end is sent.
+        let _settled = match ended {
+            Ended::Failed(fault) => self.record.failed(&fault),
+            _ => self.record.ended(),
+        };
         let farewell = async {
-            // One that is closed already refuses this, and is read to its end all the same.
+            // A socket that is closed already refuses this, and is still read to its end.
             let _ = self.socket.send(close).await;
             while let Some(Ok(_)) = self.socket.next().await {}
         };
         let _ = timeout(FAREWELL, farewell).await;
-        match ended {
-            Ended::Failed(fault) => self.story.failed(&fault),
-            _ => self.story.ended(),
-        }
     }
 
-    async fn flush(&mut self) -> Result<(), Gone> {
+    /// Appends a part of an answer to the next send; it is counted before the caller can have it.
+    async fn feed(&mut self, json: Vec<u8>) -> Result<(), Disconnected> {
+        self.record.part();
+        let fed = self.socket.feed(Message::text(json));
+        let fed = timeout(self.limits.stall_timeout, fed).await;
+        fed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
+    }
+
+    async fn flush(&mut self) -> Result<(), Disconnected> {
         let flushed = timeout(self.limits.stall_timeout, self.socket.flush()).await;
-        flushed.map_err(|_| Gone)?.map_err(|_| Gone)
+        flushed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
     }
 
-    /// Until when something must be heard: longer while a large message comes at a fair pace.
+    /// The deadline of the next sign of life: later while a large message arrives at the minimum pace.
     fn silent_at(&self) -> Instant {
         let unread = self.socket.get_ref().unfinished();
         self.heard + self.limits.idle_timeout + Duration::from_secs_f64(unread as f64 / SLOWEST)
     }
 
-    /// What a message means; nothing for those that only show that the caller is there.
-    async fn take(&mut self, message: Message, busy: bool) -> Option<Incoming<Row>> {
+    /// The input of a message; none for one that only shows that the caller is alive.
+    async fn take(&mut self, message: Message, busy: bool) -> Option<Incoming<StreamRequest>> {
         if message.is_ping() || message.is_pong() {
             let payload = message.as_payload().len();
             self.socket.get_mut().passed(payload);
         }
-        // Whoever has begun a message is heard by its end: memory is held for it until then.
+        // A message that has begun ends within the pace: it holds memory until then.
         if message.is_text() || self.socket.get_ref().unfinished() == 0 {
             self.heard = Instant::now();
         }
         if message.is_ping() {
-            // Its answer goes out before the next is read: answers that nobody reads would pile up.
+            // The answer is sent before the next message is read; unread answers would accumulate.
             return self.flush().await.is_err().then_some(Incoming::Left);
         }
         if message.is_text() {
             self.number += 1;
             let text = Bytes::from(message.into_payload());
             let bytes = text.len();
-            let row = Row {
+            let row = StreamRequest {
                 number: self.number,
                 text: Ok(text),
-                held: Some(self.socket.get_mut().finished()),
+                reservation: self.socket.get_mut().finished(),
             };
             return Some(Incoming::Request(row, bytes));
         }
@@ -196,12 +218,12 @@ impl Caller {
         if !busy {
             return Some(Incoming::End);
         }
-        // Whoever wants its answers waits for them before it closes; here its half is answered.
+        // A caller that wants its answers waits for them before it closes. The close is answered here.
         let _ = timeout(FAREWELL, self.socket.next()).await;
         Some(Incoming::Left)
     }
 
-    fn broken(&mut self, error: &Error) -> Incoming<Row> {
+    fn broken(&mut self, error: &Error) -> Incoming<StreamRequest> {
         let longest = self.limits.body_bytes.min(MESSAGE_BYTES);
         match error {
             Error::Io(_) if self.socket.get_ref().is_refused() => {
@@ -228,11 +250,11 @@ impl Caller {
         }
     }
 
-    /// Shows the caller that the server is there, and asks whether it is.
-    async fn ping(&mut self) -> Result<(), Gone> {
+    /// Sends a ping: shows the caller that the server is alive, and detects a dead caller.
+    async fn ping(&mut self) -> Result<(), Disconnected> {
         self.ping_at = Instant::now() + PING.min(self.limits.idle_timeout / 2);
         let sent = self.socket.feed(Message::ping(Bytes::new())).await;
-        sent.map_err(|_| Gone)?;
+        sent.map_err(|_| Disconnected)?;
         self.flush().await
     }
 }
@@ -241,11 +263,11 @@ fn refused(message: &str) -> Fault {
     Fault::new(FaultKind::Malformed, "malformed_body", message)
 }
 
-impl Peer for Caller {
-    type Request = Row;
+impl<S: Serve> StreamTransport for Caller<S> {
+    type Request = StreamRequest;
     type Answer = Answered;
 
-    async fn next(&mut self, wants: Wants) -> Incoming<Row> {
+    async fn next(&mut self, wants: Demand) -> Incoming<StreamRequest> {
         loop {
             let ping_at = self.ping_at;
             let silent_at = self.silent_at();
@@ -279,21 +301,27 @@ impl Peer for Caller {
         }
     }
 
-    async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Gone> {
-        let count = answers.len();
-        let stall = self.limits.stall_timeout;
-        for answer in answers {
-            if let (false, Some(version)) = (self.ran, &answer.version) {
-                self.story.ran(version);
-                self.ran = true;
+    async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
+        for answered in answers {
+            if let Some(version) = &answered.version {
+                self.record.set_version(version);
             }
-            let fed = timeout(stall, self.socket.feed(Message::text(answer.json))).await;
-            fed.map_err(|_| Gone)?.map_err(|_| Gone)?;
+            match answered.answer {
+                Answer::Whole(json) => self.feed(json).await?,
+                Answer::Parts(mut parts) => {
+                    while let Some(part) = parts.next().await {
+                        let fault =
+                            |fault| self.requests.fault(&fault, None, Some(answered.number));
+                        let json = part.unwrap_or_else(fault);
+                        self.feed(json).await?;
+                        self.flush().await?;
+                    }
+                }
+            }
         }
         self.flush().await?;
-        // While its answers were written nothing could be heard.
+        // Nothing could be read while its answers were written.
         self.heard = Instant::now();
-        self.story.sent(count);
         Ok(())
     }
 }

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::metrics::{Finished, Phases};
-use super::super::{Exposition, Metrics};
+use super::super::metrics::{Phases, RequestOutcome};
+use super::super::{Exposition, Samples};
 use super::*;
-use crate::types::Timing;
+use serin_core::types::Timing;
 
 const ALL: [CompatMetrics; 3] = [
     CompatMetrics::Vllm,
@@ -16,7 +16,7 @@ fn metrics() -> Arc<Metrics> {
     let models = [("iris", "1"), ("iris", "2"), ("fraud", "7")]
         .map(|(name, version)| (name.to_owned(), version.to_owned()));
     let metrics = Arc::new(Metrics::new(models));
-    let finished = |outcome, code, timing| Finished {
+    let finished = |outcome, code, timing| RequestOutcome {
         protocol: "rest",
         operation: "infer",
         outcome,
@@ -27,6 +27,7 @@ fn metrics() -> Arc<Metrics> {
             ..Phases::default()
         },
         body_bytes: None,
+        parts: None,
     };
     let timing = Timing {
         queue: Duration::from_micros(1500),
@@ -46,9 +47,8 @@ fn metrics() -> Arc<Metrics> {
     metrics
 }
 
-fn page(metrics: &Arc<Metrics>, accept: Option<&str>) -> String {
-    let (_, text) = Exposition::offering(Arc::clone(metrics), ALL.to_vec()).render(accept);
-    String::from_utf8(text.to_vec()).unwrap()
+fn page(metrics: &Arc<Metrics>, open: bool) -> String {
+    Exposition::offering(Arc::clone(metrics), ALL.to_vec()).text(open)
 }
 
 #[test]
@@ -57,20 +57,18 @@ fn a_gauge_that_an_endpoint_picker_reads_has_one_series_summed_over_the_models()
     let _held = [
         metrics.model("iris", Some("1")).enter(),
         metrics.model("fraud", None).enter(),
-        metrics.model("fraud", None).wait(),
     ];
-    let page = page(&metrics, None);
+    metrics.model("fraud", None).enqueued();
+    let page = page(&metrics, false);
     for (name, value) in [
-        ("num_requests_waiting", "1"),
-        ("num_requests_running", "1"),
-        ("kv_cache_usage_perc", "0"),
+        ("num_requests_waiting", 1.0),
+        ("num_requests_running", 1.0),
+        ("kv_cache_usage_perc", 0.0),
     ] {
-        let series: Vec<&str> = page
-            .lines()
-            .filter(|line| line.starts_with(&format!("vllm:{name}{{")))
-            .collect();
-        let expected = format!("vllm:{name}{{model_name=\"fraud\",engine=\"0\"}} {value}");
-        assert_eq!(series, [expected]);
+        let labels = [("model_name", "fraud"), ("engine", "0")];
+        let found = Samples::read(&page).get(&format!("vllm:{name}"), &labels);
+        assert_eq!(found, Some(value), "{name}");
+        assert_eq!(page.matches(&format!("\nvllm:{name}{{")).count(), 1);
     }
     for name in ["vllm:cache_config_info{", "vllm:lora_requests_info{"] {
         assert_eq!(page.matches(name).count(), 1, "{page}");
@@ -78,46 +76,54 @@ fn a_gauge_that_an_endpoint_picker_reads_has_one_series_summed_over_the_models()
 }
 
 #[test]
-fn tritons_counters_have_no_total_and_say_what_ours_say() {
-    let page = page(&metrics(), None);
-    for line in [
-        "# TYPE nv_inference_request_success counter",
-        "nv_inference_request_success{model=\"iris\",version=\"2\"} 1",
-        "nv_inference_request_failure{model=\"iris\",version=\"1\",reason=\"REJECTED\"} 1",
-        "nv_inference_request_failure{model=\"iris\",version=\"1\",reason=\"OTHER\"} 0",
-        "nv_inference_count{model=\"iris\",version=\"1\"} 2",
-        "nv_inference_exec_count{model=\"iris\",version=\"1\"} 1",
-        "nv_inference_queue_duration_us{model=\"iris\",version=\"1\"} 1500",
-        "nv_inference_request_duration_us{model=\"fraud\",version=\"7\"} 0",
+fn tritons_counters_have_no_total_and_show_serins_figures() {
+    let page = page(&metrics(), false);
+    assert!(page.contains("# TYPE nv_inference_request_success counter\n"));
+    let samples = Samples::read(&page);
+    for (name, model, version, value) in [
+        ("request_success", "iris", "2", 1.0),
+        ("count", "iris", "1", 2.0),
+        ("exec_count", "iris", "1", 1.0),
+        ("queue_duration_us", "iris", "1", 1500.0),
+        ("request_duration_us", "fraud", "7", 0.0),
     ] {
-        assert!(page.contains(&format!("{line}\n")), "{line} not in {page}");
+        let labels = [("model", model), ("version", version)];
+        let found = samples.get(&format!("nv_inference_{name}"), &labels);
+        assert_eq!(found, Some(value), "{name}");
+    }
+    for (reason, value) in [("REJECTED", 1.0), ("OTHER", 0.0)] {
+        let labels = [("model", "iris"), ("version", "1"), ("reason", reason)];
+        let found = samples.get("nv_inference_request_failure", &labels);
+        assert_eq!(found, Some(value), "{reason}");
     }
     assert!(!page.contains("nope"), "{page}");
 }
 
 #[test]
 fn kserves_histograms_are_summed_over_versions() {
-    let page = page(&metrics(), None);
-    for line in [
-        "# TYPE request_predict_seconds histogram",
-        "request_predict_seconds_bucket{model_name=\"iris\",le=\"0.001\"} 2",
-        "request_predict_seconds_bucket{model_name=\"iris\",le=\"+Inf\"} 2",
-        "request_predict_seconds_count{model_name=\"iris\"} 2",
-        "request_predict_seconds_count{model_name=\"fraud\"} 0",
-    ] {
-        assert!(page.contains(&format!("{line}\n")), "{line} not in {page}");
+    let page = page(&metrics(), false);
+    assert!(page.contains("# TYPE request_predict_seconds histogram\n"));
+    let samples = Samples::read(&page);
+    for bound in ["0.001", "+Inf"] {
+        let labels = [("model_name", "iris"), ("le", bound)];
+        let found = samples.get("request_predict_seconds_bucket", &labels);
+        assert_eq!(found, Some(2.0), "{bound}");
+    }
+    for (model, value) in [("iris", 2.0), ("fraud", 0.0)] {
+        let found = samples.get("request_predict_seconds_count", &[("model_name", model)]);
+        assert_eq!(found, Some(value), "{model}");
     }
 }
 
 #[test]
 fn both_formats_keep_their_rules() {
     let metrics = metrics();
-    let open = page(&metrics, Some("application/openmetrics-text"));
+    let open = page(&metrics, true);
     assert!(open.ends_with("# EOF\n"));
     assert_eq!(open.matches("# EOF").count(), 1);
     assert!(open.contains("# TYPE vllm:request_success counter\n"));
     assert!(open.contains("# TYPE nv_inference_count unknown\n"));
-    let classic = page(&metrics, None);
+    let classic = page(&metrics, false);
     assert!(classic.contains("# TYPE vllm:request_success_total counter\n"));
     assert!(!classic.contains(" unknown\n"));
     for text in [open, classic] {
@@ -134,9 +140,71 @@ fn both_formats_keep_their_rules() {
 
 #[test]
 fn names_that_are_not_asked_for_are_not_there() {
-    let (_, text) = Exposition::new(metrics()).render(None);
-    let text = String::from_utf8(text.to_vec()).unwrap();
+    let text = Exposition::new(metrics()).text(false);
     for name in ["vllm:", "nv_", "request_predict_seconds"] {
         assert!(!text.contains(&format!("\n{name}")), "{name}");
+    }
+}
+
+/// The part of a page after Serin's own names, with every kind of figure in it and without the one
+/// line that holds the time.
+fn golden(open: bool) -> String {
+    let models = [("iris", "1"), ("iris", "2"), ("a \"quoted\", \\name", "7")]
+        .map(|(name, version)| (name.to_owned(), version.to_owned()));
+    let metrics = Arc::new(Metrics::new(models));
+    let finished = |protocol, operation, outcome, code, millis, ran: bool| RequestOutcome {
+        protocol,
+        operation,
+        outcome,
+        code,
+        duration: Duration::from_millis(millis),
+        phases: Phases {
+            decode: Duration::from_micros(250),
+            timing: ran.then_some(Timing {
+                queue: Duration::from_micros(1500),
+                compute: Duration::from_millis(1),
+                batch_rows: 2,
+                ..Timing::default()
+            }),
+            encode: Duration::from_micros(500),
+        },
+        body_bytes: None,
+        parts: None,
+    };
+    for (name, version) in [("iris", "1"), ("iris", "2"), ("a \"quoted\", \\name", "7")] {
+        let model = metrics.model(name, Some(version));
+        model.finished(&finished("rest", "infer", "ok", 200, 3, true));
+        model.finished(&finished("grpc", "infer", "ok", 200, 40, true));
+        model.finished(&finished("rest", "stream", "ok", 200, 70_000, false));
+        model.finished(&finished("rest", "infer", "rejected", 503, 1, false));
+        model.finished(&finished("rest", "infer", "timeout", 504, 1, false));
+        model.finished(&finished("grpc", "infer", "cancelled", 499, 1, false));
+        model.finished(&finished("rest", "infer", "error", 500, 1, true));
+        model.finished(&finished("rest", "infer", "client_error", 400, 1, false));
+        model.loaded(Duration::from_millis(1250), "onnx_onnxruntime", "sha256:0");
+        model.ran(3);
+    }
+    metrics
+        .model("nope", None)
+        .finished(&finished("rest", "infer", "ok", 200, 3, true));
+    let iris = metrics.model("iris", Some("1"));
+    let _held = [iris.enter(), iris.enter()];
+    iris.enqueued();
+    let page = page(&metrics, open);
+    let (_, theirs) = page.split_once("# HELP vllm:").unwrap();
+    theirs
+        .lines()
+        .filter(|line| !line.starts_with("vllm:lora_requests_info{"))
+        .map(|line| format!("{line}\n"))
+        .collect()
+}
+
+#[test]
+fn pages_by_other_servers_names_are_these_to_the_byte() {
+    for (open, expected) in [
+        (false, include_str!("golden/classic.txt")),
+        (true, include_str!("golden/openmetrics.txt")),
+    ] {
+        assert_eq!(golden(open), expected);
     }
 }

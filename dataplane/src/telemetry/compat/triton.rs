@@ -1,7 +1,11 @@
 //! Triton's names.
 
-use super::page::{Histogram, Model, Page};
+use std::slice::from_ref;
+use std::sync::Arc;
+
+use super::sums::{durations, phases};
 use super::writer::{Kind, Writer};
+use crate::telemetry::metrics::{Figures, ModelMetrics, Phase};
 
 /// Reasons of `nv_inference_request_failure`, and our outcomes that they stand for.
 const REASONS: [(&str, &[&str]); 4] = [
@@ -11,11 +15,11 @@ const REASONS: [(&str, &[&str]); 4] = [
     ("OTHER", &["client_error"]),
 ];
 
-pub(super) fn write(page: &Page<'_>, to: &mut Writer<'_>) {
-    let mut family = |name: &str, kind, help: &str, value: &dyn Fn(&Model<'_>) -> f64| {
+pub(super) fn write(models: &[Arc<ModelMetrics>], to: &mut Writer<'_>) {
+    let mut family = |name: &str, kind, help: &str, value: &dyn Fn(&Arc<ModelMetrics>) -> f64| {
         to.family(name, kind, help);
-        for model in &page.models {
-            let labels = [("model", model.name), ("version", model.version)];
+        for model in models {
+            let labels = [("model", model.name()), ("version", model.version())];
             to.sample(name, &labels, value(model));
         }
     };
@@ -23,76 +27,83 @@ pub(super) fn write(page: &Page<'_>, to: &mut Writer<'_>) {
         "nv_inference_request_success",
         Kind::BareCounter,
         "Requests that were answered",
-        &|model| model.sum("serin_requests_total", &[("outcome", "ok")]),
+        &|model| durations(from_ref(model), "ok").count() as f64,
     );
     family(
         "nv_inference_count",
         Kind::BareCounter,
         "Rows run",
-        &|model| model.sum("serin_inferences_total", &[]),
+        &|model| model.rows() as f64,
     );
     family(
         "nv_inference_exec_count",
         Kind::BareCounter,
         "Runs of the model",
-        &|model| model.sum("serin_executions_total", &[]),
+        &|model| model.runs() as f64,
     );
     family(
         "nv_inference_request_duration_us",
         Kind::BareCounter,
         "Microseconds from receiving a request to its last byte, of those that were answered",
-        &|model| micros(model, "serin_request_duration_seconds", ("outcome", "ok")),
+        &|model| micros(&durations(from_ref(model), "ok")),
     );
     for (name, help, phase) in [
-        ("queue", "Microseconds of waiting for the engine", "queue"),
-        ("compute_input", "Microseconds of reading inputs", "decode"),
+        (
+            "queue",
+            "Microseconds of waiting for the engine",
+            Phase::Queue,
+        ),
+        (
+            "compute_input",
+            "Microseconds of reading inputs",
+            Phase::Decode,
+        ),
         (
             "compute_infer",
             "Microseconds of running the model",
-            "compute",
+            Phase::Compute,
         ),
         (
             "compute_output",
             "Microseconds of writing outputs",
-            "encode",
+            Phase::Encode,
         ),
     ] {
         family(
             &format!("nv_inference_{name}_duration_us"),
             Kind::BareCounter,
             help,
-            &|model| micros(model, "serin_request_phase_seconds", ("phase", phase)),
+            &|model| micros(&phases(from_ref(model), phase)),
         );
     }
     family(
         "nv_inference_pending_request_count",
         Kind::Gauge,
         "Requests waiting for the engine",
-        &|model| model.sum("serin_queue_depth", &[]),
+        &|model| model.waiting() as f64,
     );
     family(
         "nv_model_load_duration_secs",
         Kind::Gauge,
         "How long fetching, loading and warming up took",
-        &|model| model.sum("serin_model_load_seconds", &[]),
+        &|model| model.load_seconds(),
     );
     let name = "nv_inference_request_failure";
     to.family(name, Kind::BareCounter, "Requests that were not answered");
-    for model in &page.models {
+    for model in models {
         for (reason, outcomes) in REASONS {
             let labels = [
-                ("model", model.name),
-                ("version", model.version),
+                ("model", model.name()),
+                ("version", model.version()),
                 ("reason", reason),
             ];
-            let of = |outcome: &&str| model.sum("serin_requests_total", &[("outcome", outcome)]);
-            to.sample(name, &labels, outcomes.iter().map(of).sum());
+            let of = |outcome: &&str| durations(from_ref(model), outcome).count();
+            let failed: u64 = outcomes.iter().map(of).sum();
+            to.sample(name, &labels, failed as f64);
         }
     }
 }
 
-fn micros(model: &Model<'_>, histogram: &str, only: (&str, &str)) -> f64 {
-    let mut figures = Histogram::default();
-    model.add_to(&mut figures, histogram, &[only]);
-    (figures.sum * 1e6).round()
+fn micros(figures: &Figures) -> f64 {
+    (figures.sum() * 1e6).round()
 }

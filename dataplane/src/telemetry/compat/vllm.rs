@@ -2,33 +2,36 @@
 //! extension reads, by default and without any configuration; it takes the first series of each,
 //! so a pod has one, summed over its models (GAIE, docs/proposals/003).
 
+use std::sync::Arc;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::page::Page;
+use super::sums::{durations, phases};
 use super::writer::{Kind, Writer};
+use crate::telemetry::metrics::{ModelMetrics, Phase};
 
-pub(super) fn write(page: &Page<'_>, now: SystemTime, to: &mut Writer<'_>) {
-    let Some(first) = page.models.first() else {
+pub(super) fn write(models: &[Arc<ModelMetrics>], now: SystemTime, to: &mut Writer<'_>) {
+    let Some(first) = models.first() else {
         return;
     };
-    let labels = [("model_name", first.name), ("engine", "0")];
+    let labels = [("model_name", first.name()), ("engine", "0")];
     let mut gauge = |name: &str, help: &str, more: &[(&str, &str)], value: f64| {
         to.family(name, Kind::Gauge, help);
         to.sample(name, &[&labels, more].concat(), value);
     };
-    let waiting = page.sum("serin_queue_depth", &[]);
-    let in_flight = page.sum("serin_requests_in_flight", &[]);
+    let waiting: i64 = models.iter().map(|model| model.waiting()).sum();
+    let in_flight: i64 = models.iter().map(|model| model.in_flight()).sum();
     gauge(
         "vllm:num_requests_waiting",
         "Requests waiting for the engine",
         &[],
-        waiting,
+        waiting as f64,
     );
     gauge(
         "vllm:num_requests_running",
         "Requests being served that do not wait",
         &[],
-        (in_flight - waiting).max(0.0),
+        (in_flight - waiting).max(0) as f64,
     );
     // There is no cache of keys and values; a missing gauge is an error of each scrape.
     gauge(
@@ -57,33 +60,30 @@ pub(super) fn write(page: &Page<'_>, now: SystemTime, to: &mut Writer<'_>) {
 
     let name = "vllm:request_success_total";
     to.family(name, Kind::Counter, "Requests that were answered");
-    let ok = page.sum("serin_requests_total", &[("outcome", "ok")]);
+    let answered = durations(models, "ok");
     to.sample(
         name,
         &[labels[0], labels[1], ("finished_reason", "stop")],
-        ok,
+        answered.count() as f64,
     );
-    for (name, help, of, only) in [
+    for (name, help, figures) in [
         (
             "vllm:e2e_request_latency_seconds",
             "From receiving a request to its last byte, of those that were answered",
-            "serin_request_duration_seconds",
-            ("outcome", "ok"),
+            answered,
         ),
         (
             "vllm:request_queue_time_seconds",
             "Waiting for the engine",
-            "serin_request_phase_seconds",
-            ("phase", "queue"),
+            phases(models, Phase::Queue),
         ),
         (
             "vllm:request_inference_time_seconds",
             "Running the model",
-            "serin_request_phase_seconds",
-            ("phase", "compute"),
+            phases(models, Phase::Compute),
         ),
     ] {
         to.family(name, Kind::Histogram, help);
-        to.histogram(name, &labels, &page.histogram(of, &[only]));
+        to.histogram(name, &labels, &figures);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::page::Histogram;
+use crate::telemetry::metrics::Figures;
 
 /// Where families are written to.
 pub(super) struct Writer<'o> {
@@ -17,13 +17,13 @@ pub(super) struct Writer<'o> {
 pub(super) enum Kind {
     /// Its name ends in `_total`.
     Counter,
-    /// A counter whose name does not, which OpenMetrics cannot tell as one.
+    /// A counter whose name does not end so, which OpenMetrics has no type for.
     BareCounter,
     Gauge,
     Histogram,
 }
 
-/// A label's name, and its value as it stands on the page.
+/// A label's name and value.
 pub(super) type Label<'l> = (&'l str, &'l str);
 
 impl Writer<'_> {
@@ -54,7 +54,9 @@ impl Writer<'_> {
         let mut separator = '{';
         for (label, text) in labels {
             self.out.push(separator);
-            self.out.extend([label, "=\"", text, "\""]);
+            self.out.extend([label, "=\""]);
+            self.escaped(text);
+            self.out.push('"');
             separator = ',';
         }
         if separator == ',' {
@@ -64,15 +66,32 @@ impl Writer<'_> {
         let _ = writeln!(self.out, " {value}");
     }
 
-    pub(super) fn histogram(&mut self, name: &str, labels: &[Label<'_>], figures: &Histogram<'_>) {
-        let bucket = format!("{name}_bucket");
-        let mut with_bound = labels.to_vec();
-        for (bound, count) in &figures.buckets {
-            with_bound.truncate(labels.len());
-            with_bound.push(("le", bound));
-            self.sample(&bucket, &with_bound, *count);
+    fn escaped(&mut self, text: &str) {
+        for char in text.chars() {
+            match char {
+                '\\' => self.out.push_str("\\\\"),
+                '"' => self.out.push_str("\\\""),
+                '\n' => self.out.push_str("\\n"),
+                char => self.out.push(char),
+            }
         }
-        self.sample(&format!("{name}_sum"), labels, figures.sum);
-        self.sample(&format!("{name}_count"), labels, figures.count);
+    }
+
+    pub(super) fn histogram(&mut self, name: &str, labels: &[Label<'_>], figures: &Figures) {
+        let bucket = format!("{name}_bucket");
+        let mut up_to_bound = 0;
+        for (bound, count) in figures.buckets() {
+            up_to_bound += count;
+            let bound = if bound.is_finite() {
+                // With a digit behind the point, as Serin's own histograms.
+                format!("{bound:?}")
+            } else {
+                "+Inf".to_owned()
+            };
+            let labels = [labels, &[("le", bound.as_str())]].concat();
+            self.sample(&bucket, &labels, up_to_bound as f64);
+        }
+        self.sample(&format!("{name}_sum"), labels, figures.sum());
+        self.sample(&format!("{name}_count"), labels, figures.count() as f64);
     }
 }

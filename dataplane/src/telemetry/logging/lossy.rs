@@ -1,4 +1,4 @@
-//! Log lines on their way to a reader: whoever logs never waits for it.
+//! A bounded queue of log lines: logging never waits for the reader of the log.
 //!
 //! A pipe that nobody reads takes 64 KiB, and then every write to it waits for ever. Were lines
 //! written where they are logged, one request after another would stop there, and probes with them.
@@ -20,7 +20,7 @@ pub(super) struct Lossy {
     arrived: Condvar,
     /// What was taken is written, or lost.
     written: Condvar,
-    /// Lines that nobody will read.
+    /// Lines that were dropped.
     dropped: Counter,
 }
 
@@ -64,7 +64,7 @@ impl Lossy {
         let (lines, taken) = (state.lines, std::mem::take(&mut state.waiting));
         (state.lines, state.asleep, state.writing) = (0, false, true);
         drop(state);
-        // Nobody is left to be told of an error.
+        // An error of the log's own output cannot be logged.
         if out.write_all(&taken).is_err() {
             self.dropped.inc_by(lines);
         }
@@ -91,7 +91,7 @@ impl Lossy {
         self.dropped.clone()
     }
 
-    /// Nothing can panic while it holds the lock; a poisoned one is as good as new.
+    /// No code panics while it holds the lock, so a poisoned lock holds whole data.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,7 +116,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes nothing before it is told to.
+    /// Takes nothing before it is opened.
     struct Stuck(Sender<Vec<u8>>, Receiver<()>);
 
     impl Write for Stuck {
@@ -149,7 +149,7 @@ mod tests {
             lines.push(&line);
         }
         assert_eq!(lines.dropped().get(), 6);
-        // Nobody reads: the end does not wait for ever.
+        // Without a reader the end of the process does not wait for ever.
         lines.flush(Duration::from_millis(1));
         go.send(()).unwrap();
         assert_eq!(taken.recv().unwrap().len(), MOST);

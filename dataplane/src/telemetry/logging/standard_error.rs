@@ -11,10 +11,10 @@ use prometheus_client::metrics::counter::Counter;
 
 use super::lossy::Lossy;
 
-/// How long the last lines of the process, or of a panic, may take: whoever reads them may be gone.
+/// How long writing the last lines of the process, or of a panic, may take: the reader may be gone.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// What is logged and not yet written.
+/// Lines that are logged and not yet written.
 static LINES: LazyLock<Lossy> = LazyLock::new(Lossy::default);
 
 /// The log of a program: to be kept until its end, as dropping it waits a second at most for the
@@ -39,8 +39,8 @@ pub(super) fn lines() -> impl Write {
     &*LINES
 }
 
-/// Starts the thread that writes. It holds no lock of standard error: whoever has a last word there
-/// would wait for it.
+/// Starts the thread that writes. It holds no lock of standard error: a last message written there
+/// directly would wait for it.
 ///
 /// # Errors
 /// When the system gives no thread, or there is no standard error.

@@ -1,5 +1,5 @@
-//! What callers say of the trace that their request is part of: `traceparent` and `tracestate`
-//! (W3C Trace Context).
+//! The headers `traceparent` and `tracestate` (W3C Trace Context): the trace that a caller's request
+//! is part of.
 
 /// Most members of a `tracestate`, and most characters of it that are passed on.
 const STATE_MEMBERS: usize = 32;

@@ -18,8 +18,7 @@ use super::settings::{Settings, SettingsError};
 use super::span::Done;
 use super::{QUEUE, Tracer};
 use crate::telemetry::Metrics;
-use crate::telemetry::noise::noise;
-use crate::trust;
+use crate::tls_roots;
 
 /// Requests whose spans are sent together.
 const BATCH: usize = 256;
@@ -54,7 +53,7 @@ impl Exporter {
         let (queue, inbox) = mpsc::channel(QUEUE);
         let tracer = Tracer::new(&settings, queue, Arc::clone(metrics));
         let (stop, stopped) = oneshot::channel();
-        for reason in ["queue_full", "export_failed", "rejected"] {
+        for reason in ["queue_full", "exporter_ended", "export_failed", "rejected"] {
             metrics.traces_dropped(reason, 0);
         }
         tracing::info!(
@@ -72,6 +71,16 @@ impl Exporter {
         Ok((tracer, Self { task, stop }))
     }
 
+    /// Sends what has been handed over, and what the requests that are traced now hand over when they
+    /// end, and ends. No request may begin any more. Gives up after `deadline`.
+    pub async fn retire(mut self, deadline: Duration) {
+        let for_requests = deadline * 2 / 3;
+        // The task ends by itself once the last of those requests has.
+        if timeout(for_requests, &mut self.task).await.is_err() {
+            self.flush(deadline - for_requests).await;
+        }
+    }
+
     /// Sends what has been handed over and ends; gives up after `deadline`.
     pub async fn flush(self, deadline: Duration) {
         // The task may have ended; then there is nothing to tell it.
@@ -85,7 +94,8 @@ impl Exporter {
 }
 
 fn client() -> Result<Client, SettingsError> {
-    let tls = trust::client_config(None).map_err(|error| SettingsError::Tls(error.to_string()))?;
+    let tls =
+        tls_roots::client_config(None).map_err(|error| SettingsError::Tls(error.to_string()))?;
     Client::builder()
         .redirect(redirect::Policy::none())
         .timeout(TIMEOUT)
@@ -177,7 +187,7 @@ impl Sender {
                 return self.lost(batch.len(), &reason);
             }
             // Up to a quarter more, so that pods do not come back together.
-            let jitter = wait.mul_f64((noise() % 256) as f64 / 1024.0);
+            let jitter = wait.mul_f64(fastrand::f64() / 4.0);
             let pause = asked.unwrap_or(wait).min(LONGEST_WAIT) + jitter;
             tokio::select! {
                 () = sleep(pause) => {}

@@ -8,7 +8,7 @@ const IDS: u64 = 1 << 56;
 /// Which requests are traced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sampled {
-    /// Any at all; callers that ask for traces get none either where not.
+    /// Whether requests are traced; if not, not even those whose callers ask for it.
     pub on: bool,
     /// One in so many of the requests whose caller made no decision; none of them if 0.
     pub one_in: u64,

@@ -1,7 +1,7 @@
 //! Where traces go: what the resource says, else OpenTelemetry's own environment variables.
 
 use reqwest::Url;
-use serin_crds::pod_config::TracesConfig;
+use serin_crds::contract::policy::TracesConfig;
 
 /// Where traces go, and of which requests.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,12 +15,12 @@ pub struct Settings {
 }
 
 /// What this process is, for those who look at its traces.
-#[derive(Clone, Copy, Debug)]
-pub struct Process<'a> {
+#[derive(Clone, Debug)]
+pub struct Process {
     /// `namespace/name` of the service, or the files of local mode.
-    pub service: &'a str,
+    pub service: String,
     /// Its revision.
-    pub revision: &'a str,
+    pub revision: String,
     /// It runs on its user's own machine.
     pub local_mode: bool,
 }
@@ -66,7 +66,7 @@ impl Settings {
     /// An address that is none, or another protocol than HTTP with protobuf.
     pub fn find(
         config: Option<&TracesConfig>,
-        process: Process<'_>,
+        process: &Process,
         env: impl Fn(&str) -> Option<String>,
     ) -> Result<Option<Self>, SettingsError> {
         // An empty variable is as if it were not set (OpenTelemetry's specification).
@@ -126,7 +126,7 @@ fn base(from: &'static str, value: &str) -> Result<Url, SettingsError> {
     address(from, &format!("{}/v1/traces", value.trim_end_matches('/')))
 }
 
-fn resource(process: Process<'_>, env: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
+fn resource(process: &Process, env: impl Fn(&str) -> Option<String>) -> Vec<(String, String)> {
     let mut attributes: Vec<(String, String)> = Vec::new();
     let mut set =
         |key: &str, value: String| match attributes.iter_mut().find(|(known, _)| known == key) {
@@ -140,7 +140,7 @@ fn resource(process: Process<'_>, env: impl Fn(&str) -> Option<String>) -> Vec<(
         }
         _ => set("service.name", "serin".to_owned()),
     }
-    set("serin.revision", process.revision.to_owned());
+    set("serin.revision", process.revision.clone());
     if let Some(host) = env("HOSTNAME") {
         if !process.local_mode {
             set("k8s.pod.name", host.clone());
@@ -186,11 +186,13 @@ fn decoded(value: &str) -> String {
 mod tests {
     use super::*;
 
-    const POD: Process<'_> = Process {
-        service: "demo/iris",
-        revision: "iris-1",
-        local_mode: false,
-    };
+    fn pod() -> Process {
+        Process {
+            service: "demo/iris".to_owned(),
+            revision: "iris-1".to_owned(),
+            local_mode: false,
+        }
+    }
 
     fn find(
         config: Option<&str>,
@@ -200,7 +202,7 @@ mod tests {
             endpoint: endpoint.to_owned(),
             sample_percent: 10,
         });
-        Settings::find(config.as_ref(), POD, |name| {
+        Settings::find(config.as_ref(), &pod(), |name| {
             let found = variables.iter().find(|(key, _)| *key == name);
             found.map(|(_, value)| (*value).to_owned())
         })

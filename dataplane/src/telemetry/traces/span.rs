@@ -4,8 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::context::Context;
 use super::otlp::{KeyValue, Span, SpanKind, Status, StatusCode, int, text};
-use crate::telemetry::metrics::Finished;
-use crate::telemetry::noise::noise;
+use crate::telemetry::metrics::RequestOutcome;
 
 /// Flags of a span (`SpanFlags` of OTLP): whether its parent is in another process is known, and
 /// that it is.
@@ -20,7 +19,7 @@ pub(super) struct Done {
     pub(super) ended: SystemTime,
     pub(super) method: String,
     pub(super) path: String,
-    pub(super) finished: Finished,
+    pub(super) finished: RequestOutcome,
     pub(super) request_id: String,
     pub(super) model: String,
     pub(super) version: String,
@@ -141,7 +140,7 @@ impl Done {
             let from = until.saturating_sub(nanos(took)).max(start);
             spans.push(Span {
                 trace_id: self.context.trace_id.to_be_bytes().to_vec(),
-                span_id: noise().max(1).to_be_bytes().to_vec(),
+                span_id: fastrand::u64(..).max(1).to_be_bytes().to_vec(),
                 trace_state: self.context.state.clone(),
                 parent_span_id: self.context.span_id.to_be_bytes().to_vec(),
                 name: name.to_owned(),
@@ -163,8 +162,8 @@ fn rpc(path: &str) -> Option<(&str, &str)> {
 }
 
 /// The gRPC status that stands for the HTTP status of a finished request.
-fn grpc_status(finished: &Finished) -> i32 {
-    crate::fault::FaultKind::ALL
+fn grpc_status(finished: &RequestOutcome) -> i32 {
+    serin_core::fault::FaultKind::ALL
         .iter()
         .find(|kind| kind.http_status() == finished.code)
         .map_or(0, |kind| kind.grpc_code())
@@ -178,9 +177,9 @@ fn nanos(duration: Duration) -> u64 {
 mod tests {
     use super::*;
     use crate::telemetry::metrics::Phases;
-    use crate::types::Timing;
+    use serin_core::types::Timing;
 
-    fn done(finished: Finished) -> Done {
+    fn done(finished: RequestOutcome) -> Done {
         Done {
             context: Context::root(1, 2, true),
             parent: Some(3),
@@ -195,8 +194,8 @@ mod tests {
         }
     }
 
-    fn answered() -> Finished {
-        Finished {
+    fn answered() -> RequestOutcome {
+        RequestOutcome {
             protocol: "rest",
             operation: "infer",
             outcome: "ok",
@@ -214,6 +213,7 @@ mod tests {
                 encode: Duration::from_millis(1),
             },
             body_bytes: None,
+            parts: None,
         }
     }
 

@@ -2,7 +2,7 @@ use serin_crds::inference_service::PodTemplate;
 use serin_crds::inference_service::pod_template::{PodMetadata, PodPlacement};
 
 use super::*;
-use crate::testing::builders::{blueprint, validated};
+use crate::testing::builders::{snapshot, validated};
 
 fn l4() -> Gpu {
     Gpu {
@@ -12,14 +12,14 @@ fn l4() -> Gpu {
     }
 }
 
-fn built(change: impl FnOnce(&mut Blueprint)) -> PodTemplateSpec {
+fn built(change: impl FnOnce(&mut RevisionSnapshot)) -> PodTemplateSpec {
     let service = validated("iris");
-    let mut blueprint = blueprint(&service);
-    change(&mut blueprint);
-    template(&service, &blueprint)
+    let mut snapshot = snapshot(&service);
+    change(&mut snapshot);
+    template(&service, &snapshot)
 }
 
-fn spec(change: impl FnOnce(&mut Blueprint)) -> PodSpec {
+fn spec(change: impl FnOnce(&mut RevisionSnapshot)) -> PodSpec {
     built(change).spec.unwrap()
 }
 
@@ -44,8 +44,8 @@ fn a_configmap_source_is_mounted_read_only_with_the_one_key() {
 
 #[test]
 fn a_configmap_without_a_key_is_mounted_whole() {
-    let pod = spec(|blueprint| {
-        blueprint.source = Source::ConfigMap {
+    let pod = spec(|snapshot| {
+        snapshot.source = Source::ConfigMap {
             name: "embedder-model".into(),
             key: None,
         };
@@ -58,9 +58,31 @@ fn a_configmap_without_a_key_is_mounted_whole() {
 }
 
 #[test]
+fn the_policy_is_mounted_as_a_folder_and_may_be_missing() {
+    let pod = spec(|_| {});
+    let volumes = pod.volumes.unwrap();
+    let volume = volumes.iter().find(|volume| volume.name == "policy");
+    let map = volume.unwrap().config_map.clone().unwrap();
+    assert_eq!(
+        (map.name.as_str(), map.items, map.optional),
+        ("iris-policy", None, Some(true))
+    );
+    let container = &pod.containers[0];
+    let mounts = container.volume_mounts.as_ref().unwrap();
+    let mount = mounts.iter().find(|mount| mount.name == "policy").unwrap();
+    assert_eq!(
+        (mount.mount_path.as_str(), &mount.sub_path),
+        ("/etc/serin/policy", &None),
+        "the kubelet updates no single file"
+    );
+    let args = container.args.as_ref().unwrap().join(" ");
+    assert!(args.contains("--policy /etc/serin/policy/policy.json"));
+}
+
+#[test]
 fn a_claim_is_mounted_read_only_and_https_mounts_nothing() {
-    let pod = spec(|blueprint| {
-        blueprint.source = Source::Pvc {
+    let pod = spec(|snapshot| {
+        snapshot.source = Source::Pvc {
             claim: "models".into(),
             path: "a/model.onnx".into(),
         };
@@ -76,7 +98,7 @@ fn a_claim_is_mounted_read_only_and_https_mounts_nothing() {
         (claim.claim_name.as_str(), claim.read_only),
         ("models", Some(true))
     );
-    let https = spec(|blueprint| blueprint.source = Source::Https);
+    let https = spec(|snapshot| snapshot.source = Source::Https);
     assert!(
         https
             .volumes
@@ -88,7 +110,7 @@ fn a_claim_is_mounted_read_only_and_https_mounts_nothing() {
 
 #[test]
 fn a_gpu_is_asked_for_tolerated_and_chosen_by_product() {
-    let pod = spec(|blueprint| blueprint.spec.gpu = Some(l4()));
+    let pod = spec(|snapshot| snapshot.spec.gpu = Some(l4()));
     let limits = pod.containers[0].resources.clone().unwrap().limits.unwrap();
     assert_eq!(limits["nvidia.com/gpu"].0, "2");
     assert_eq!(
@@ -137,8 +159,8 @@ fn the_product_narrows_every_alternative_of_the_user() {
 
 #[test]
 fn a_users_label_cannot_take_a_pod_out_of_its_service() {
-    let template = built(|blueprint| {
-        blueprint.spec.pod_template = Some(PodTemplate {
+    let template = built(|snapshot| {
+        snapshot.spec.pod_template = Some(PodTemplate {
             metadata: Some(PodMetadata {
                 labels: [("team", "ml"), ("serin.dev/revision", "other")]
                     .map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -155,9 +177,9 @@ fn a_users_label_cannot_take_a_pod_out_of_its_service() {
 
 #[test]
 fn what_the_user_adds_reaches_the_pods() {
-    let pod = spec(|blueprint| {
-        blueprint.pinned.image_pull_secrets = vec!["ours".into()];
-        blueprint.spec.pod_template = Some(PodTemplate {
+    let pod = spec(|snapshot| {
+        snapshot.defaults.image_pull_secrets = vec!["ours".into()];
+        snapshot.spec.pod_template = Some(PodTemplate {
             metadata: None,
             spec: Some(PodPlacement {
                 service_account_name: Some("robot".into()),

@@ -10,7 +10,6 @@ use k8s_openapi::api::apps::v1::Deployment;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::live::Answer;
 
 fn source() -> Source {
     Source::ConfigMap {
@@ -22,6 +21,11 @@ fn source() -> Source {
 fn pod(status: Value) -> Arc<Pod> {
     let pod = json!({"metadata": {"name": "iris-1-x"}, "status": status});
     Arc::new(serde_json::from_value(pod).unwrap())
+}
+
+fn reported(pod: &str, report: Value) -> (String, Arc<StatusReport>) {
+    let report = serde_json::from_value(report).unwrap();
+    (pod.to_owned(), Arc::new(report))
 }
 
 fn container_in(state: Value) -> Value {
@@ -49,15 +53,15 @@ fn unplaced(seconds: i64, message: &str) -> Value {
     }]})
 }
 
-fn found_in(revision: &LiveRevision, state: SourceState) -> Option<Trouble> {
+fn found_in(revision: &ObservedRevision, state: SourceState) -> Option<Issue> {
     let now = Timestamp::from_second(1000).unwrap();
-    trouble("iris-1", revision, &source(), state, now)
+    issue("iris-1", revision, &source(), state, now)
 }
 
-fn found(status: Value) -> Option<Trouble> {
-    let revision = LiveRevision {
+fn found(status: Value) -> Option<Issue> {
+    let revision = ObservedRevision {
         pods: vec![pod(status)],
-        ..LiveRevision::default()
+        ..ObservedRevision::default()
     };
     found_in(&revision, SourceState::NotAsked)
 }
@@ -127,13 +131,9 @@ fn each_state_of_a_pod_has_its_reason_and_says_what_to_do() {
         ),
     ];
     for (status, reason, stalled, part) in cases {
-        let trouble = found(status.clone()).unwrap_or_else(|| panic!("{status}"));
-        assert_eq!(
-            (trouble.reason, trouble.stalled),
-            (reason, stalled),
-            "{status}"
-        );
-        assert!(trouble.message.contains(part), "{}", trouble.message);
+        let issue = found(status.clone()).unwrap_or_else(|| panic!("{status}"));
+        assert_eq!((issue.reason, issue.stalled), (reason, stalled), "{status}");
+        assert!(issue.message.contains(part), "{}", issue.message);
     }
 }
 
@@ -159,11 +159,11 @@ fn a_failure_stays_known_while_the_container_starts_again() {
 
 #[test]
 fn a_missing_configmap_or_key_is_named() {
-    let revision = LiveRevision {
+    let revision = ObservedRevision {
         pods: vec![pod(waiting("ContainerCreating"))],
-        ..LiveRevision::default()
+        ..ObservedRevision::default()
     };
-    let message = |state| found_in(&revision, state).map(|trouble| trouble.message);
+    let message = |state| found_in(&revision, state).map(|issue| issue.message);
     let waits = found_in(&revision, SourceState::NoConfigMap).unwrap();
     assert!(!waits.stalled, "it may be applied in a moment");
     assert!(
@@ -181,20 +181,19 @@ fn a_missing_configmap_or_key_is_named() {
 
 #[test]
 fn what_the_api_server_and_the_deployment_say_is_passed_on() {
-    let deployment = |type_: &str, status: &str| -> LiveRevision {
+    let deployment = |type_: &str, status: &str| -> ObservedRevision {
         let object: Deployment = serde_json::from_value(json!({
             "metadata": {"name": "iris-1"},
             "spec": {"selector": {}, "template": {}},
             "status": {"conditions": [{"type": type_, "status": status, "message": "exceeded quota: q"}]},
         }))
         .unwrap();
-        LiveRevision {
+        ObservedRevision {
             deployment: Some(Arc::new(object)),
-            ..LiveRevision::default()
+            ..ObservedRevision::default()
         }
     };
-    let reason =
-        |revision| found_in(&revision, SourceState::NotAsked).map(|trouble| trouble.reason);
+    let reason = |revision| found_in(&revision, SourceState::NotAsked).map(|issue| issue.reason);
     assert_eq!(
         reason(deployment("ReplicaFailure", "True")),
         Some(Reason::PodsRefused)
@@ -208,46 +207,41 @@ fn what_the_api_server_and_the_deployment_say_is_passed_on() {
 
 #[test]
 fn what_a_running_pod_says_of_itself_is_believed() {
-    let saying = |phase: &str, message: Option<&str>| {
-        let answer = Answer {
-            phase: phase.into(),
-            message: message.map(str::to_owned),
-            models: Vec::new(),
-        };
-        let revision = LiveRevision {
-            answers: BTreeMap::from([("iris-1-x".to_owned(), answer)]),
-            ..LiveRevision::default()
+    let saying = |phase: &str, message: &str| {
+        let report = json!({"phase": phase, "message": message});
+        let revision = ObservedRevision {
+            reports: BTreeMap::from([reported("iris-1-x", report)]),
+            ..ObservedRevision::default()
         };
         found_in(&revision, SourceState::NotAsked)
     };
-    let loading = saying(
-        "Loading",
-        Some("https://h/m: connection refused, trying again"),
-    )
-    .unwrap();
-    assert_eq!((loading.reason, loading.stalled), (Reason::Loading, false));
-    assert!(loading.message.contains("connection refused"));
-    assert_eq!(saying("Failed", None).unwrap().reason, Reason::LoadFailed);
-    assert_eq!(saying("Ready", None), None);
+    for phase in ["Starting", "Loading", "Warming"] {
+        let said = "https://h/m: connection refused, trying again";
+        let loading = saying(phase, said).unwrap();
+        assert_eq!((loading.reason, loading.stalled), (Reason::Loading, false));
+        assert!(loading.message.contains("connection refused"));
+    }
+    let silent = saying("Loading", "").unwrap();
+    assert!(silent.message.contains("the model is being loaded"));
+    for phase in ["Ready", "Draining", "Stopped"] {
+        assert_eq!(saying(phase, ""), None, "{phase}");
+    }
 }
 
 #[test]
 fn a_fetch_that_is_tried_again_and_again_calls_for_help_after_a_while() {
     let tried_since = |second: i64| {
         let started = Timestamp::from_second(second).unwrap().to_string();
-        let answer = json!({
+        let report = json!({
             "phase": "Loading", "message": "model 'iris': https://models.invalid cannot be fetched",
-            "models": [{"name": "iris", "ready": false, "reason": "cannot be fetched"}],
+            "models": [{"name": "iris", "version": "1", "ready": false, "reason": "cannot be fetched"}],
         });
-        let revision = LiveRevision {
+        let revision = ObservedRevision {
             pods: vec![pod(container_in(
                 json!({"running": {"startedAt": started}}),
             ))],
-            answers: BTreeMap::from([(
-                "iris-1-x".to_owned(),
-                serde_json::from_value(answer).unwrap(),
-            )]),
-            ..LiveRevision::default()
+            reports: BTreeMap::from([reported("iris-1-x", report)]),
+            ..ObservedRevision::default()
         };
         found_in(&revision, SourceState::NotAsked).unwrap()
     };
@@ -259,19 +253,19 @@ fn a_fetch_that_is_tried_again_and_again_calls_for_help_after_a_while() {
 
 #[test]
 fn a_missing_claim_is_named() {
-    let revision = LiveRevision {
+    let revision = ObservedRevision {
         pods: vec![pod(unplaced(
             900,
             "0/1 nodes are available: persistentvolumeclaim \"models\" not found. not found",
         ))],
-        ..LiveRevision::default()
+        ..ObservedRevision::default()
     };
     let source = Source::Pvc {
         claim: "models".into(),
         path: "m.onnx".into(),
     };
     let now = Timestamp::from_second(1000).unwrap();
-    let found = trouble("iris-1", &revision, &source, SourceState::NotAsked, now).unwrap();
+    let found = issue("iris-1", &revision, &source, SourceState::NotAsked, now).unwrap();
     assert_eq!(found.reason, Reason::MissingReference);
     assert!(
         found.message.contains("PersistentVolumeClaim models"),
@@ -293,10 +287,10 @@ fn evicted(name: &str, finished: i64) -> Arc<Pod> {
     Arc::new(serde_json::from_value(pod).unwrap())
 }
 
-fn found_among(pods: Vec<Arc<Pod>>) -> Option<Trouble> {
-    let revision = LiveRevision {
+fn found_among(pods: Vec<Arc<Pod>>) -> Option<Issue> {
+    let revision = ObservedRevision {
         pods,
-        ..LiveRevision::default()
+        ..ObservedRevision::default()
     };
     found_in(&revision, SourceState::NotAsked)
 }
@@ -334,14 +328,11 @@ fn where_only_evicted_pods_are_left_the_latest_says_why() {
 
 #[test]
 fn pods_that_are_evicted_one_after_the_other_while_loading_say_so() {
-    let answer = json!({"phase": "Loading", "message": "fetching", "models": []});
-    let mut revision = LiveRevision {
+    let report = json!({"phase": "Loading", "message": "fetching", "models": []});
+    let mut revision = ObservedRevision {
         pods: vec![evicted("a", 500), pod(container_in(json!({"running": {}})))],
-        answers: BTreeMap::from([(
-            "iris-1-x".to_owned(),
-            serde_json::from_value(answer).unwrap(),
-        )]),
-        ..LiveRevision::default()
+        reports: BTreeMap::from([reported("iris-1-x", report)]),
+        ..ObservedRevision::default()
     };
     let found = found_in(&revision, SourceState::NotAsked).unwrap();
     assert_eq!((found.reason, found.stalled), (Reason::Loading, false));
@@ -365,9 +356,9 @@ fn pods_that_are_evicted_one_after_the_other_while_loading_say_so() {
 fn a_configmap_that_only_an_evicted_pod_waited_for_is_not_missed() {
     let mut status = waiting("ContainerCreating");
     status["phase"] = json!("Failed");
-    let revision = LiveRevision {
+    let revision = ObservedRevision {
         pods: vec![pod(status), pod(container_in(json!({"running": {}})))],
-        ..LiveRevision::default()
+        ..ObservedRevision::default()
     };
     assert_eq!(found_in(&revision, SourceState::NoConfigMap), None);
 }

@@ -33,7 +33,7 @@ async fn a_new_service_gets_its_children_and_becomes_ready() {
     for path in [
         format!("{CONFIG_MAPS}/{name}"),
         format!("{DEPLOYMENTS}/{name}"),
-        format!("{ADDRESSES}/iris"),
+        format!("{SERVICES}/iris"),
     ] {
         let owner = world.api.get(&path).unwrap()["metadata"]["ownerReferences"][0].clone();
         assert_eq!(
@@ -89,8 +89,11 @@ async fn every_condition_speaks_of_the_generation_that_was_processed() {
     let mut world = settled(|_| {}).await;
     world.edit("iris", |spec| spec["replicas"] = json!(2));
     world.pass("iris").await.unwrap();
-    let generation =
-        world.api.get(&format!("{SERVICES}/iris")).unwrap()["metadata"]["generation"].clone();
+    let generation = world
+        .api
+        .get(&format!("{INFERENCE_SERVICES}/iris"))
+        .unwrap()["metadata"]["generation"]
+        .clone();
     let status = world.status("iris");
     assert_eq!(status["observedGeneration"], generation);
     for condition in status["conditions"].as_array().unwrap() {
@@ -106,7 +109,7 @@ async fn edits_by_hand_are_undone() {
         object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("evil:1");
         object["spec"]["replicas"] = json!(7);
     });
-    world.api.edit(&format!("{ADDRESSES}/iris"), |object| {
+    world.api.edit(&format!("{SERVICES}/iris"), |object| {
         object["spec"]["selector"] = json!({"a": "b"});
     });
     world.settle("iris").await;
@@ -122,7 +125,7 @@ async fn edits_by_hand_are_undone() {
 #[tokio::test]
 async fn a_label_added_to_the_selector_of_the_service_is_taken_away() {
     let mut world = settled(|_| {}).await;
-    let address = format!("{ADDRESSES}/iris");
+    let address = format!("{SERVICES}/iris");
     let before = world.api.get(&address).unwrap()["spec"]["selector"].clone();
     world.api.edit(&address, |object| {
         object["spec"]["selector"]["debug"] = json!("true");
@@ -142,7 +145,7 @@ async fn what_is_deleted_comes_back() {
     for path in [
         format!("{DEPLOYMENTS}/{name}"),
         format!("{CONFIG_MAPS}/{name}"),
-        format!("{ADDRESSES}/iris"),
+        format!("{SERVICES}/iris"),
     ] {
         world.api.state().objects.remove(&path);
         world.settle("iris").await;
@@ -174,16 +177,18 @@ async fn an_object_that_lost_its_label_is_found_and_gets_it_back() {
 #[tokio::test]
 async fn nothing_of_the_services_own_metadata_reaches_its_children() {
     let mut world = World::with(&service("iris"));
-    world.api.edit(&format!("{SERVICES}/iris"), |object| {
-        object["metadata"]["labels"] = json!({"argocd.argoproj.io/instance": "app"});
-        object["metadata"]["annotations"] = json!({"argocd.argoproj.io/tracking-id": "app"});
-    });
+    world
+        .api
+        .edit(&format!("{INFERENCE_SERVICES}/iris"), |object| {
+            object["metadata"]["labels"] = json!({"argocd.argoproj.io/instance": "app"});
+            object["metadata"]["annotations"] = json!({"argocd.argoproj.io/tracking-id": "app"});
+        });
     world.settle("iris").await;
     let state = world.api.state();
     let children = state
         .objects
         .iter()
-        .filter(|(path, _)| !path.starts_with(SERVICES));
+        .filter(|(path, _)| !path.starts_with(INFERENCE_SERVICES));
     for (path, object) in children {
         assert!(!object.to_string().contains("argocd"), "{path}");
     }

@@ -134,7 +134,7 @@ async fn a_conflict_is_told_of_only_where_it_lasts() {
         told += 1;
         assert!(told < 10, "never told");
     }
-    assert!(told > 1, "a single conflict is no trouble");
+    assert!(told > 1, "a single conflict is no issue");
     let (_, reason, message) = world.condition("iris", "Ready");
     assert_eq!(reason, "RequestFailed");
     assert!(message.contains("denied by a quota"), "{message}");
@@ -143,8 +143,8 @@ async fn a_conflict_is_told_of_only_where_it_lasts() {
 #[tokio::test]
 async fn what_stays_in_the_way_is_looked_at_less_and_less_often() {
     let world = World::with(&service("iris"));
-    let error = Error::StillThere {
-        kind: crate::child::Kind::Service,
+    let error = Error::PendingDeletion {
+        kind: crate::child_kind::ChildKind::Service,
         name: "iris".into(),
     };
     for _ in 0..10 {
@@ -155,6 +155,9 @@ async fn what_stays_in_the_way_is_looked_at_less_and_less_often() {
 }
 
 fn stored(world: &World) -> Arc<Guarded> {
-    let object = world.api.get(&format!("{SERVICES}/iris")).unwrap();
+    let object = world
+        .api
+        .get(&format!("{INFERENCE_SERVICES}/iris"))
+        .unwrap();
     Arc::new(serde_json::from_value(object).unwrap())
 }

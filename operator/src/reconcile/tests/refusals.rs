@@ -6,7 +6,7 @@ use super::*;
 async fn somebody_elses_object_is_left_alone_and_named() {
     let mut world = World::with(&service("iris"));
     let foreign = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "iris", "namespace": "demo"}, "spec": {}});
-    world.api.put(&format!("{ADDRESSES}/iris"), foreign);
+    world.api.put(&format!("{SERVICES}/iris"), foreign);
     world.pass("iris").await.unwrap();
     let writes = world.api.take_writes();
     assert!(
@@ -24,17 +24,17 @@ async fn what_a_deleted_namesake_left_is_waited_for() {
     let mut world = World::with(&service("iris"));
     let owner = json!({"apiVersion": "serin.dev/v1alpha1", "kind": "InferenceService", "name": "iris", "uid": "older", "controller": true});
     let left = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "iris", "namespace": "demo", "ownerReferences": [owner]}});
-    world.api.put(&format!("{ADDRESSES}/iris"), left);
+    world.api.put(&format!("{SERVICES}/iris"), left);
     assert!(matches!(
         world.pass("iris").await,
-        Err(Error::StillThere { .. })
+        Err(Error::PendingDeletion { .. })
     ));
     assert_eq!(world.condition("iris", "Stalled").0, "False");
     world
         .api
         .state()
         .objects
-        .remove(&format!("{ADDRESSES}/iris"));
+        .remove(&format!("{SERVICES}/iris"));
     world.settle("iris").await;
 }
 
@@ -43,7 +43,7 @@ async fn a_namesake_of_another_kind_keeps_its_objects() {
     let mut world = World::with(&service("iris"));
     let owner = json!({"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "name": "iris", "uid": "theirs", "controller": true});
     let theirs = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "iris", "namespace": "demo", "ownerReferences": [owner]}});
-    world.api.put(&format!("{ADDRESSES}/iris"), theirs);
+    world.api.put(&format!("{SERVICES}/iris"), theirs);
     world.pass("iris").await.unwrap();
     let (status, reason, message) = world.condition("iris", "Stalled");
     assert_eq!((status.as_str(), reason.as_str()), ("True", "NameConflict"));
@@ -56,7 +56,7 @@ async fn a_namesake_of_another_kind_keeps_its_objects() {
 #[tokio::test]
 async fn what_somebody_makes_between_the_look_and_the_write_is_not_taken_over() {
     let mut world = World::with(&service("iris"));
-    let path = format!("{ADDRESSES}/iris");
+    let path = format!("{SERVICES}/iris");
     let theirs = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "iris", "namespace": "demo"}, "spec": {"selector": {"app": "theirs"}}});
     world.api.state().latecomers.insert(path.clone(), theirs);
     let error = world.pass("iris").await.unwrap_err();

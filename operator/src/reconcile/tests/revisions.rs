@@ -85,7 +85,7 @@ async fn a_revision_that_cannot_load_leaves_the_old_one_serving_and_healing() {
     );
 
     // The operator was upgraded meanwhile: the old revision comes back as it was.
-    world.change(|shared| shared.pinned.image = "serin-dataplane:next".into());
+    world.change(|shared| shared.defaults.image = "serin-dataplane:next".into());
     let deployment = format!("{DEPLOYMENTS}/{old}");
     world.api.state().objects.remove(&deployment);
     world.pass("iris").await.unwrap();
@@ -110,8 +110,8 @@ async fn a_revision_that_cannot_load_leaves_the_old_one_serving_and_healing() {
 async fn an_upgrade_of_the_operator_restarts_no_model() {
     let mut world = settled(|_| {}).await;
     world.change(|shared| {
-        shared.pinned.image = "serin-dataplane:next".into();
-        shared.pinned.allowed_networks = vec!["10.0.0.0/8".into()];
+        shared.defaults.image = "serin-dataplane:next".into();
+        shared.defaults.allowed_networks = vec!["10.0.0.0/8".into()];
     });
     world.pass("iris").await.unwrap();
     assert!(world.api.take_writes().is_empty());

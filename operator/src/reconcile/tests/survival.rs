@@ -10,7 +10,9 @@ async fn an_object_that_cannot_be_decoded_says_so_and_stops_no_other() {
         "metadata": {"name": "poison", "namespace": "demo", "generation": 3},
         "spec": {"model": {"source": {"uri": "https://h/m"}}, "autoscaling": {"maxReplicas": 2, "engine": "FromTheFuture"}},
     });
-    world.api.put(&format!("{SERVICES}/poison"), poison);
+    world
+        .api
+        .put(&format!("{INFERENCE_SERVICES}/poison"), poison);
     world.pass("poison").await.unwrap();
     assert_eq!(world.condition("poison", "Stalled").1, "InvalidSpec");
     assert!(
@@ -67,9 +69,11 @@ async fn an_unreadable_service_whose_status_was_lost_gets_it_back_from_what_serv
     world.edit("iris", |spec| {
         spec["autoscaling"] = json!({"maxReplicas": 2, "engine": "FromTheFuture"});
     });
-    world.api.edit(&format!("{SERVICES}/iris"), |object| {
-        object.as_object_mut().unwrap().remove("status");
-    });
+    world
+        .api
+        .edit(&format!("{INFERENCE_SERVICES}/iris"), |object| {
+            object.as_object_mut().unwrap().remove("status");
+        });
     world.pass("iris").await.unwrap();
     let after = world.status("iris");
     assert_tells_of_the_same(&after, &before);
@@ -95,7 +99,7 @@ async fn an_api_server_that_hangs_holds_a_pass_for_seconds() {
     let error = world.stale_pass("iris").await.unwrap_err();
     assert_eq!(error.label(), "no_answer");
     assert!(
-        began.elapsed() <= crate::call::DEADLINE * 2,
+        began.elapsed() <= crate::deadline::DEADLINE * 2,
         "{:?}",
         began.elapsed()
     );
@@ -105,8 +109,13 @@ async fn an_api_server_that_hangs_holds_a_pass_for_seconds() {
 async fn a_pass_ends_whatever_it_waits_for() {
     let world = World::with(&service("iris"));
     // Watches that never finish their first list.
-    let stored: Guarded =
-        serde_json::from_value(world.api.get(&format!("{SERVICES}/iris")).unwrap()).unwrap();
+    let stored: Guarded = serde_json::from_value(
+        world
+            .api
+            .get(&format!("{INFERENCE_SERVICES}/iris"))
+            .unwrap(),
+    )
+    .unwrap();
     let error = reconcile(Arc::new(stored), Arc::clone(&world.context))
         .await
         .unwrap_err();

@@ -1,4 +1,4 @@
-//! How a WebSocket begins (RFC 6455, 4.2), and who may open one.
+//! The handshake of a WebSocket (RFC 6455, 4.2), and the allowed origins.
 
 use axum::body::Body;
 use base64::Engine;
@@ -10,7 +10,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 
-use crate::fault::{Fault, FaultKind};
+use serin_core::fault::{Fault, FaultKind};
 
 /// Shows that the server speaks the protocol (RFC 6455, 1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -18,7 +18,7 @@ const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 const VERSION: HeaderValue = HeaderValue::from_static("13");
 const WEBSOCKET: HeaderValue = HeaderValue::from_static("websocket");
 
-/// Whether a request wants to become a WebSocket at all.
+/// Whether a request asks for an upgrade to WebSocket.
 pub(super) fn is_asked_for(headers: &HeaderMap) -> bool {
     lists(headers, &UPGRADE, "websocket") && lists(headers, &CONNECTION, "upgrade")
 }
@@ -32,7 +32,7 @@ pub(super) fn needed() -> Fault {
     )
 }
 
-/// Says what the path takes instead.
+/// Names the accepted methods and headers of the path.
 pub(super) fn with_alternatives(mut response: Response<Body>) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(http::header::ALLOW, HeaderValue::from_static("POST"));
@@ -43,7 +43,7 @@ pub(super) fn with_alternatives(mut response: Response<Body>) -> Response<Body> 
 /// The answer that opens the socket.
 ///
 /// # Errors
-/// `Malformed` for a handshake that is none, `Forbidden` for a page of another origin.
+/// `Malformed` for an invalid handshake, `Forbidden` for a page of another origin.
 pub(super) fn accept(parts: &Parts) -> Result<Response<Body>, Fault> {
     let headers = &parts.headers;
     if headers.get(SEC_WEBSOCKET_VERSION) != Some(&VERSION) {
@@ -73,8 +73,8 @@ fn accept_of(key: &[u8]) -> String {
     STANDARD.encode(sha1.digest().bytes())
 }
 
-/// Browsers let any page open a WebSocket to anywhere, this machine included, and say whose page
-/// it was: only the server's own pages may. Programs send no origin.
+/// Browsers let any page open a WebSocket to any host, this machine included, and send the page's
+/// origin: only the server's own pages are allowed. Programs send no origin.
 fn same_origin(headers: &HeaderMap) -> Result<(), Fault> {
     let Some(origin) = headers.get(ORIGIN) else {
         return Ok(());

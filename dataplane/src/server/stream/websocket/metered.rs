@@ -6,15 +6,15 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::protocol::body_budget::Held;
+use crate::runtime::memory_budget::Reservation;
 
 /// Opcode, length and mask of a control frame, whose payload is at most 125 bytes (RFC 6455, 5.5).
 const CONTROL_HEAD: usize = 6;
 
-/// Counts what is read since the last message.
+/// Counts bytes read since the last message.
 pub(super) struct Metered<T> {
     inner: T,
-    held: Held,
+    held: Reservation,
     unfinished: usize,
     /// Most bytes that one message may have.
     longest: usize,
@@ -22,7 +22,7 @@ pub(super) struct Metered<T> {
 }
 
 impl<T> Metered<T> {
-    pub(super) fn new(inner: T, held: Held, longest: usize) -> Self {
+    pub(super) fn new(inner: T, held: Reservation, longest: usize) -> Self {
         Self {
             inner,
             held,
@@ -46,13 +46,13 @@ impl<T> Metered<T> {
         self.held.shrink(self.unfinished());
     }
 
-    /// Whether reading ended for want of memory.
+    /// Whether reading ended because no memory was left.
     pub(super) fn is_refused(&self) -> bool {
         self.refused
     }
 
-    /// A message is complete: its share of the memory.
-    pub(super) fn finished(&mut self) -> Held {
+    /// The reservation of a complete message.
+    pub(super) fn finished(&mut self) -> Reservation {
         self.unfinished = 0;
         let next = self.held.another();
         std::mem::replace(&mut self.held, next)
@@ -114,11 +114,11 @@ mod tests {
     use tokio::io::AsyncReadExt;
 
     use super::*;
-    use crate::protocol::body_budget::Budget;
+    use crate::runtime::memory_budget::MemoryBudget;
 
     #[tokio::test]
     async fn control_frames_give_back_what_they_took_and_a_message_keeps_its_own() {
-        let budget = Budget::new(100);
+        let budget = MemoryBudget::new(100);
         let mut metered = Metered::new(&[b'x'; 1000][..], budget.hold(), 100);
         let mut frame = [0; 50];
         for _ in 0..10 {
@@ -128,7 +128,7 @@ mod tests {
         }
         metered.read_exact(&mut frame).await.unwrap();
         assert_eq!(metered.unfinished(), 50);
-        // Another caller finds what is left, and no more.
+        // Another caller gets only the rest.
         assert!(budget.hold().grow(50).is_ok());
         assert!(budget.hold().grow(51).is_err());
         let message = metered.finished();
@@ -139,7 +139,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_in_frames_without_payload_takes_no_more_than_a_message_may_have() {
-        let budget = Budget::new(100);
+        let budget = MemoryBudget::new(100);
         let mut metered = Metered::new(&[b'x'; 1000][..], budget.hold(), 60);
         metered.read_exact(&mut [0; 1000]).await.unwrap();
         assert_eq!(metered.unfinished(), 60);

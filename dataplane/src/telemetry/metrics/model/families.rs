@@ -1,31 +1,25 @@
 //! The names, labels and buckets of what is measured per model.
 
 use std::borrow::Cow;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
-use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
+use super::super::histogram::{Histogram, Layout};
+use super::labels::{ModelLabels, OfModel};
+use super::outcome::RequestOutcome;
+use super::removable::{Family, Histograms, LATENCY};
 use super::streams::StreamFamilies;
-use super::{Bodies, Ended, Finished, ModelMetrics, Phases};
-
-/// Seconds.
-const LATENCY_BUCKETS: [f64; 16] = [
-    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
-    60.0,
-];
 
 /// Rows of one run.
-const BATCH_BUCKETS: [f64; 9] = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0];
+pub(super) const BATCH: Layout =
+    Layout::whole(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0]);
 
 /// Bytes: 256 times the powers of four.
-const SIZE_BUCKETS: [f64; 10] = [
+const SIZE: Layout = Layout::whole(&[
     256.0,
     1024.0,
     4096.0,
@@ -36,13 +30,7 @@ const SIZE_BUCKETS: [f64; 10] = [
     4_194_304.0,
     16_777_216.0,
     67_108_864.0,
-];
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub(super) struct ModelLabels {
-    pub(super) model: String,
-    pub(super) version: String,
-}
+]);
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
@@ -99,16 +87,40 @@ struct TokenLabels {
     r#type: &'static str,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Buckets(&'static [f64]);
-
-impl MetricConstructor<Histogram> for Buckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(self.0.iter().copied())
-    }
+/// Labels of series of one version of a model.
+macro_rules! of_model {
+    ($($labels:ty),*) => {$(
+        impl OfModel for $labels {
+            fn is_of(&self, model: &ModelLabels) -> bool {
+                self.model == model.model && self.version == model.version
+            }
+        }
+    )*};
 }
 
-type Histograms<L> = Family<L, Histogram, Buckets>;
+of_model!(
+    ModelLabels,
+    RequestLabels,
+    DurationLabels,
+    PhaseLabels,
+    ProtocolLabels,
+    RejectLabels,
+    InfoLabels,
+    TokenLabels
+);
+
+/// What an answered request writes besides.
+pub(super) struct Bodies {
+    request: Histogram,
+    response: Histogram,
+}
+
+impl Bodies {
+    pub(super) fn observe(&self, (request, response): (usize, usize)) {
+        self.request.observe(request as u64);
+        self.response.observe(response as u64);
+    }
+}
 
 /// The families from which a model's handles are resolved.
 #[derive(Clone)]
@@ -118,36 +130,34 @@ pub(in super::super) struct ModelFamilies {
     phase: Histograms<PhaseLabels>,
     rejected: Family<RejectLabels, Counter>,
     info: Family<InfoLabels, Gauge>,
-    in_flight: Family<ModelLabels, Gauge>,
-    queue_depth: Family<ModelLabels, Gauge>,
-    batch_size: Histograms<ModelLabels>,
-    inferences: Family<ModelLabels, Counter>,
-    executions: Family<ModelLabels, Counter>,
+    pub(super) in_flight: Family<ModelLabels, Gauge>,
+    pub(super) queue_depth: Family<ModelLabels, Gauge>,
+    pub(super) batch_size: Histograms<ModelLabels>,
+    pub(super) inferences: Family<ModelLabels, Counter>,
+    pub(super) executions: Family<ModelLabels, Counter>,
     request_bytes: Histograms<ProtocolLabels>,
     response_bytes: Histograms<ProtocolLabels>,
-    ready: Family<ModelLabels, Gauge>,
-    load_seconds: Family<ModelLabels, Gauge<f64, AtomicU64>>,
+    pub(super) ready: Family<ModelLabels, Gauge>,
+    pub(super) load_seconds: Family<ModelLabels, Gauge<f64, AtomicU64>>,
     tokens: Family<TokenLabels, Counter>,
     pub(super) streams: StreamFamilies,
 }
 
 impl ModelFamilies {
     pub(in super::super) fn register(registry: &mut Registry) -> Self {
-        let latency = Buckets(&LATENCY_BUCKETS);
-        let sizes = Buckets(&SIZE_BUCKETS);
         let families = Self {
             requests: Family::default(),
-            duration: Family::new_with_constructor(latency),
-            phase: Family::new_with_constructor(latency),
+            duration: Family::new_with_constructor(LATENCY),
+            phase: Family::new_with_constructor(LATENCY),
             rejected: Family::default(),
             info: Family::default(),
             in_flight: Family::default(),
             queue_depth: Family::default(),
-            batch_size: Family::new_with_constructor(Buckets(&BATCH_BUCKETS)),
+            batch_size: Family::new_with_constructor(BATCH),
             inferences: Family::default(),
             executions: Family::default(),
-            request_bytes: Family::new_with_constructor(sizes),
-            response_bytes: Family::new_with_constructor(sizes),
+            request_bytes: Family::new_with_constructor(SIZE),
+            response_bytes: Family::new_with_constructor(SIZE),
             ready: Family::default(),
             load_seconds: Family::default(),
             tokens: Family::default(),
@@ -206,69 +216,27 @@ impl ModelFamilies {
         families
     }
 
-    /// Handles of a configured model; its gauges, and the counts of plain inference, show from now
-    /// on.
-    pub(in super::super) fn listed(&self, model: &str, version: &str) -> ModelMetrics {
-        let labels = ModelLabels {
-            model: model.to_owned(),
-            version: version.to_owned(),
-        };
-        let metrics = ModelMetrics {
-            in_flight: self.in_flight.get_or_create_owned(&labels),
-            queue_depth: self.queue_depth.get_or_create_owned(&labels),
-            ready: self.ready.get_or_create_owned(&labels),
-            load_seconds: self.load_seconds.get_or_create_owned(&labels),
-            batch_size: self.batch_size.get_or_create_owned(&labels),
-            inferences: self.inferences.get_or_create_owned(&labels),
-            executions: self.executions.get_or_create_owned(&labels),
-            ..self.unlisted_labelled(labels)
-        };
-        self.streams.list(&metrics.labels);
-        for protocol in ["rest", "grpc"] {
-            metrics.hot(&Finished {
-                protocol,
-                operation: "infer",
-                outcome: "ok",
-                code: 200,
-                duration: Duration::ZERO,
-                phases: Phases::default(),
-                body_bytes: None,
-            });
-        }
-        metrics
+    /// Removes every series of one version of a model.
+    pub(super) fn remove(&self, model: &ModelLabels) {
+        self.requests.remove_model(model);
+        self.duration.remove_model(model);
+        self.phase.remove_model(model);
+        self.rejected.remove_model(model);
+        self.info.remove_model(model);
+        self.in_flight.remove_model(model);
+        self.queue_depth.remove_model(model);
+        self.batch_size.remove_model(model);
+        self.inferences.remove_model(model);
+        self.executions.remove_model(model);
+        self.request_bytes.remove_model(model);
+        self.response_bytes.remove_model(model);
+        self.ready.remove_model(model);
+        self.load_seconds.remove_model(model);
+        self.tokens.remove_model(model);
+        self.streams.remove(model);
     }
 
-    /// Handles for requests to models that are not configured. They only count requests: a gauge
-    /// of a model that does not exist would look like one that is down.
-    pub(in super::super) fn unlisted(&self, label: &str) -> ModelMetrics {
-        self.unlisted_labelled(ModelLabels {
-            model: label.to_owned(),
-            version: label.to_owned(),
-        })
-    }
-
-    fn unlisted_labelled(&self, labels: ModelLabels) -> ModelMetrics {
-        ModelMetrics {
-            in_flight: Gauge::default(),
-            queue_depth: Gauge::default(),
-            ready: Gauge::default(),
-            load_seconds: Gauge::default(),
-            batch_size: Buckets(&BATCH_BUCKETS).new_metric(),
-            inferences: Counter::default(),
-            executions: Counter::default(),
-            queue: self.phase(&labels, "queue"),
-            batch: self.phase(&labels, "batch"),
-            compute: self.phase(&labels, "compute"),
-            decode: self.phase(&labels, "decode"),
-            encode: self.phase(&labels, "encode"),
-            hot: Default::default(),
-            described: Mutex::default(),
-            families: self.clone(),
-            labels,
-        }
-    }
-
-    fn phase(&self, labels: &ModelLabels, phase: &'static str) -> Histogram {
+    pub(super) fn phase(&self, labels: &ModelLabels, phase: &'static str) -> Histogram {
         self.phase.get_or_create_owned(&PhaseLabels {
             model: labels.model.clone(),
             version: labels.version.clone(),
@@ -276,35 +244,35 @@ impl ModelFamilies {
         })
     }
 
-    /// What a request writes at its end.
-    pub(super) fn ended(
+    /// The count of requests that end like this one.
+    pub(super) fn requests(
         &self,
         ModelLabels { model, version }: &ModelLabels,
-        &Finished {
-            protocol,
-            operation,
-            outcome,
-            code,
-            ..
-        }: &Finished,
-    ) -> Ended {
-        Ended {
-            requests: self.requests.get_or_create_owned(&RequestLabels {
-                model: model.clone(),
-                version: version.clone(),
-                protocol,
-                operation,
-                outcome,
-                code: code_label(protocol, code),
-            }),
-            duration: self.duration.get_or_create_owned(&DurationLabels {
-                model: model.clone(),
-                version: version.clone(),
-                protocol,
-                operation,
-                outcome,
-            }),
-        }
+        request: &RequestOutcome,
+    ) -> Counter {
+        self.requests.get_or_create_owned(&RequestLabels {
+            model: model.clone(),
+            version: version.clone(),
+            protocol: request.protocol,
+            operation: request.operation,
+            outcome: request.outcome,
+            code: code_label(request.protocol, request.code),
+        })
+    }
+
+    /// The durations of requests that end like this one.
+    pub(super) fn durations(
+        &self,
+        ModelLabels { model, version }: &ModelLabels,
+        request: &RequestOutcome,
+    ) -> Histogram {
+        self.duration.get_or_create_owned(&DurationLabels {
+            model: model.clone(),
+            version: version.clone(),
+            protocol: request.protocol,
+            operation: request.operation,
+            outcome: request.outcome,
+        })
     }
 
     /// The sizes of bodies by one protocol.
@@ -338,10 +306,10 @@ impl ModelFamilies {
         })
     }
 
-    /// Tells what a loaded model is, instead of what it was before.
+    /// Shows what a loaded model is, in place of what it was before.
     pub(super) fn describe(
         &self,
-        told: &mut Option<InfoLabels>,
+        shown: &mut Option<InfoLabels>,
         labels: &ModelLabels,
         platform: &str,
         digest: &str,
@@ -353,7 +321,7 @@ impl ModelFamilies {
             digest: digest.to_owned(),
         };
         self.info.get_or_create_owned(&info).set(1);
-        if let Some(before) = told.replace(info.clone())
+        if let Some(before) = shown.replace(info.clone())
             && before != info
         {
             self.info.remove(&before);
@@ -383,7 +351,7 @@ fn code_label(protocol: &str, code: u16) -> Cow<'static, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::FaultKind;
+    use serin_core::fault::FaultKind;
 
     #[test]
     fn every_fault_has_the_label_of_its_grpc_status() {

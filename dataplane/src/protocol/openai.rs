@@ -1,4 +1,0 @@
-//! OpenAI's interface under `/v1` and `/openai/v1`; its errors are in [`errors`](super::errors).
-
-pub(crate) mod embeddings;
-pub(crate) mod models;

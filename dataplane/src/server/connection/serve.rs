@@ -1,0 +1,128 @@
+//! One request and its answer on any route: its context, panics, and the headers that every answer
+//! carries.
+
+use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use futures_util::FutureExt;
+use http::header::CONNECTION;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use serin_core::Limits;
+use serin_core::fault::{Fault, FaultKind};
+use serin_wire::content_coding::{self, Accepted};
+use serin_wire::request_id;
+use tower::Service;
+
+use super::in_flight_body::InFlightBody;
+use super::port::{Port, Stage};
+use super::state::InFlight;
+use crate::context::RequestContext;
+use crate::server::grpc::body::paced;
+use crate::server::http::compress::compress;
+use crate::server::respond::{defect, refuse};
+use crate::telemetry::Trace;
+use crate::telemetry::traces::TRACE_PARENT;
+
+/// Answers one request by `router`.
+pub(super) async fn serve(
+    port: Arc<Port>,
+    mut router: Router,
+    request: Request<Incoming>,
+    peer: SocketAddr,
+    in_flight: InFlight,
+) -> Response<InFlightBody> {
+    let context = RequestContext::begin(&request, peer, port.tracer.current().as_ref());
+    let context = Arc::new(context);
+    let (version, is_head) = (request.version(), request.method() == Method::HEAD);
+    let accepted = match is_head {
+        false => content_coding::accepted(request.headers()),
+        // A body that is not sent is not compressed.
+        true => Accepted::Plain,
+    };
+    let mut response = match uri_fits(request.uri(), &port.resources.limits) {
+        Err(fault) => refuse(&fault, &context),
+        Ok(()) => {
+            let mut request = request.map(Body::new);
+            if context.dialect.is_grpc() {
+                request = paced(request, &context, &port.resources);
+            }
+            request.extensions_mut().insert(Arc::clone(&context));
+            let answer = async {
+                match router.call(request).await {
+                    Ok(response) => compress(response, accepted, &port.resources.cpu_pool).await,
+                    Err(never) => match never {},
+                }
+            };
+            answered(answer, &context, &port).await
+        }
+    };
+    if is_head {
+        *response.body_mut() = Body::empty();
+    }
+    finish_header(&mut response, version, &context, &port);
+    let kept = response.extensions_mut().remove();
+    response.map(|body| InFlightBody::new(body, in_flight, kept))
+}
+
+/// The answer, within the request's trace. A panic does not end other requests of the connection;
+/// state that it may leave inconsistent is dropped with its request.
+async fn answered(
+    answer: impl Future<Output = Response<Body>>,
+    context: &RequestContext,
+    port: &Port,
+) -> Response<Body> {
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    let answered = match context.trace.clone() {
+        // Boxed, so that requests without a trace are no larger for it.
+        Some(trace) => Box::pin(trace.scope(answer)).await,
+        None => answer.await,
+    };
+    answered.unwrap_or_else(|_| {
+        port.metrics.panics.inc();
+        tracing::error!(
+            request_id = context.id(),
+            path = context.path(),
+            "a request panicked; please report it"
+        );
+        refuse(&defect(context), context)
+    })
+}
+
+fn uri_fits(uri: &http::Uri, limits: &Limits) -> Result<(), Fault> {
+    let longest = limits.uri_bytes;
+    let query = uri.query().map_or(0, str::len);
+    if uri.path().len() <= longest && query <= longest {
+        return Ok(());
+    }
+    let message = format!("the path or query is longer than {longest} bytes");
+    Err(Fault::new(FaultKind::Malformed, "uri_too_long", message))
+}
+
+/// Adds what the header block of every answer has.
+fn finish_header(
+    response: &mut Response<Body>,
+    version: Version,
+    context: &RequestContext,
+    port: &Port,
+) {
+    let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers
+        .entry(request_id::HEADER_NAME)
+        .or_insert_with(|| context.id_header());
+    if let Some(parent) = context.trace.as_ref().and_then(Trace::header)
+        && let Ok(parent) = HeaderValue::try_from(parent)
+    {
+        headers.insert(TRACE_PARENT, parent);
+    }
+    if version >= Version::HTTP_2 {
+        headers.remove(CONNECTION);
+    } else if port.stage() != Stage::Open && !upgraded {
+        // An upgraded connection closes by the rules of its protocol.
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+}
