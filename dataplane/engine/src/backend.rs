@@ -35,7 +35,7 @@ pub trait Backend: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     /// [`OpenError::Unavailable`].
-    fn library(&self) -> Result<Option<PathBuf>, OpenError> {
+    fn runtime_library(&self) -> Result<Option<PathBuf>, OpenError> {
         Ok(None)
     }
 

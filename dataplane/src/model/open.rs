@@ -122,14 +122,14 @@ fn tried(
     watch: preflight::Watch,
 ) -> Result<Outcome, LoadError> {
     // Without the library no model can be tried; the error of opening it says what to do.
-    let Ok(library) = backend.library() else {
+    let Ok(runtime_library) = backend.runtime_library() else {
         return Ok(Outcome::default());
     };
     let memory = options.bounds.memory;
     let cache = PreflightCache::new(
         &options.source.cache_dir,
         artifact,
-        library.as_deref(),
+        runtime_library.as_deref(),
         memory,
     );
     if let Some(outcome) = cache.recall() {
@@ -141,7 +141,7 @@ fn tried(
         let trial = Trial {
             backend,
             artifact,
-            library,
+            runtime_library,
             shown: &located.shown,
             bounds: options.bounds,
         };

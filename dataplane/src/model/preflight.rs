@@ -73,7 +73,7 @@ pub(super) struct Trial<'a> {
     pub(super) backend: &'a dyn Backend,
     pub(super) artifact: &'a Artifact,
     /// What the backend runs models with, where it needs a library.
-    pub(super) library: Option<PathBuf>,
+    pub(super) runtime_library: Option<PathBuf>,
     /// The source as messages name it.
     pub(super) shown: &'a str,
     pub(super) bounds: LoadBounds,
@@ -89,7 +89,7 @@ pub(super) fn run(trial: Trial<'_>, watch: Watch) -> Result<Option<Outcome>, Loa
     let Trial {
         backend,
         artifact,
-        library,
+        runtime_library,
         shown,
         bounds,
     } = trial;
@@ -100,7 +100,7 @@ pub(super) fn run(trial: Trial<'_>, watch: Watch) -> Result<Option<Outcome>, Loa
         .max(memory::LEAST);
     let job = Job {
         backend: backend.name().to_owned(),
-        library,
+        runtime_library,
         artifact: artifact.clone(),
         memory: left,
         run_ms: u64::try_from(RUN.min(most / 2).as_millis()).unwrap_or(u64::MAX),

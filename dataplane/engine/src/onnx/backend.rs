@@ -15,14 +15,14 @@ const PLATFORM: &str = "onnxruntime_onnx";
 /// The backend of ONNX models.
 #[derive(Clone, Debug)]
 pub struct OnnxBackend {
-    library: Option<PathBuf>,
+    runtime_library: Option<PathBuf>,
 }
 
 impl OnnxBackend {
     /// Runs models with this library of ONNX Runtime; without one, with the library that
     /// [`Runtime::open`] finds.
-    pub fn new(library: Option<PathBuf>) -> Self {
-        Self { library }
+    pub fn new(runtime_library: Option<PathBuf>) -> Self {
+        Self { runtime_library }
     }
 }
 
@@ -49,19 +49,19 @@ impl Backend for OnnxBackend {
         Ok(file.weights().map(PathBuf::from).collect())
     }
 
-    fn library(&self) -> Result<Option<PathBuf>, OpenError> {
-        let found = Runtime::find(self.library.as_deref()).map_err(unavailable)?;
+    fn runtime_library(&self) -> Result<Option<PathBuf>, OpenError> {
+        let found = Runtime::find(self.runtime_library.as_deref()).map_err(unavailable)?;
         Ok(Some(found))
     }
 
     fn prepare(&self) {
         // Where this fails, the error of opening a model says why.
-        let _ = Runtime::open(self.library.as_deref());
+        let _ = Runtime::open(self.runtime_library.as_deref());
     }
 
     fn open(&self, artifact: &Artifact, options: &OpenOptions) -> Result<Opened, OpenError> {
         let file = ModelFile::check(artifact.main()).map_err(unusable)?;
-        let runtime = Runtime::open(self.library.as_deref()).map_err(unavailable)?;
+        let runtime = Runtime::open(self.runtime_library.as_deref()).map_err(unavailable)?;
         runtime.bound_memory(options.memory);
         let session = SessionOptions {
             device: if options.gpu {

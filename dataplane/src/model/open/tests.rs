@@ -151,7 +151,7 @@ fn a_preflight_is_run_by_the_backend_of_its_name() {
         std::fs::write(&path, text).unwrap();
         Job {
             backend: backend.to_owned(),
-            library: None,
+            runtime_library: None,
             artifact: Artifact::find(&path, &[]).unwrap(),
             memory: 1 << 30,
             run_ms: 1000,

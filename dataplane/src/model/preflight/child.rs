@@ -26,7 +26,7 @@ pub(in crate::model) struct Job {
     /// Name of the backend that opens the model.
     pub(in crate::model) backend: String,
     /// The library that runs it.
-    pub(in crate::model) library: Option<PathBuf>,
+    pub(in crate::model) runtime_library: Option<PathBuf>,
     /// The model.
     pub(in crate::model) artifact: Artifact,
     /// What the tensors of the model may take, in bytes.
@@ -68,7 +68,7 @@ const LONGEST_JOB: u64 = 64 << 10;
 pub(in crate::model) fn run() -> ExitCode {
     let report = read_job().and_then(|job| {
         confine(&job)?;
-        let backends = backends::all(job.library.clone());
+        let backends = backends::all(job.runtime_library.clone());
         Some(try_model(&job, &backends))
     });
     let Some(report) = report else {
