@@ -92,8 +92,8 @@ impl Pipeline {
     }
 }
 
-/// From this number of scores on, ranking runs in the CPU pool.
-const HEAVY_SCORES: usize = 16 << 10;
+/// The most scores that are ranked on the request's own task; more are ranked in the CPU pool.
+const INLINE_SCORES: usize = 16 << 10;
 
 impl Pipeline {
     /// The outputs in their requested form.
@@ -118,7 +118,7 @@ impl Pipeline {
                 })
                 .collect()
         };
-        if scores <= HEAVY_SCORES {
+        if scores <= INLINE_SCORES {
             return work();
         }
         self.cpu_pool.run(work).await?

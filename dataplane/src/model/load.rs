@@ -17,7 +17,7 @@ use serin_engine::batch::{self, Proof, Worker, WorkerOptions, prove};
 use serin_engine::text::Embedder;
 use serin_engine::{Artifact, Opened};
 
-/// Requests that may wait for one model (as `protocols.md` of the design has it: 256).
+/// Requests that may wait for one model; the next one is answered with 429.
 const QUEUE: usize = 256;
 
 /// The counters of a version, whatever is loaded for it.

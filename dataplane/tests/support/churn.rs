@@ -7,6 +7,9 @@
 )]
 #![allow(dead_code, reason = "the test and the drill use their own parts")]
 
+#[path = "served.rs"]
+mod served;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -16,10 +19,7 @@ use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelRef;
 use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
 use serin_dataplane::admission::submit;
-use serin_dataplane::backends;
-use serin_dataplane::model::{
-    LoadBounds, LoaderOptions, Registry, Repository, Runner, ServingModel, SourceOptions, load_all,
-};
+use serin_dataplane::model::{Registry, Repository, Runner, ServingModel, load_all};
 use serin_dataplane::runtime::lifecycle::Lifecycle;
 use serin_dataplane::telemetry::Metrics;
 use serin_engine::batch::{WhenBusy, Work};
@@ -132,21 +132,9 @@ impl Churn {
         for factor in 0..=plan.versions + 1 {
             write_model(folder.path(), factor);
         }
-        let options = LoaderOptions {
-            source: SourceOptions {
-                cache_dir: folder.path().join("cache"),
-                max_bytes: 1 << 20,
-                local_mode: true,
-                extra_roots: None,
-            },
-            backends: backends::all(None),
-            threads: 1,
-            bounds: LoadBounds {
-                memory: 1 << 30,
-                timeout: Duration::from_secs(60),
-                preflight: plan.preflight,
-            },
-        };
+        let mut options = served::options();
+        options.source.cache_dir = folder.path().join("cache");
+        options.bounds.preflight = plan.preflight;
         let models = vec![
             config(folder.path(), CHANGING, STAYS, plan.versions + 1),
             config(folder.path(), RELOADED, "1", 0),

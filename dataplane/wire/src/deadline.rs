@@ -1,6 +1,6 @@
 //! The caller's time budget: the header `x-request-timeout` of HTTP requests.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
@@ -9,10 +9,6 @@ use serin_core::fault::{Fault, FaultKind};
 /// The header: a number in seconds, or with a unit (`us`, `ms`, `s`, `m`). The request parameter
 /// `timeout` (microseconds) and gRPC's `grpc-timeout` set the same budget.
 pub const HEADER: HeaderName = HeaderName::from_static("x-request-timeout");
-
-/// When a request's header block was read; an extension of the request.
-#[derive(Clone, Copy, Debug)]
-pub struct Received(pub Instant);
 
 /// The budget that the headers set; `None` without the header.
 ///

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::routing::{MethodRouter, get, post};
-use http::{Response, StatusCode};
+use http::Response;
 
 use serin_core::fault::Fault;
 use serin_wire::control::{index, no_shared_memory};
@@ -17,7 +17,7 @@ use serin_wire::oip_rest::repository::{
 use serin_wire::oip_rest::statistics::StatisticsDocument;
 
 use super::control_request::ControlRequest;
-use super::counted::{document_on, refuse_on};
+use super::counted::{answer_on, refuse_on};
 use crate::pipeline::Serve;
 use crate::server::path::{decoded, model_of};
 use crate::server::state::ServerState;
@@ -62,15 +62,13 @@ async fn all_statistics<S: Serve>(
     request: Request,
 ) -> Response<Body> {
     const ROUTE: &str = "/v2/models/stats";
-    match state.service.statistics(None) {
-        Ok(counted) => document_on(
-            &state,
-            ROUTE,
-            StatusCode::OK,
-            &StatisticsDocument::new(counted),
-        ),
-        Err(fault) => refuse_on(&state, ROUTE, &fault, request),
-    }
+    let counted = state.service.statistics(None);
+    answer_on(
+        &state,
+        ROUTE,
+        &counted.map(StatisticsDocument::new),
+        request,
+    )
 }
 
 async fn statistics<S: Serve>(
@@ -80,15 +78,12 @@ async fn statistics<S: Serve>(
     const ROUTE: &str = "/v2/models/{name}/stats";
     let counted =
         model_of(request.uri().path()).and_then(|model| state.service.statistics(Some(&model)));
-    match counted {
-        Ok(counted) => document_on(
-            &state,
-            ROUTE,
-            StatusCode::OK,
-            &StatisticsDocument::new(counted),
-        ),
-        Err(fault) => refuse_on(&state, ROUTE, &fault, request),
-    }
+    answer_on(
+        &state,
+        ROUTE,
+        &counted.map(StatisticsDocument::new),
+        request,
+    )
 }
 
 async fn config<S: Serve>(
@@ -97,10 +92,8 @@ async fn config<S: Serve>(
 ) -> Response<Body> {
     const ROUTE: &str = "/v2/models/{name}/config";
     let described = model_of(request.uri().path()).and_then(|model| state.service.describe(&model));
-    match described {
-        Ok(model) => document_on(&state, ROUTE, StatusCode::OK, &ModelConfig::new(&model)),
-        Err(fault) => refuse_on(&state, ROUTE, &fault, request),
-    }
+    let config = described.as_ref().map(ModelConfig::new);
+    answer_on(&state, ROUTE, &config, request)
 }
 
 async fn repository_index<S: Serve>(

@@ -1,5 +1,7 @@
 //! Answers to requests that are no inference, counted by route.
 
+use std::borrow::Borrow;
+
 use axum::body::Body;
 use axum::extract::Request;
 use http::{Response, StatusCode};
@@ -19,6 +21,19 @@ pub(in crate::server) fn document_on<S>(
 ) -> Response<Body> {
     state.metrics.http_request(route, status.as_u16());
     document(status, content)
+}
+
+/// A document, or the refusal of the request for it.
+pub(in crate::server) fn answer_on<S>(
+    state: &ServerState<S>,
+    route: &'static str,
+    outcome: &Result<impl Serialize, impl Borrow<Fault>>,
+    request: Request,
+) -> Response<Body> {
+    match outcome {
+        Ok(content) => document_on(state, route, StatusCode::OK, content),
+        Err(fault) => refuse_on(state, route, fault.borrow(), request),
+    }
 }
 
 /// A refusal.

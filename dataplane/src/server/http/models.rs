@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use http::{Response, StatusCode};
 
-use super::counted::{document_on, refuse_on};
+use super::counted::{answer_on, document_on, refuse_on};
 use crate::pipeline::Serve;
 use crate::server::path::model_of;
 use crate::server::state::ServerState;
@@ -26,10 +26,8 @@ pub(super) async fn metadata<S: Serve>(
 ) -> Response<Body> {
     const ROUTE: &str = "/v2/models/{name}";
     let described = model_of(request.uri().path()).and_then(|model| state.service.describe(&model));
-    match described {
-        Ok(model) => document_on(&state, ROUTE, StatusCode::OK, &ModelMetadata::new(&model)),
-        Err(fault) => refuse_on(&state, ROUTE, &fault, request),
-    }
+    let metadata = described.as_ref().map(ModelMetadata::new);
+    answer_on(&state, ROUTE, &metadata, request)
 }
 
 /// `GET /v2/models/{name}[/versions/{version}]/ready`.

@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use http::{Response, StatusCode};
 
-use super::counted::{document_on, refuse_on};
+use super::counted::{answer_on, document_on};
 use crate::pipeline::Serve;
 use crate::server::path::decoded;
 use crate::server::state::ServerState;
@@ -42,10 +42,8 @@ pub(super) async fn retrieve<S: Serve>(
     State(state): State<Arc<ServerState<S>>>,
     request: Request,
 ) -> Response<Body> {
-    match id_of(request.uri().path()).and_then(|id| object(&state, id)) {
-        Ok(model) => document_on(&state, MODEL_ROUTE, StatusCode::OK, &model),
-        Err(fault) => refuse_on(&state, MODEL_ROUTE, &fault, request),
-    }
+    let model = id_of(request.uri().path()).and_then(|id| object(&state, id));
+    answer_on(&state, MODEL_ROUTE, &model, request)
 }
 
 fn object<S: Serve>(state: &ServerState<S>, name: String) -> Result<ModelObject, Fault> {

@@ -14,7 +14,7 @@ use http::{Response, StatusCode};
 use self::documents::{log_change, log_document, trace_change, trace_document};
 use self::values::{known_model, not_by_model};
 use super::control_request::ControlRequest;
-use super::counted::{document_on, refuse_on};
+use super::counted::{answer_on, document_on, refuse_on};
 use crate::pipeline::Serve;
 use crate::server::path::model_of;
 use crate::server::state::ServerState;
@@ -114,15 +114,9 @@ async fn trace_settings<S: Serve>(
     request: Request,
 ) -> Response<Body> {
     let route = trace_route(request.uri().path());
-    match configured(&state, request.uri().path()) {
-        Ok(()) => document_on(
-            &state,
-            route,
-            StatusCode::OK,
-            &trace_document(state.tracer.current().as_ref()),
-        ),
-        Err(fault) => refuse_on(&state, route, &fault, request),
-    }
+    let shown = configured(&state, request.uri().path())
+        .map(|()| trace_document(state.tracer.current().as_ref()));
+    answer_on(&state, route, &shown, request)
 }
 
 async fn traces_are_for_the_admin_port<S: Serve>(
