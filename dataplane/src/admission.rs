@@ -3,7 +3,7 @@
 //! The queue is bounded in time, not only in number: a request that would be answered after its
 //! deadline is refused at once, while its caller can still go elsewhere.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serin_core::fault::{Fault, FaultKind};
 use serin_engine::batch::{Completion, Counts, Rejected, WhenBusy, Work, Worker};
@@ -49,7 +49,7 @@ pub async fn submit(
     work: Work,
     when_busy: WhenBusy,
 ) -> Result<Completion, Rejected> {
-    let left = work.deadline.saturating_duration_since(Instant::now());
+    let left = work.deadline.saturating_duration_since(work.arrived);
     let load = match when_busy {
         WhenBusy::Refuse => worker.counts(),
         WhenBusy::Wait => Counts::default(),
@@ -64,6 +64,7 @@ pub async fn submit(
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
+    use std::time::Instant;
 
     use bytes::Bytes;
     use serin_core::types::{Datatype, Tensor, TensorData};
@@ -123,6 +124,7 @@ mod tests {
                 data: TensorData::Raw(Bytes::from_static(b"x")),
             }],
             outputs: vec![0],
+            arrived: Instant::now(),
             deadline: Instant::now() + time,
             priority: 0,
         }

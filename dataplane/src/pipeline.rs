@@ -150,7 +150,8 @@ impl Infer for Pipeline {
         call: Call,
         when_busy: WhenBusy,
     ) -> Result<Reply, Fault> {
-        let counted = model.statistics.request(Instant::now());
+        let arrived = Instant::now();
+        let counted = model.statistics.request(arrived);
         let Call {
             meta,
             inputs,
@@ -162,6 +163,7 @@ impl Infer for Pipeline {
         let work = Work {
             inputs,
             outputs: indices,
+            arrived,
             deadline: meta.deadline,
             priority: meta.priority,
         };

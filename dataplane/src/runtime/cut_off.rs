@@ -21,7 +21,7 @@ impl CutOff {
     /// The result of `work`, or a fault when the drain ends first.
     pub(super) async fn or_refuse<T>(
         &self,
-        work: impl Future<Output = Result<T, Fault>>,
+        work: impl Future<Output = Result<T, Fault>> + Unpin,
     ) -> Result<T, Fault> {
         // Nothing waits for the end of a drain where the work is done at once.
         let over = async {
@@ -49,7 +49,7 @@ mod tests {
     #[tokio::test]
     async fn work_in_flight_is_refused_at_the_end_of_a_drain_and_done_work_is_not() {
         let cut_off = CutOff::default();
-        let done = cut_off.or_refuse(async { Ok(1) });
+        let done = cut_off.or_refuse(std::future::ready(Ok(1)));
         assert_eq!(done.await.unwrap(), 1);
         let never = cut_off.or_refuse(std::future::pending::<Result<(), Fault>>());
         let (refused, ()) = tokio::join!(never, async { cut_off.reach() });

@@ -78,7 +78,7 @@ impl Lifecycle {
     /// Those of `work`, and `NotReady`.
     pub async fn until_cut_off<T>(
         &self,
-        work: impl Future<Output = Result<T, Fault>>,
+        work: impl Future<Output = Result<T, Fault>> + Unpin,
     ) -> Result<T, Fault> {
         self.cut_off.or_refuse(work).await
     }

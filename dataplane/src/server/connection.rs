@@ -21,6 +21,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
+use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -132,7 +133,8 @@ impl Connections {
             service_fn(move |request: hyper::Request<Incoming>| {
                 let in_flight = InFlight::new(&state, spoken);
                 let answer = serve(Arc::clone(&port), router.clone(), request, peer, in_flight);
-                async move { Ok::<_, Infallible>(answer.await) }
+                // An async block would hold the answer's future twice, and copy it.
+                answer.map(Ok::<_, Infallible>)
             })
         };
         let limits = &self.port.resources.limits;

@@ -39,7 +39,7 @@ pub(super) struct Arrival<'a, R> {
     /// The caller's deadline.
     pub(super) deadline: Result<Instant, Fault>,
     pub(super) when_busy: WhenBusy,
-    /// Reads the body.
+    /// Reads the body. Pinned by the caller, so that it is moved nowhere.
     pub(super) read: R,
 }
 
@@ -118,7 +118,7 @@ pub(super) async fn drive<P: UnaryProtocol, S: Infer, R>(
     progress: &mut impl Progress,
 ) -> Result<P::Answer, Fault>
 where
-    R: Future<Output = Result<Received, Fault>> + Send,
+    R: Future<Output = Result<Received, Fault>> + Send + Unpin,
 {
     let Arrival {
         context,
@@ -160,8 +160,7 @@ where
         deadline,
         reservation,
     };
-    let decoding = in_time(deadline, protocol.decode(envelope, &*serving, reader));
-    let decoded = decoding.await?;
+    let decoded = in_time(deadline, pin!(protocol.decode(envelope, &*serving, reader))).await?;
     progress.decoded(started.elapsed());
     drop(body);
 
@@ -181,7 +180,10 @@ where
         cpu_pool: &resources.cpu_pool,
         usage: &mut usage,
     };
-    let output = state.lifecycle.until_cut_off(decoded.task.run(run)).await?;
+    let output = state
+        .lifecycle
+        .until_cut_off(pin!(decoded.task.run(run)))
+        .await?;
     drop(decoded.reservation);
     progress.ran(&serving.description().version, usage);
 
@@ -194,17 +196,17 @@ where
     Ok(answer)
 }
 
-/// The result of `work`, if it is there before the deadline.
+/// The result of `work`, if it is there before the deadline. `work` is pinned by the caller: futures
+/// are large, and each one that is passed by value is copied.
 ///
 /// # Errors
 /// Those of `work`, and `Timeout`.
 async fn in_time<T>(
     deadline: Instant,
-    work: impl Future<Output = Result<T, Fault>>,
+    mut work: impl Future<Output = Result<T, Fault>> + Unpin,
 ) -> Result<T, Fault> {
-    let mut work = pin!(work);
     // Most work completes at once and needs no timer.
-    if let Some(done) = work.as_mut().now_or_never() {
+    if let Some(done) = (&mut work).now_or_never() {
         return done;
     }
     let done = timeout_at(deadline.into(), work).await;

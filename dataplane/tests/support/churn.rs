@@ -267,6 +267,7 @@ async fn ask(serving: &ServingModel, factor: u32) -> Result<bool, Fault> {
     let work = Work {
         inputs: vec![f32s("X", &[1, 4], &row)],
         outputs: vec![0],
+        arrived: Instant::now(),
         deadline: Instant::now() + Duration::from_secs(60),
         priority: 0,
     };

@@ -20,8 +20,6 @@ pub(super) struct Entry {
     pub(super) work: Work,
     /// Its class and rows, where it may share a run.
     pub(super) mergeable: Option<(RowClass, usize)>,
-    /// When it came, before it waited for its permit.
-    pub(super) arrived: Instant,
     /// Given back when it begins to run or is removed.
     pub(super) permit: Option<QueuePermit>,
     pub(super) waiter: Arc<Waiter>,

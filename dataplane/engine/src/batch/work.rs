@@ -12,6 +12,8 @@ pub struct Work {
     pub inputs: Vec<Tensor>,
     /// Indices of the outputs wanted, in the order wanted, none twice.
     pub outputs: Vec<usize>,
+    /// When it asked for its place in the queue.
+    pub arrived: Instant,
     /// When it is no longer worth computing.
     pub deadline: Instant,
     /// 1 is highest, 0 stands for "last".

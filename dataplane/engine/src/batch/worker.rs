@@ -109,7 +109,6 @@ impl Worker {
     /// `Overloaded` when the queue is full, with [`WhenBusy::Wait`] until the deadline; `Timeout` at the deadline, `Inference` when the model fails on these inputs,
     /// `Internal` when the engine breaks.
     pub async fn run(&self, work: Work, when_busy: WhenBusy) -> Result<Completion, Rejected> {
-        let arrived = Instant::now();
         let (deadline, queue) = (work.deadline, &self.shared.queue);
         let permit = match when_busy {
             WhenBusy::Refuse => queue.try_permit(),
@@ -130,7 +129,6 @@ impl Worker {
         let (reply, answer) = oneshot::channel();
         queue.push(Entry {
             mergeable: self.shared.mergeable(&work.inputs),
-            arrived,
             permit,
             work,
             waiter,
@@ -275,7 +273,7 @@ impl Shared {
             self.max_rows.store(1, Ordering::Relaxed);
             return (Vec::new(), entries);
         };
-        let waited = |entry: &Entry| started.saturating_duration_since(entry.arrived);
+        let waited = |entry: &Entry| started.saturating_duration_since(entry.work.arrived);
         self.options.observer.answered(&Execution {
             requests: entries.len() as u64,
             rows,

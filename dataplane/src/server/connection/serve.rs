@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 
 use axum::Router;
@@ -57,7 +58,7 @@ pub(super) async fn serve(
                     Err(never) => match never {},
                 }
             };
-            answered(answer, &context, &port).await
+            answered(pin!(answer), &context, &port).await
         }
     };
     if is_head {
@@ -71,7 +72,7 @@ pub(super) async fn serve(
 /// The answer, within the request's trace. A panic does not end other requests of the connection;
 /// state that it may leave inconsistent is dropped with its request.
 async fn answered(
-    answer: impl Future<Output = Response<Body>>,
+    answer: impl Future<Output = Response<Body>> + Unpin,
     context: &RequestContext,
     port: &Port,
 ) -> Response<Body> {

@@ -1,6 +1,8 @@
 //! A request over HTTP with one answer: its body is read, the driver answers it, and its
 //! record is settled before its answer is sent.
 
+use std::pin::pin;
+
 use axum::body::Body;
 use axum::extract::Request;
 use http::Response;
@@ -31,13 +33,14 @@ where
     let (parts, body) = request.into_parts();
     let context = RequestContext::of(&parts.extensions);
     let mut recording = Recording::begin(&state.metrics, labels, &context, model);
+    let read = pin!(body::read(body, &parts.headers, &state.resources));
     let arrival = Arrival {
         context: &context,
         headers: &parts.headers,
         begun: context.received,
         deadline: context.deadline(state.resources.limits.request_timeout),
         when_busy: WhenBusy::Refuse,
-        read: body::read(body, &parts.headers, &state.resources),
+        read,
     };
     let outcome = drive(state, protocol, arrival, &mut recording).await;
     settle(state, recording, outcome, &context)

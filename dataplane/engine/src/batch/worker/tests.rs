@@ -83,6 +83,7 @@ fn work(rows: &[[u8; 2]]) -> Work {
             data: TensorData::Raw(Bytes::from(rows.concat())),
         }],
         outputs: vec![0],
+        arrived: Instant::now(),
         deadline: Instant::now() + Duration::from_secs(30),
         priority: 0,
     }
