@@ -43,9 +43,18 @@ pub(super) use self::port::{Port, Stage};
 const HTTP2_KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// ...and closes the connection when no answer comes within this.
 const HTTP2_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes a peer may send ahead of our reading, on one stream and on a whole connection.
-const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
-const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
+/// Bytes a peer may send ahead of our reading on one stream: the protocol's own default, by which most
+/// servers of gRPC go.
+pub(in crate::server) const HTTP2_STREAM_WINDOW: u32 = 64 << 10;
+/// The same on a whole connection. The streams' windows bound the bytes; this one decides how many small
+/// frames a peer may be ahead: each that is not read yet is charged the bytes that it has fewer than 256,
+/// and beyond half of this window the connection is closed (h2's `data_frame_budget`). Callers that
+/// stream messages of 40 bytes to a slow model, each in a frame of its own, may so fill the windows of a
+/// hundred streams.
+const HTTP2_CONNECTION_WINDOW: u32 = 64 << 20;
+/// Requests of one connection that the peer gave up before they were looked at. A caller that cancels
+/// many calls at once is no attack; the bound is on the memory of their header blocks.
+const HTTP2_PENDING_RESETS: usize = 1024;
 
 /// The connections of one port.
 pub(super) struct Connections {
@@ -154,6 +163,7 @@ impl Connections {
                     .timer(TokioTimer::new())
                     .max_concurrent_streams(limits.http2_streams)
                     .max_header_list_size(header_bytes)
+                    .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS)
                     .initial_stream_window_size(HTTP2_STREAM_WINDOW)
                     .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
                     .keep_alive_interval(HTTP2_KEEP_ALIVE)

@@ -20,8 +20,9 @@ use tower::Service;
 use super::in_flight_body::InFlightBody;
 use super::port::{Port, Stage};
 use super::state::InFlight;
-use crate::context::RequestContext;
+use crate::context::{Dialect, RequestContext};
 use crate::server::grpc::body::paced;
+use crate::server::grpc::coding::{deflated, inflated};
 use crate::server::http::compress::compress;
 use crate::server::respond::{defect, refuse};
 use crate::telemetry::Trace;
@@ -46,15 +47,18 @@ pub(super) async fn serve(
     let mut response = match uri_fits(request.uri(), &port.resources.limits) {
         Err(fault) => refuse(&fault, &context),
         Ok(()) => {
-            let mut request = request.map(Body::new);
-            if context.dialect.is_grpc() {
-                request = paced(request, &context, &port.resources);
+            let resources = &port.resources;
+            let (mut request, mut messages) = (request.map(Body::new), None);
+            if let Dialect::Grpc { stream } = context.dialect {
+                request = paced(request, &context, resources);
+                (request, messages) = inflated(request, stream, resources);
             }
             request.extensions_mut().insert(Arc::clone(&context));
             let answer = async {
-                match router.call(request).await {
-                    Ok(response) => compress(response, accepted, &port.resources.cpu_pool).await,
-                    Err(never) => match never {},
+                let Ok(response) = router.call(request).await;
+                match messages {
+                    Some(coding) => deflated(response, coding, resources),
+                    None => compress(response, accepted, &resources.cpu_pool).await,
                 }
             };
             answered(answer, &context, &port).await
