@@ -164,6 +164,7 @@ impl Infer for Pipeline {
             outputs: indices,
             deadline: meta.deadline,
             priority: meta.priority,
+            standing: meta.standing,
         };
         let ran = match &model.runner {
             Runner::Batched(worker) => submit(worker, work, when_busy).await,

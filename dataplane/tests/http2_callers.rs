@@ -5,12 +5,12 @@
 mod harness;
 
 use harness::frames::{
-    ACK, Connection, DATA, END_HEADERS, Frame, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, frame,
-    request as header_block,
+    ACK, Connection, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, RST_STREAM,
+    SETTINGS, frame, request as header_block,
 };
 use harness::{PATIENCE, options, start};
 use prost::Message;
-use serin_wire::oip_grpc::proto::ModelInferRequest;
+use serin_wire::oip_grpc::proto::{ModelInferRequest, ModelStreamInferResponse};
 use tokio::time::timeout;
 
 const WINDOW_UPDATE: u8 = 8;
@@ -100,6 +100,31 @@ async fn streams_of_small_messages_ahead_of_a_slow_model_are_not_cut_off() {
         connection.send(&bytes).await.expect("an open connection");
     }
     ping(&mut connection).await;
+}
+
+#[tokio::test]
+async fn requests_of_a_grpc_stream_wait_for_a_busy_model() {
+    let server = start(&options()).await;
+    let mut connection = Connection::open(server.server.grpc_addr, 65_535).await;
+    let request = ModelInferRequest {
+        model_name: "busy".to_owned(),
+        ..Default::default()
+    };
+    let mut bytes = head("ModelStreamInfer", 1);
+    bytes.extend(frame(
+        DATA,
+        END_STREAM,
+        1,
+        &harness::grpc::prefixed(&request),
+    ));
+    connection.send(&bytes).await.expect("an open connection");
+    let answer = loop {
+        let frame = next(&mut connection).await;
+        if frame.kind == DATA {
+            break ModelStreamInferResponse::decode(&frame.payload[5..]).expect("an answer");
+        }
+    };
+    assert_eq!(answer.error_message, "");
 }
 
 #[tokio::test]

@@ -36,6 +36,8 @@ use self::io::InstrumentedIo;
 use self::serve::serve;
 use self::sniff::{Spoken, sniff};
 use self::state::{ConnectionState, IdleRules, InFlight};
+use super::grpc::body::STREAM_WINDOW;
+use crate::context::new_caller;
 
 pub(super) use self::port::{Port, Stage};
 
@@ -43,10 +45,7 @@ pub(super) use self::port::{Port, Stage};
 const HTTP2_KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// ...and closes the connection when no answer comes within this.
 const HTTP2_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes a peer may send ahead of our reading on one stream: the protocol's own default, by which most
-/// servers of gRPC go.
-pub(in crate::server) const HTTP2_STREAM_WINDOW: u32 = 64 << 10;
-/// The same on a whole connection. The streams' windows bound the bytes; this one decides how many small
+/// Bytes a peer may send ahead of our reading on a whole connection. The streams' windows bound the bytes; this one decides how many small
 /// frames a peer may be ahead: each that is not read yet is charged the bytes that it has fewer than 256,
 /// and beyond half of this window the connection is closed (h2's `data_frame_budget`). Callers that
 /// stream messages of 40 bytes to a slow model, each in a frame of its own, may so fill the windows of a
@@ -136,11 +135,12 @@ impl Connections {
         };
         let closed = CancellationToken::new();
         let io = InstrumentedIo::new(stream, Arc::clone(&state), closed.clone());
+        let from = (peer, new_caller());
         let service = {
             let (port, state) = (Arc::clone(&self.port), Arc::clone(&state));
             service_fn(move |request: hyper::Request<Incoming>| {
                 let in_flight = InFlight::new(&state, spoken);
-                let answer = serve(Arc::clone(&port), router.clone(), request, peer, in_flight);
+                let answer = serve(Arc::clone(&port), router.clone(), request, from, in_flight);
                 async move { Ok::<_, Infallible>(answer.await) }
             })
         };
@@ -164,7 +164,7 @@ impl Connections {
                     .max_concurrent_streams(limits.http2_streams)
                     .max_header_list_size(header_bytes)
                     .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS)
-                    .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+                    .initial_stream_window_size(STREAM_WINDOW)
                     .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
                     .keep_alive_interval(HTTP2_KEEP_ALIVE)
                     .keep_alive_timeout(HTTP2_KEEP_ALIVE_TIMEOUT)

@@ -13,6 +13,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::CallerId;
 use serin_wire::content_coding::{self, Accepted};
 use serin_wire::request_id;
 use tower::Service;
@@ -33,11 +34,11 @@ pub(super) async fn serve(
     port: Arc<Port>,
     mut router: Router,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    (peer, caller): (SocketAddr, CallerId),
     in_flight: InFlight,
 ) -> Response<InFlightBody> {
     let context = RequestContext::begin(&request, peer, port.tracer.current().as_ref());
-    let context = Arc::new(context);
+    let context = Arc::new(context.on_connection_of(caller, in_flight.is_multiplexed()));
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let accepted = match is_head {
         false => content_coding::accepted(request.headers()),

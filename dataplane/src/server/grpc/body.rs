@@ -22,8 +22,11 @@ use crate::context::{Dialect, RequestContext};
 use crate::runtime::Resources;
 use crate::runtime::cpu_pool::INLINE_LIMIT;
 use crate::runtime::memory_budget::Reservation;
-use crate::server::connection::HTTP2_STREAM_WINDOW;
 use crate::server::pace::{next_bytes_by, too_slow};
+
+/// Bytes a peer may send ahead of our reading on one HTTP/2 stream: the protocol's own default, by which
+/// most servers of gRPC go.
+pub(in crate::server) const STREAM_WINDOW: u32 = 64 << 10;
 
 /// Methods whose messages are decoded by us, off the network's threads where they are large.
 const INFERENCE: [&str; 2] = ["/ModelInfer", "/ModelStreamInfer"];
@@ -45,7 +48,7 @@ pub(in crate::server) fn paced(
     // What the peer may send ahead of our reading waits in the transport for as long as a stream does.
     let mut ahead = resources.memory.hold();
     let refused = match stream {
-        true => ahead.grow(HTTP2_STREAM_WINDOW as usize).err(),
+        true => ahead.grow(STREAM_WINDOW as usize).err(),
         false => None,
     };
     request.map(|body| {

@@ -30,7 +30,7 @@ fn call_with(
     headers: &[(&str, &str)],
 ) -> (Sender, Body, Arc<MemoryBudget>) {
     let ahead = if method == STREAM {
-        HTTP2_STREAM_WINDOW as usize
+        STREAM_WINDOW as usize
     } else {
         0
     };
@@ -190,7 +190,7 @@ async fn a_stream_whose_window_has_no_room_in_the_budget_is_refused() {
     let mut others = bodies.hold();
     others.grow(1).unwrap();
     let limits = Limits {
-        body_bytes_in_flight: Some(HTTP2_STREAM_WINDOW as usize - 1),
+        body_bytes_in_flight: Some(STREAM_WINDOW as usize - 1),
         ..Limits::default()
     };
     let resources = Resources::new(limits, CpuPool::new());
