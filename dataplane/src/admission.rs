@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use serin_core::fault::{Fault, FaultKind};
-use serin_engine::batch::{Completion, Counts, Rejected, WhenBusy, Work, Worker};
+use serin_engine::batch::{Completion, Rejected, WhenBusy, Work, Worker};
 
 /// Shortest and longest time in a refusal's `retry_after`.
 const SOONEST: Duration = Duration::from_millis(100);
@@ -50,11 +50,11 @@ pub async fn submit(
     when_busy: WhenBusy,
 ) -> Result<Completion, Rejected> {
     let left = work.deadline.saturating_duration_since(work.arrived);
-    let load = match when_busy {
-        WhenBusy::Refuse => worker.counts(),
-        WhenBusy::Wait => Counts::default(),
+    let ahead = match when_busy {
+        WhenBusy::Refuse => worker.ahead_of(work.standing),
+        WhenBusy::Wait => 0,
     };
-    admit(load.queued + load.running, load.per_request, left).map_err(|fault| Rejected {
+    admit(ahead, worker.per_request(), left).map_err(|fault| Rejected {
         fault,
         reason: Some("shed"),
     })?;
@@ -67,7 +67,7 @@ mod tests {
     use std::time::Instant;
 
     use bytes::Bytes;
-    use serin_core::types::{Datatype, Tensor, TensorData};
+    use serin_core::types::{Datatype, Standing, Tensor, TensorData};
     use serin_engine::batch::WorkerOptions;
     use serin_engine::fake::{Behaviour, FakeEngine, Gate};
 
@@ -127,6 +127,7 @@ mod tests {
             arrived: Instant::now(),
             deadline: Instant::now() + time,
             priority: 0,
+            standing: Standing::default(),
         }
     }
 

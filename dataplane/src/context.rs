@@ -3,12 +3,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{Extensions, HeaderMap, HeaderValue, Request, Uri};
 use serin_core::fault::Fault;
+use serin_core::types::CallerId;
 use serin_wire::errors::{PROBLEM_JSON, is_openai};
 use serin_wire::{deadline, oip_grpc, request_id};
 
@@ -20,6 +22,15 @@ const GRPC_SERVICES: [&str; 2] = ["/inference.", "/grpc."];
 
 /// Methods whose callers may be silent between their messages for as long as they like.
 const GRPC_STREAMS: [&str; 2] = ["/ModelStreamInfer", "/ServerReflectionInfo"];
+
+/// Ends of the paths on which one call brings many requests for inference.
+const REQUEST_STREAMS: [&str; 2] = ["/ModelStreamInfer", "/infer_stream"];
+
+/// A caller that none was before.
+pub fn new_caller() -> CallerId {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    CallerId(NEXT.fetch_add(1, Ordering::Relaxed))
+}
 
 /// The protocol of a caller. It decides how a refusal is rendered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +85,9 @@ pub struct RequestContext {
     pub received: Instant,
     /// The other end of the connection.
     pub peer: SocketAddr,
+    /// Whose turn it takes at a model. Without identities, a connection is a caller; on a connection of
+    /// HTTP/2, which a proxy may share between many, so is each stream of requests.
+    pub caller: CallerId,
     /// The protocol that the caller speaks.
     pub dialect: Dialect,
     /// The trace that the request may be part of.
@@ -98,6 +112,7 @@ impl RequestContext {
                 .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
             received: Instant::now(),
             peer,
+            caller: CallerId::default(),
             dialect,
             trace: tracer.map(|tracer| tracer.begin(request.method().as_str(), path, headers)),
             budget: match dialect {
@@ -107,6 +122,19 @@ impl RequestContext {
             uri: request.uri().clone(),
             problem_json: headers.get_all(ACCEPT).iter().any(wants_problem),
         }
+    }
+
+    /// The context of a request on a connection of this caller.
+    #[must_use]
+    pub fn on_connection_of(mut self, caller: CallerId, multiplexed: bool) -> Self {
+        let path = self.uri.path();
+        let is_stream = REQUEST_STREAMS.iter().any(|end| path.ends_with(end));
+        self.caller = if multiplexed && is_stream {
+            new_caller()
+        } else {
+            caller
+        };
+        self
     }
 
     /// The context of a request on its way to a handler.
@@ -215,6 +243,26 @@ mod tests {
         let made = context(&[], "/v2");
         assert_eq!(made.id().len(), 36);
         assert_eq!(made.id_header(), made.id());
+    }
+
+    #[test]
+    fn a_connection_is_a_caller_and_so_is_each_stream_that_shares_one() {
+        let caller = new_caller();
+        let of = |path, multiplexed| {
+            context(&[], path)
+                .on_connection_of(caller, multiplexed)
+                .caller
+        };
+        let infer = "/v2/models/m/infer";
+        assert_eq!((of(infer, true), of(infer, false)), (caller, caller));
+        for stream in [
+            "/inference.GRPCInferenceService/ModelStreamInfer",
+            "/v2/models/m/infer_stream",
+        ] {
+            assert_eq!(of(stream, false), caller);
+            assert_ne!(of(stream, true), caller);
+            assert_ne!(of(stream, true), of(stream, true));
+        }
     }
 
     #[test]

@@ -166,6 +166,7 @@ impl Infer for Pipeline {
             arrived,
             deadline: meta.deadline,
             priority: meta.priority,
+            standing: meta.standing,
         };
         let ran = match &model.runner {
             Runner::Batched(worker) => submit(worker, work, when_busy).await,

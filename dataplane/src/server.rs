@@ -1,6 +1,7 @@
 //! The server: ports, protocols, and the drain.
 
 mod admin;
+mod admin_runtime;
 mod connection;
 mod documents;
 #[cfg(feature = "fuzzing")]
@@ -8,6 +9,7 @@ mod documents;
 pub mod fuzzing;
 mod grpc;
 mod http;
+mod inflation;
 mod listener;
 mod pace;
 mod path;
@@ -25,6 +27,7 @@ use std::time::{Duration, Instant};
 
 use prometheus_client::metrics::gauge::Gauge;
 
+use self::admin_runtime::AdminRuntime;
 use self::connection::{Connections, Port, Stage};
 use self::http::routes;
 use self::listener::{Listener, ListenerHandle};
@@ -56,6 +59,9 @@ pub enum StartError {
     /// The binary is damaged.
     #[error("the embedded gRPC descriptions cannot be read: {0}")]
     Descriptions(#[from] tonic_reflection::server::Error),
+    /// The system gives no thread for the admin port.
+    #[error("the admin port gets no thread: {0}; raise the process's limit of threads")]
+    Thread(std::io::Error),
 }
 
 /// Running ports.
@@ -69,6 +75,8 @@ pub struct Server {
     http: ListenerHandle,
     grpc: ListenerHandle,
     admin: ListenerHandle,
+    // Behind the port that it serves.
+    _admin_runtime: AdminRuntime,
     lifecycle: Lifecycle,
     drain_timeout: Duration,
 }
@@ -82,7 +90,8 @@ impl Server {
         let bind = |name, flag, port| Listener::bind(name, flag, options.bind, port);
         let http = bind("HTTP", "--http-port", options.http_port)?;
         let grpc = bind("gRPC", "--grpc-port", options.grpc_port)?;
-        let admin = bind("admin", "--admin-port", options.admin_port)?;
+        let admin_runtime = AdminRuntime::start().map_err(StartError::Thread)?;
+        let admin = admin_runtime.within(|| bind("admin", "--admin-port", options.admin_port))?;
         let (http_addr, grpc_addr, admin_addr) = (http.address(), grpc.address(), admin.address());
         tracing::info!(http = %http_addr, grpc = %grpc_addr, admin = %admin_addr, "listening");
 
@@ -105,11 +114,14 @@ impl Server {
             admin_addr,
             http: http.serve(all, for_callers(), most),
             grpc: grpc.serve(grpc_routes, for_callers(), most),
-            admin: admin.serve(
-                admin::router(Arc::clone(&state)),
-                Connections::new(port(TracerHandle::default()), Gauge::default()),
-                ADMIN_CONNECTIONS,
-            ),
+            admin: admin_runtime.within(|| {
+                admin.serve(
+                    admin::router(Arc::clone(&state)),
+                    Connections::new(port(TracerHandle::default()), Gauge::default()),
+                    ADMIN_CONNECTIONS,
+                )
+            }),
+            _admin_runtime: admin_runtime,
             lifecycle: state.lifecycle.clone(),
             drain_timeout: options.drain_timeout,
         })

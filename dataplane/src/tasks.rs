@@ -18,7 +18,7 @@ pub struct TaskRun<'a, S: Infer> {
     pub service: &'a S,
     /// The model that was chosen.
     pub model: &'a Arc<S::Model>,
-    /// Deadline and priority.
+    /// Deadline, priority and caller.
     pub meta: CallMeta,
     /// What happens where the model has no room.
     pub when_busy: WhenBusy,

@@ -18,6 +18,8 @@ use tokio::time::timeout;
 
 const SERVICE: &str = "/inference.GRPCInferenceService/";
 const WINDOW: u32 = 65_535;
+/// What a stream's caller may send ahead, which is reserved when it begins.
+const STREAM_WINDOW: usize = 64 << 10;
 
 /// Two of the messages below fit, three do not; nor does one of small numbers, which takes eight
 /// times what it takes on the wire.
@@ -121,9 +123,14 @@ async fn two_run(server: &Running) {
 }
 
 async fn small() -> Running {
+    small_beside(0).await
+}
+
+/// With room for the windows of so many streams besides.
+async fn small_beside(streams: usize) -> Running {
     limited(|limits| {
         limits.body_bytes = 40_000;
-        limits.body_bytes_in_flight = Some(BUDGET);
+        limits.body_bytes_in_flight = Some(BUDGET + streams * STREAM_WINDOW);
         limits.stall_timeout = Duration::from_secs(30);
     })
     .await
@@ -158,7 +165,7 @@ async fn calls_that_wait_for_their_answers_hold_their_share_and_give_it_back() {
 
 #[tokio::test]
 async fn messages_on_streams_hold_their_share_and_the_stream_outlives_a_refusal() {
-    let server = small().await;
+    let server = small_beside(3).await;
     let mut caller = Caller::open(&server, "ModelStreamInfer").await;
     for _ in 0..2 {
         caller.call(&raw("slow")).await;

@@ -13,7 +13,7 @@ use harness::{Answer, Client, Gates, body, grpc, open_gates, options, start, sta
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelRef;
 use serin_crds::contract::policy::ApiConfig;
-use serin_dataplane::access::Access;
+use serin_dataplane::access::{Access, Admission};
 use serin_dataplane::context::Dialect;
 use serin_dataplane::envelope::Envelope;
 use serin_dataplane::routing::{Route, Router};
@@ -23,7 +23,7 @@ use serin_dataplane::routing::{Route, Router};
 struct Closed(Mutex<Vec<(Dialect, String, usize, bool)>>);
 
 impl Access for Closed {
-    fn admit(&self, request: &Envelope<'_>) -> Result<(), Fault> {
+    fn admit(&self, request: &Envelope<'_>) -> Result<Admission, Fault> {
         let loopback = request.context.peer.ip().is_loopback();
         let seen = (
             request.context.dialect,

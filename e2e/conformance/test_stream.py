@@ -111,3 +111,26 @@ def test_infer_stream_refuses_before_it_commits(server, path, status):
 
 def test_infer_answers_next_to_streams(server):
     assert infer(server, "linear", ROW).status == 200
+
+
+def test_requests_sent_far_ahead_of_a_slow_model_wait_for_it(server):
+    """20,000 small messages, sent without a look at the answers, while each of the first takes the model some milliseconds."""
+    service = tritonclient.grpc.service_pb2
+    small = service.ModelInferRequest(model_name="linear", id="x" * 20)
+    slow = service.ModelInferRequest(model_name="slow", id="slow")
+    given = slow.inputs.add(name="steps", datatype="INT64", shape=[1, 1])
+    given.contents.int64_contents.append(20)
+    assert 30 <= small.ByteSize() <= 45
+    sent = 0
+
+    def requests():
+        nonlocal sent
+        for number in range(20_000):
+            sent += 1
+            yield slow if number < 50 else small
+
+    with grpc.insecure_channel(server.grpc) as channel:
+        stub = tritonclient.grpc.service_pb2_grpc.GRPCInferenceServiceStub(channel)
+        # The iterator runs ahead of the loop.
+        answers = sum(1 for _ in stub.ModelStreamInfer(requests(), timeout=120))
+    assert answers == sent == 20_000

@@ -9,7 +9,9 @@ mod statistics;
 mod tensor;
 
 pub use batching::Batching;
-pub use call::{Call, CallMeta, MOST_CLASSES, ModelRef, Outputs, RequestedOutput, Timing};
+pub use call::{
+    Call, CallMeta, CallerId, MOST_CLASSES, ModelRef, Outputs, RequestedOutput, Standing, Timing,
+};
 pub use datatype::Datatype;
 pub use model::{Availability, Embedding, ModelDescription, ModelState};
 pub use signature::{Dimension, Signature, TensorSpec};

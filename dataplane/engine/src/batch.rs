@@ -8,6 +8,7 @@ mod batching_probe;
 mod compare;
 mod merge;
 mod observer;
+mod order;
 mod policy;
 mod queue;
 mod sample;

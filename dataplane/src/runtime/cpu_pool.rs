@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 
 use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
 
 use serin_core::fault::{Fault, FaultKind};
 
@@ -25,8 +26,12 @@ impl Default for CpuPool {
 impl CpuPool {
     /// As many threads as the process may use processors: the cgroup's quota where there is one.
     pub fn new() -> Self {
-        let cores = available_parallelism().map_or(1, usize::from);
-        Self(Arc::new(Semaphore::new(cores)))
+        Self::with_threads(available_parallelism().map_or(1, usize::from))
+    }
+
+    /// So many threads.
+    pub fn with_threads(threads: usize) -> Self {
+        Self(Arc::new(Semaphore::new(threads)))
     }
 
     /// Runs `work` on so many bytes: here and now if they are few, else when it is its turn.
@@ -44,7 +49,7 @@ impl CpuPool {
         self.run(work).await?
     }
 
-    /// Runs `work` when it is its turn.
+    /// Runs `work` when it is its turn. Dropping the future cancels work that has not begun.
     ///
     /// # Errors
     /// `NotReady` when the process is stopping.
@@ -61,7 +66,8 @@ impl CpuPool {
             drop(turn);
             done
         });
-        match task.await {
+        let mut task = CancelledUnlessBegun(task);
+        match (&mut task.0).await {
             Ok(done) => Ok(done),
             Err(error) => match error.try_into_panic() {
                 Ok(panic) => std::panic::resume_unwind(panic),
@@ -72,5 +78,14 @@ impl CpuPool {
                 )),
             },
         }
+    }
+}
+
+/// A blocking task; dropping it cancels work that has not begun.
+struct CancelledUnlessBegun<T>(JoinHandle<T>);
+
+impl<T> Drop for CancelledUnlessBegun<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

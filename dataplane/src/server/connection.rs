@@ -37,6 +37,8 @@ use self::io::InstrumentedIo;
 use self::serve::serve;
 use self::sniff::{Spoken, sniff};
 use self::state::{ConnectionState, IdleRules, InFlight};
+use super::grpc::body::STREAM_WINDOW;
+use crate::context::new_caller;
 
 pub(super) use self::port::{Port, Stage};
 
@@ -44,9 +46,15 @@ pub(super) use self::port::{Port, Stage};
 const HTTP2_KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// ...and closes the connection when no answer comes within this.
 const HTTP2_KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bytes a peer may send ahead of our reading, on one stream and on a whole connection.
-const HTTP2_STREAM_WINDOW: u32 = 256 << 10;
-const HTTP2_CONNECTION_WINDOW: u32 = 1 << 20;
+/// Bytes a peer may send ahead of our reading on a whole connection. The streams' windows bound the bytes; this one decides how many small
+/// frames a peer may be ahead: each that is not read yet is charged the bytes that it has fewer than 256,
+/// and beyond half of this window the connection is closed (h2's `data_frame_budget`). Callers that
+/// stream messages of 40 bytes to a slow model, each in a frame of its own, may so fill the windows of a
+/// hundred streams.
+const HTTP2_CONNECTION_WINDOW: u32 = 64 << 20;
+/// Requests of one connection that the peer gave up before they were looked at. A caller that cancels
+/// many calls at once is no attack; the bound is on the memory of their header blocks.
+const HTTP2_PENDING_RESETS: usize = 1024;
 
 /// The connections of one port.
 pub(super) struct Connections {
@@ -128,11 +136,12 @@ impl Connections {
         };
         let closed = CancellationToken::new();
         let io = InstrumentedIo::new(stream, Arc::clone(&state), closed.clone());
+        let from = (peer, new_caller());
         let service = {
             let (port, state) = (Arc::clone(&self.port), Arc::clone(&state));
             service_fn(move |request: hyper::Request<Incoming>| {
                 let in_flight = InFlight::new(&state, spoken);
-                let answer = serve(Arc::clone(&port), router.clone(), request, peer, in_flight);
+                let answer = serve(Arc::clone(&port), router.clone(), request, from, in_flight);
                 // An async block would hold the answer's future twice, and copy it.
                 answer.map(Ok::<_, Infallible>)
             })
@@ -156,7 +165,8 @@ impl Connections {
                     .timer(TokioTimer::new())
                     .max_concurrent_streams(limits.http2_streams)
                     .max_header_list_size(header_bytes)
-                    .initial_stream_window_size(HTTP2_STREAM_WINDOW)
+                    .max_pending_accept_reset_streams(HTTP2_PENDING_RESETS)
+                    .initial_stream_window_size(STREAM_WINDOW)
                     .initial_connection_window_size(HTTP2_CONNECTION_WINDOW)
                     .keep_alive_interval(HTTP2_KEEP_ALIVE)
                     .keep_alive_timeout(HTTP2_KEEP_ALIVE_TIMEOUT)

@@ -1,7 +1,7 @@
 //! The gRPC services: inference, health (`grpc.health.v1`) and reflection (v1 and v1alpha).
 
 pub(super) mod body;
-mod compression;
+pub(super) mod coding;
 mod control;
 mod health;
 mod infer;
@@ -14,7 +14,6 @@ use std::sync::Arc;
 use serin_wire::oip_grpc::proto;
 use tonic::codec::CompressionEncoding;
 use tonic::service::Routes;
-use tonic::service::interceptor::InterceptedService;
 
 use self::service::Inference;
 use super::state::ServerState;
@@ -33,11 +32,10 @@ pub(super) fn routes<S: Serve>(
     )
     .max_decoding_message_size(message_bytes)
     .max_encoding_message_size(message_bytes)
+    // Messages in these codings have been inflated before they come here (see `coding`); the refusal of
+    // any other names them.
     .accept_compressed(CompressionEncoding::Gzip)
-    .accept_compressed(CompressionEncoding::Deflate)
-    .send_compressed(CompressionEncoding::Gzip)
-    .send_compressed(CompressionEncoding::Deflate);
-    let inference = InterceptedService::new(inference, compression::mirrored);
+    .accept_compressed(CompressionEncoding::Deflate);
     let reflection = || {
         tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)

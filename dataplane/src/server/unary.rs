@@ -11,11 +11,12 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use http::HeaderMap;
 use serin_core::fault::Fault;
-use serin_core::types::{CallMeta, ModelRef};
+use serin_core::types::{CallMeta, ModelRef, Standing};
 use serin_wire::deadline;
 use tokio::time::timeout_at;
 
 use super::state::ServerState;
+use crate::access::Admission;
 use crate::context::RequestContext;
 use crate::envelope::Envelope;
 use crate::pipeline::{Infer, Served, WhenBusy};
@@ -52,7 +53,7 @@ pub(super) struct Decoded<T, A> {
     pub(super) id: Option<String>,
     /// The timeout in the body, if it has one.
     pub(super) timeout: Option<Duration>,
-    /// Its priority in the queue; 1 is the highest, 0 the default.
+    /// Its priority among its caller's requests; 1 is the highest, 0 the default.
     pub(super) priority: u64,
     /// Its memory reservation.
     pub(super) reservation: Reservation,
@@ -149,7 +150,7 @@ where
         model: &model,
         body: &body,
     };
-    state.access.admit(&envelope)?;
+    let Admission { preferred } = state.access.admit(&envelope)?;
     let Route::Local(target) = state.router.choose(&envelope)?;
     let serving = state.service.model(&target)?;
 
@@ -170,6 +171,10 @@ where
     let meta = CallMeta {
         deadline: own_deadline.map_or(deadline, |own| own.min(deadline)),
         priority: decoded.priority,
+        standing: Standing {
+            caller: context.caller,
+            preferred,
+        },
     };
     let mut usage = Usage::default();
     let run = TaskRun {

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use serin_core::fault::{Fault, FaultKind};
-use serin_core::types::ModelRef;
+use serin_core::types::{ModelRef, Standing};
 use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
 use serin_dataplane::admission::submit;
 use serin_dataplane::model::{Registry, Repository, Runner, ServingModel, load_all};
@@ -270,6 +270,7 @@ async fn ask(serving: &ServingModel, factor: u32) -> Result<bool, Fault> {
         arrived: Instant::now(),
         deadline: Instant::now() + Duration::from_secs(60),
         priority: 0,
+        standing: Standing::default(),
     };
     let Runner::Batched(worker) = &serving.runner;
     let answer = submit(worker, work, WhenBusy::Wait).await;

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serin_core::fault::Fault;
 use serin_core::types::{
-    Call, CallMeta, ModelDescription, ModelRef, Outputs, RequestedOutput, Tensor,
+    Call, CallMeta, ModelDescription, ModelRef, Outputs, RequestedOutput, Standing, Tensor,
 };
 use serin_crds::contract::pod_config::{ModelConfig, SourceConfig};
 use serin_dataplane::backends;
@@ -158,6 +158,7 @@ pub fn call(model: &str, inputs: Vec<Tensor>) -> TestCall {
         meta: CallMeta {
             deadline: Instant::now() + Duration::from_secs(60),
             priority: 0,
+            standing: Standing::default(),
         },
         model: ModelRef {
             name: model.to_owned(),

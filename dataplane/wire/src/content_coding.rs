@@ -3,6 +3,7 @@
 
 mod deflate;
 mod inflate;
+mod pieces;
 
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
@@ -10,7 +11,8 @@ use http::{HeaderMap, HeaderValue};
 use serin_core::fault::{Fault, FaultKind};
 
 pub use deflate::compress;
-pub use inflate::Inflation;
+pub use inflate::{Inflation, Portion};
+pub use pieces::PieceInflation;
 
 /// The codings of request bodies that are understood, for `Accept-Encoding` of a 415.
 pub const UNDERSTOOD: HeaderValue = HeaderValue::from_static("gzip, deflate, identity");

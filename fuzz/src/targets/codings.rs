@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue};
 use serin_core::fault::Fault;
-use serin_wire::content_coding::{self, Accepted, Coding, Inflation};
+use serin_wire::content_coding::{self, Accepted, Coding, Inflation, PieceInflation, Portion};
 
 use super::checks;
 use crate::Target;
@@ -108,12 +108,29 @@ fn inflated(
         most = most.max(bytes);
         Ok(())
     };
-    let plain = match inflation.begin(begin, &mut reserve) {
-        Ok(Some(plain)) => Ok(plain),
-        Ok(None) => inflation.finish(&mut reserve),
-        Err(fault) => Err(fault),
+    let first = Portion {
+        input: begin,
+        output: begin,
     };
-    (plain, most)
+    let mut step = inflation.step(first, &mut reserve);
+    while let Ok(None) = step {
+        step = inflation.step(Portion::ALL, &mut reserve);
+    }
+    (step.map(|plain| plain.expect("the loop has ended")), most)
+}
+
+/// The same body in pieces.
+fn in_pieces(coding: Coding, compressed: Bytes, limit: usize) -> Result<Bytes, Fault> {
+    let mut inflation = PieceInflation::new(coding, compressed, limit);
+    let portion = Portion {
+        input: 16,
+        output: 1000,
+    };
+    loop {
+        if let Some(pieces) = inflation.step(portion, |_| Ok(()))? {
+            return Ok(pieces.concat().into());
+        }
+    }
 }
 
 fn inflate(data: &[u8]) {
@@ -128,6 +145,8 @@ fn inflate(data: &[u8]) {
         most <= limit + 1,
         "{most} bytes asked for, {limit} are allowed"
     );
+    let pieces = in_pieces(coding, body.clone(), limit);
+    assert_eq!(pieces.as_ref().ok(), whole.as_ref().ok(), "in pieces");
     match (&whole, &parts) {
         (Ok(whole), Ok(parts)) => {
             assert_eq!(whole, parts, "in one piece and in two");

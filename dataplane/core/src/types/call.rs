@@ -17,13 +17,28 @@ pub struct ModelRef {
     pub version: Option<String>,
 }
 
+/// Whom requests of one caller belong to: callers take turns at a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CallerId(pub u64);
+
+/// What decides a request's place among those of other callers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Whose it is.
+    pub caller: CallerId,
+    /// It goes before all that are not preferred. Given by access, never asked for by a request.
+    pub preferred: bool,
+}
+
 /// What is known of a request besides its tensors.
 #[derive(Clone, Copy, Debug)]
 pub struct CallMeta {
     /// When it is no longer worth computing.
     pub deadline: Instant,
-    /// Priority among queued requests; 1 is the highest, 0 the default.
+    /// Priority among queued requests of the same caller; 1 is the highest, 0 the default.
     pub priority: u64,
+    /// Its place among those of other callers.
+    pub standing: Standing,
 }
 
 /// One inference request, independent of the protocol it came by.

@@ -9,8 +9,6 @@ pub(super) struct Candidate<'q, Class> {
     pub(super) rows: Option<usize>,
     /// Requests share a run only with their equals.
     pub(super) class: &'q Class,
-    /// 1 is highest, 0 stands for "last".
-    pub(super) priority: u64,
     /// When its caller gives up.
     pub(super) deadline: Instant,
     /// Whether its caller has left.
@@ -28,8 +26,8 @@ pub(super) struct Plan {
     pub(super) expired: Vec<usize>,
 }
 
-/// Plans the next run: the most urgent request, then, in order of arrival, those of its class that
-/// fit beside it. `waiting` is in order of arrival.
+/// Plans the next run: the first request, then, in their order, those of its class that fit beside it.
+/// `waiting` is in the order in which requests are to run (see [`order`](super::order)).
 pub(super) fn plan<'q, Class: PartialEq + 'q>(
     waiting: impl Iterator<Item = Candidate<'q, Class>> + Clone,
     max_rows: usize,
@@ -42,10 +40,7 @@ pub(super) fn plan<'q, Class: PartialEq + 'q>(
             plan.left.push(at);
         } else if candidate.deadline <= now {
             plan.expired.push(at);
-        } else if head
-            .as_ref()
-            .is_none_or(|(_, first)| rank(candidate.priority) < rank(first.priority))
-        {
+        } else if head.is_none() {
             head = Some((at, candidate));
         }
     }
@@ -60,18 +55,12 @@ pub(super) fn plan<'q, Class: PartialEq + 'q>(
         let Some(more) = candidate.rows else { continue };
         let fits = rows.saturating_add(more) <= max_rows;
         let alive = !candidate.left && candidate.deadline > now;
-        if at != head_at && fits && alive && candidate.class == head.class {
+        if at > head_at && fits && alive && candidate.class == head.class {
             rows += more;
             plan.run.push(at);
         }
     }
-    plan.run.sort_unstable();
     plan
-}
-
-/// Smaller is sooner.
-fn rank(priority: u64) -> u64 {
-    priority.wrapping_sub(1)
 }
 
 #[cfg(test)]
@@ -86,14 +75,13 @@ mod tests {
         Candidate {
             rows,
             class,
-            priority: 0,
             deadline: now + Duration::from_secs(1),
             left: false,
         }
     }
 
     #[test]
-    fn the_oldest_runs_with_those_of_its_class_that_fit() {
+    fn the_first_runs_with_those_of_its_class_that_fit() {
         let now = Instant::now();
         let queue = [
             candidate(&1, Some(2), now),
@@ -106,15 +94,6 @@ mod tests {
     }
 
     #[test]
-    fn a_priority_goes_first_and_no_priority_last() {
-        let now = Instant::now();
-        let mut queue = [1, 1, 1].map(|_| candidate(&1, None, now));
-        queue[1].priority = 2;
-        queue[2].priority = 1;
-        assert_eq!(plan(queue.into_iter(), 1, now).run, [2]);
-    }
-
-    #[test]
     fn a_request_larger_than_a_batch_runs_alone() {
         let now = Instant::now();
         let queue = [candidate(&1, Some(100), now), candidate(&1, Some(1), now)];
@@ -122,19 +101,18 @@ mod tests {
     }
 
     prop_compose! {
-        fn entry()(rows in prop::option::weighted(0.8, 0usize..6), class in 0u8..3, priority in 0u64..3,
+        fn entry()(rows in prop::option::weighted(0.8, 0usize..6), class in 0u8..3,
                    expired in prop::bool::weighted(0.2), left in prop::bool::weighted(0.2))
-            -> (Option<usize>, u8, u64, bool, bool) { (rows, class, priority, expired, left) }
+            -> (Option<usize>, u8, bool, bool) { (rows, class, expired, left) }
     }
 
     proptest! {
         #[test]
         fn any_queue_gives_a_sound_plan(entries in prop::collection::vec(entry(), 0..40), max_rows in 1usize..10) {
             let now = Instant::now() + Duration::from_secs(10);
-            let queue: Vec<_> = entries.iter().map(|(rows, class, priority, expired, left)| Candidate {
+            let queue: Vec<_> = entries.iter().map(|(rows, class, expired, left)| Candidate {
                 rows: *rows,
                 class,
-                priority: *priority,
                 deadline: if *expired { now } else { now + Duration::from_secs(1) },
                 left: *left,
             }).collect();
@@ -145,11 +123,8 @@ mod tests {
             prop_assert!(plan.left.iter().all(|at| queue[*at].left));
             prop_assert!(plan.expired.iter().all(|at| !queue[*at].left && queue[*at].deadline <= now));
             prop_assert_eq!(plan.left.len() + plan.expired.len() + alive.len(), queue.len());
-            // Somebody always runs, the most urgent among them.
-            prop_assert_eq!(plan.run.is_empty(), alive.is_empty());
-            if let Some(best) = alive.iter().copied().min_by_key(|at| (rank(queue[*at].priority), *at)) {
-                prop_assert!(plan.run.contains(&best));
-            }
+            // Somebody always runs, the first among them.
+            prop_assert_eq!(plan.run.first(), alive.first());
             // Those that share a run are alike and fit.
             if plan.run.len() > 1 {
                 let rows: usize = plan.run.iter().map(|at| queue[*at].rows.unwrap_or(usize::MAX / 100)).sum();

@@ -10,14 +10,18 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
 use super::merge::RowClass;
 use super::observer::{Observer, Waiting};
+use super::order::{Place, Placed, Rounds};
 use super::policy::{Candidate, plan};
 use super::work::{Completion, Work};
 use crate::Stop;
 use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::Standing;
 
 /// A queued request.
 pub(super) struct Entry {
     pub(super) work: Work,
+    /// Its place among those that wait.
+    pub(super) place: Place,
     /// Its class and rows, where it may share a run.
     pub(super) mergeable: Option<(RowClass, usize)>,
     /// Given back when it begins to run or is removed.
@@ -28,10 +32,22 @@ pub(super) struct Entry {
     pub(super) runtime: Handle,
 }
 
+impl Placed for Entry {
+    fn place(&self) -> &Place {
+        &self.place
+    }
+
+    fn place_mut(&mut self) -> &mut Place {
+        &mut self.place
+    }
+}
+
 /// The right to be in the queue; counted in its depth.
 pub(super) struct QueuePermit {
     _waiting: Waiting,
     _permit: OwnedSemaphorePermit,
+    /// Of a request that may wait for its permit.
+    _patient: Option<OwnedSemaphorePermit>,
 }
 
 /// Whether a request's caller still waits, and for which run.
@@ -101,17 +117,25 @@ impl Run {
 /// A bounded queue with one or more threads at its end.
 ///
 /// It is bounded by permits: each entry holds one. A caller that waits for a permit gets it in the
-/// order of arrival; [`try_permit`](Self::try_permit) does not overtake those that wait.
+/// order of arrival; [`try_permit`](Self::try_permit) does not overtake those that wait. Requests that
+/// may wait, those of streams, have half of the permits together, and one caller of others has half:
+/// whoever comes with a single request finds room although some send many.
 pub(super) struct Queue {
     state: Mutex<QueueState>,
     arrived: Condvar,
     permits: Arc<Semaphore>,
+    /// Permits of requests that wait for them.
+    patient: Arc<Semaphore>,
+    /// Most permits of one caller of other requests.
+    share: usize,
     observer: Arc<dyn Observer>,
 }
 
 #[derive(Default)]
 struct QueueState {
+    /// In the order in which they run.
     entries: VecDeque<Entry>,
+    rounds: Rounds,
     /// Threads that wait and that nobody has woken yet.
     asleep: usize,
     closed: bool,
@@ -119,10 +143,14 @@ struct QueueState {
 
 impl Queue {
     pub(super) fn new(capacity: usize, observer: Arc<dyn Observer>) -> Self {
+        let capacity = capacity.min(Semaphore::MAX_PERMITS);
+        let share = capacity.div_ceil(2);
         Self {
             state: Mutex::default(),
             arrived: Condvar::new(),
-            permits: Arc::new(Semaphore::new(capacity.min(Semaphore::MAX_PERMITS))),
+            permits: Arc::new(Semaphore::new(capacity)),
+            patient: Arc::new(Semaphore::new(share)),
+            share,
             observer,
         }
     }
@@ -132,36 +160,57 @@ impl Queue {
         lock(&self.state).entries.len()
     }
 
-    /// A permit, if one is free and nobody waits for it.
-    pub(super) fn try_permit(&self) -> Option<QueuePermit> {
+    /// Entries that run before a new one of this standing.
+    pub(super) fn ahead_of(&self, standing: Standing) -> usize {
+        let state = lock(&self.state);
+        state.rounds.ahead_of(&state.entries, standing)
+    }
+
+    /// A permit, if one is free, nobody waits for it, and its caller has no more than its share.
+    pub(super) fn try_permit(&self, standing: Standing) -> Option<QueuePermit> {
         let permit = Arc::clone(&self.permits).try_acquire_owned().ok()?;
-        Some(self.counted(permit))
+        // No caller can have more than its share while so many are free.
+        if self.permits.available_permits() < self.share {
+            let state = lock(&self.state);
+            let own = |entry: &&Entry| entry.place.standing == standing;
+            if state.entries.iter().filter(own).count() >= self.share {
+                return None;
+            }
+        }
+        Some(self.counted(permit, None))
     }
 
     /// A permit, as soon as it is this caller's turn. Dropping the future gives the turn to the next
     /// caller.
     pub(super) async fn permit(&self) -> Option<QueuePermit> {
-        // The semaphore is never closed.
+        // The semaphores are never closed.
+        let patient = Arc::clone(&self.patient).acquire_owned().await.ok()?;
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
-        Some(self.counted(permit))
+        Some(self.counted(permit, Some(patient)))
     }
 
-    fn counted(&self, permit: OwnedSemaphorePermit) -> QueuePermit {
+    fn counted(
+        &self,
+        permit: OwnedSemaphorePermit,
+        patient: Option<OwnedSemaphorePermit>,
+    ) -> QueuePermit {
         QueuePermit {
             _waiting: Waiting::new(&self.observer),
             _permit: permit,
+            _patient: patient,
         }
     }
 
     /// Adds a request, which has its permit.
     pub(super) fn push(&self, entry: Entry) {
-        let mut state = lock(&self.state);
-        state.entries.push_back(entry);
+        let mut guard = lock(&self.state);
+        let state = &mut *guard;
+        state.rounds.insert(&mut state.entries, entry);
         let wake = state.asleep > 0;
         if wake {
             state.asleep -= 1;
         }
-        drop(state);
+        drop(guard);
         // Only where a thread sleeps: each call costs a system call, and a busy thread looks by
         // itself.
         if wake {
@@ -247,7 +296,6 @@ impl QueueState {
             Candidate {
                 rows,
                 class,
-                priority: entry.work.priority,
                 deadline: entry.work.deadline,
                 left: entry.waiter.has_left(),
             }
@@ -265,6 +313,9 @@ impl QueueState {
             }
         }
         self.entries = kept;
+        if let Some(head) = run.first() {
+            self.rounds.begin(&head.place);
+        }
         (run, expired)
     }
 }

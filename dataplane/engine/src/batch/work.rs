@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serin_core::fault::{Fault, FaultKind};
-use serin_core::types::{Tensor, Timing};
+use serin_core::types::{Standing, Tensor, Timing};
 
 /// One request, checked against the signature.
 #[derive(Clone, Debug)]
@@ -16,8 +16,10 @@ pub struct Work {
     pub arrived: Instant,
     /// When it is no longer worth computing.
     pub deadline: Instant,
-    /// 1 is highest, 0 stands for "last".
+    /// Among requests of the same caller; 1 is highest, 0 stands for "last".
     pub priority: u64,
+    /// Its place among those of other callers.
+    pub standing: Standing,
 }
 
 /// What becomes of a request when the queue is full.
@@ -44,7 +46,7 @@ impl Rejected {
         let fault = Fault::new(
             FaultKind::Overloaded,
             "overloaded",
-            "the model's queue is full",
+            "the model's queue is full, or your share of it",
         )
         .retry_after(Duration::from_secs(1));
         Self {

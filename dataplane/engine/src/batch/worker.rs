@@ -12,11 +12,12 @@ use tokio::sync::oneshot;
 use super::attempt::{broken, entry_rows, run, scatter, wanted_outputs};
 use super::merge::{classify, join};
 use super::observer::{Execution, Observer};
+use super::order::Place;
 use super::queue::{Entry, Queue, Run, Waiter};
 use super::work::{Completion, Rejected, WhenBusy, Work};
 use crate::{Engine, Stop};
 use serin_core::fault::{Fault, FaultKind};
-use serin_core::types::{Tensor, Timing};
+use serin_core::types::{Standing, Tensor, Timing};
 
 /// How a worker is made.
 #[derive(Clone)]
@@ -106,12 +107,12 @@ impl Worker {
     /// Runs one request. Dropping the future before it ends gives the request up.
     ///
     /// # Errors
-    /// `Overloaded` when the queue is full, with [`WhenBusy::Wait`] until the deadline; `Timeout` at the deadline, `Inference` when the model fails on these inputs,
+    /// `Overloaded` when the queue is full or the caller has its share of it, with [`WhenBusy::Wait`] until the deadline; `Timeout` at the deadline, `Inference` when the model fails on these inputs,
     /// `Internal` when the engine breaks.
     pub async fn run(&self, work: Work, when_busy: WhenBusy) -> Result<Completion, Rejected> {
         let (deadline, queue) = (work.deadline, &self.shared.queue);
         let permit = match when_busy {
-            WhenBusy::Refuse => queue.try_permit(),
+            WhenBusy::Refuse => queue.try_permit(work.standing),
             WhenBusy::Wait => tokio::time::timeout_at(deadline.into(), queue.permit())
                 .await
                 .ok()
@@ -129,6 +130,11 @@ impl Worker {
         let (reply, answer) = oneshot::channel();
         queue.push(Entry {
             mergeable: self.shared.mergeable(&work.inputs),
+            place: Place {
+                standing: work.standing,
+                priority: work.priority,
+                ..Place::default()
+            },
             permit,
             work,
             waiter,
@@ -147,6 +153,16 @@ impl Worker {
         answer.map_err(Rejected::from)
     }
 
+    /// Requests that run before a new one of this standing, those that run now included.
+    pub fn ahead_of(&self, standing: Standing) -> usize {
+        self.shared.queue.ahead_of(standing) + self.shared.running.load(Ordering::Relaxed)
+    }
+
+    /// What one request costs those behind it, of late.
+    pub fn per_request(&self) -> Duration {
+        Duration::from_nanos(self.shared.per_request_nanos.load(Ordering::Relaxed))
+    }
+
     /// What it has done and is doing.
     pub fn counts(&self) -> Counts {
         Counts {
@@ -154,9 +170,7 @@ impl Worker {
             running: self.shared.running.load(Ordering::Relaxed),
             executions: self.shared.executions.load(Ordering::Relaxed),
             rows: self.shared.rows.load(Ordering::Relaxed),
-            per_request: Duration::from_nanos(
-                self.shared.per_request_nanos.load(Ordering::Relaxed),
-            ),
+            per_request: self.per_request(),
         }
     }
 }

@@ -14,6 +14,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
+use serin_core::types::CallerId;
 use serin_wire::content_coding::{self, Accepted};
 use serin_wire::request_id;
 use tower::Service;
@@ -21,8 +22,9 @@ use tower::Service;
 use super::in_flight_body::InFlightBody;
 use super::port::{Port, Stage};
 use super::state::InFlight;
-use crate::context::RequestContext;
+use crate::context::{Dialect, RequestContext};
 use crate::server::grpc::body::paced;
+use crate::server::grpc::coding::{deflated, inflated};
 use crate::server::http::compress::compress;
 use crate::server::respond::{defect, refuse};
 use crate::telemetry::Trace;
@@ -33,11 +35,11 @@ pub(super) async fn serve(
     port: Arc<Port>,
     mut router: Router,
     request: Request<Incoming>,
-    peer: SocketAddr,
+    (peer, caller): (SocketAddr, CallerId),
     in_flight: InFlight,
 ) -> Response<InFlightBody> {
     let context = RequestContext::begin(&request, peer, port.tracer.current().as_ref());
-    let context = Arc::new(context);
+    let context = Arc::new(context.on_connection_of(caller, in_flight.is_multiplexed()));
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let accepted = match is_head {
         false => content_coding::accepted(request.headers()),
@@ -47,15 +49,18 @@ pub(super) async fn serve(
     let mut response = match uri_fits(request.uri(), &port.resources.limits) {
         Err(fault) => refuse(&fault, &context),
         Ok(()) => {
-            let mut request = request.map(Body::new);
-            if context.dialect.is_grpc() {
-                request = paced(request, &context, &port.resources);
+            let resources = &port.resources;
+            let (mut request, mut messages) = (request.map(Body::new), None);
+            if let Dialect::Grpc { stream } = context.dialect {
+                request = paced(request, &context, resources);
+                (request, messages) = inflated(request, stream, resources);
             }
             request.extensions_mut().insert(Arc::clone(&context));
             let answer = async {
-                match router.call(request).await {
-                    Ok(response) => compress(response, accepted, &port.resources.cpu_pool).await,
-                    Err(never) => match never {},
+                let Ok(response) = router.call(request).await;
+                match messages {
+                    Some(coding) => deflated(response, coding, resources),
+                    None => compress(response, accepted, &resources.cpu_pool).await,
                 }
             };
             answered(pin!(answer), &context, &port).await

@@ -1,5 +1,5 @@
-//! Bodies of gRPC calls. tonic bounds the size of a message; this module bounds its pace, and the
-//! memory of all incomplete messages together.
+//! Bodies of gRPC calls. tonic bounds the size of a message; this module bounds its pace, the memory of
+//! all incomplete messages together, and the size of messages that tonic decodes itself.
 
 mod boundaries;
 
@@ -13,15 +13,23 @@ use bytes::Bytes;
 use http::Request;
 use http_body::{Frame, SizeHint};
 use serin_core::Limits;
-use serin_core::fault::Fault;
+use serin_core::fault::{Fault, FaultKind};
 use serin_wire::{deadline, oip_grpc};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use self::boundaries::Boundaries;
 use crate::context::{Dialect, RequestContext};
 use crate::runtime::Resources;
+use crate::runtime::cpu_pool::INLINE_LIMIT;
 use crate::runtime::memory_budget::Reservation;
 use crate::server::pace::{next_bytes_by, too_slow};
+
+/// Bytes a peer may send ahead of our reading on one HTTP/2 stream: the protocol's own default, by which
+/// most servers of gRPC go.
+pub(in crate::server) const STREAM_WINDOW: u32 = 64 << 10;
+
+/// Methods whose messages are decoded by us, off the network's threads where they are large.
+const INFERENCE: [&str; 2] = ["/ModelInfer", "/ModelStreamInfer"];
 
 /// Bounds the body of a gRPC call by the pace and the memory of REST's bodies: the whole body, or
 /// each message of a stream while it arrives.
@@ -33,15 +41,28 @@ pub(in crate::server) fn paced(
     let begun = Instant::from_std(context.received);
     // An unreadable deadline counts as absent.
     let budget = context.budget().ok().flatten();
+    let stream = context.dialect == Dialect::Grpc { stream: true };
+    let infers = INFERENCE
+        .iter()
+        .any(|method| request.uri().path().ends_with(method));
+    // What the peer may send ahead of our reading waits in the transport for as long as a stream does.
+    let mut ahead = resources.memory.hold();
+    let refused = match stream {
+        true => ahead.grow(STREAM_WINDOW as usize).err(),
+        false => None,
+    };
     request.map(|body| {
         Body::new(Paced {
             body,
+            refused,
+            _ahead: ahead,
+            most: if infers { usize::MAX } else { INLINE_LIMIT },
             begun,
             until: budget.and_then(|budget| begun.checked_add(budget)),
             open: 0,
             held: resources.memory.hold(),
             timer: None,
-            messages: (context.dialect == Dialect::Grpc { stream: true }).then(Messages::default),
+            messages: stream.then(Messages::default),
             limits: Arc::clone(&resources.limits),
         })
     })
@@ -49,6 +70,12 @@ pub(in crate::server) fn paced(
 
 struct Paced {
     body: Body,
+    /// Why nothing of the body is read.
+    refused: Option<Fault>,
+    /// Of a stream: the bytes that the transport holds of it.
+    _ahead: Reservation,
+    /// Most bytes of the incomplete body or message.
+    most: usize,
     /// The start of the open wait.
     begun: Instant,
     /// The caller's deadline, if it has one.
@@ -96,6 +123,7 @@ impl Paced {
         let received = self.open + data.len();
         let Some(messages) = &mut self.messages else {
             self.open = received;
+            self.fits()?;
             return self.held.grow(received);
         };
         // The handlers reserve memory for complete messages, and refuse them one by one.
@@ -108,8 +136,25 @@ impl Paced {
             }
         }
         self.open = open;
+        self.fits()?;
         self.held.shrink(open);
         self.held.grow(open)
+    }
+
+    /// Checks the size of a message that tonic decodes on the network's thread.
+    ///
+    /// # Errors
+    /// `TooLarge`.
+    fn fits(&self) -> Result<(), Fault> {
+        if self.open <= self.most {
+            return Ok(());
+        }
+        let message = format!("messages of this method may have {} bytes", self.most);
+        Err(Fault::new(
+            FaultKind::TooLarge,
+            "payload_too_large",
+            message,
+        ))
     }
 }
 
@@ -122,6 +167,9 @@ impl http_body::Body for Paced {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        if let Some(fault) = this.refused.take() {
+            return Poll::Ready(Some(Err(status(&fault))));
+        }
         // Time in which no bytes were requested does not count against the caller.
         if let Some(since) = this.messages.as_mut().and_then(|all| all.unasked.take()) {
             this.begun += since.elapsed();

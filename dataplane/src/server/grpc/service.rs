@@ -31,9 +31,9 @@ use serin_wire::oip_grpc::{self, request};
 use serin_wire::oip_rest::metadata;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::control;
 use super::infer::{GrpcInfer, Prescanned};
 use super::stream::{Answers, InferStream};
-use super::{compression, control};
 use crate::context::RequestContext;
 use crate::pipeline::{Serve, WhenBusy};
 use crate::runtime::lifecycle::Phase;
@@ -210,7 +210,6 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         request: Request<RawInferRequest>,
     ) -> Result<Response<ModelInferResponse>, Status> {
         let state = &self.0;
-        let compressed = compression::is_on(request.metadata());
         let (metadata, extensions, RawInferRequest(message)) = request.into_parts();
         let (context, headers) = (RequestContext::of(&extensions), metadata.into_headers());
         let Prescanned {
@@ -240,7 +239,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
             Ok(response) => {
                 let bytes = response.encoded_len();
                 let _settled = record.succeeded(request_bytes, bytes);
-                let mut answer = compression::where_it_pays(response, bytes, compressed);
+                let mut answer = Response::new(response);
                 let memory = &state.resources.memory;
                 memory.keep(bytes, answer.extensions_mut());
                 Ok(answer)

@@ -99,7 +99,7 @@ impl<S: Serve> InferStream<S> {
             headers: &self.headers,
             begun,
             deadline: Ok(self.until().map_or(latest, |until| until.min(latest))),
-            when_busy: WhenBusy::Refuse,
+            when_busy: WhenBusy::Wait,
             read: std::future::ready(received),
         };
         let protocol = GrpcStreamInfer(GrpcInfer { model: &model });

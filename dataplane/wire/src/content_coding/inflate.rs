@@ -27,12 +27,40 @@ const MOST_MEMBERS: usize = 1 << 16;
 /// The base-2 logarithm of the largest window that a sender may have used.
 const WINDOW_BITS: u8 = 15;
 
-/// The decompression of one body.
+/// The most that one step of a decompression reads and writes. Both are bounded: a body of empty blocks
+/// is read for long and gives nothing, a bomb gives much for little.
+#[derive(Clone, Copy, Debug)]
+pub struct Portion {
+    /// Compressed bytes.
+    pub input: usize,
+    /// Plain bytes.
+    pub output: usize,
+}
+
+impl Portion {
+    /// A whole body at once.
+    pub const ALL: Self = Self {
+        input: usize::MAX,
+        output: usize::MAX,
+    };
+}
+
+/// The decompression of one body, step by step.
 pub struct Inflation {
     compressed: Bytes,
     stream: Stream,
     plain: Vec<u8>,
     limit: usize,
+    phase: Phase,
+}
+
+enum Phase {
+    /// Plain bytes are kept.
+    Growing,
+    /// Plain bytes are counted.
+    Counting { total: usize, scratch: Vec<u8> },
+    /// The counted bytes are written to memory of their size; so many are there.
+    Filling { at: usize },
 }
 
 impl Inflation {
@@ -47,82 +75,114 @@ impl Inflation {
             compressed,
             plain: Vec::new(),
             limit,
+            phase: Phase::Growing,
         }
     }
 
-    /// Inflates the first `bytes`, so that small bodies need no thread of their own: the plain bytes,
-    /// whole and checked, or `None` if there is, or may be, more. `reserve` is asked before plain
-    /// bytes are allocated, for how many in all.
+    /// Inflates at most one portion more: the plain bytes, whole and checked, or `None` if there is,
+    /// or may be, more to do. `reserve` is asked before plain bytes are allocated, for how many in
+    /// all.
     ///
     /// # Errors
     /// `Malformed` for a damaged body, `TooLarge`, and what `reserve` refuses with.
-    pub fn begin(
+    pub fn step(
         &mut self,
-        bytes: usize,
-        reserve: impl FnMut(usize) -> Result<(), Fault>,
-    ) -> Result<Option<Bytes>, Fault> {
-        Ok(self.grow(bytes, reserve)?.then(|| self.take_plain()))
-    }
-
-    /// Inflates the rest, however long that takes.
-    ///
-    /// # Errors
-    /// As [`Inflation::begin`].
-    pub fn finish(
-        mut self,
+        portion: Portion,
         mut reserve: impl FnMut(usize) -> Result<(), Fault>,
-    ) -> Result<Bytes, Fault> {
-        let trusted = self.compressed.len().saturating_mul(USUAL_RATIO);
-        let trusted = trusted.max(TRUSTED_BYTES);
-        // Address space in one piece: memory comes with what is written, and nothing is moved.
-        let room = trusted.min(self.limit.saturating_add(1));
-        self.plain
-            .reserve_exact(room.saturating_sub(self.plain.len()));
-        while self.plain.len() < trusted {
-            let next = (self.plain.len() * 2).max(SCRATCH_BYTES).min(trusted);
-            if self.grow(next, &mut reserve)? {
-                return Ok(self.take_plain());
+    ) -> Result<Option<Bytes>, Fault> {
+        let mut left = portion;
+        while left.input > 0 && left.output > 0 {
+            let whole = match self.phase {
+                Phase::Growing => self.grow(&mut left, &mut reserve)?,
+                Phase::Counting { .. } => self.count(&mut left, &mut reserve)?,
+                Phase::Filling { at } => self.fill(at, &mut left)?,
+            };
+            if whole {
+                return Ok(Some(self.take_plain()));
             }
         }
-        let mut scratch = vec![0; SCRATCH_BYTES];
-        let mut total = self.plain.len();
-        loop {
-            let inflated = self.stream.fill(&mut scratch)?;
-            total += inflated;
-            if total > self.limit {
-                return Err(too_large(self.limit));
-            }
-            if inflated < scratch.len() {
-                break;
-            }
-        }
-        reserve(total)?;
-        self.plain = vec![0; total];
-        // The checks at its end have been passed once.
-        self.stream = Stream::new(self.stream.coding, self.compressed);
-        self.stream.fill(&mut self.plain)?;
-        Ok(Bytes::from(self.plain))
+        Ok(None)
     }
 
-    /// Inflates until there are `bytes` in all; true at the body's end.
+    /// Of a body that compresses well, so many bytes are allocated before it is measured.
+    fn trusted(&self) -> usize {
+        let trusted = self.compressed.len().saturating_mul(USUAL_RATIO);
+        // One more than is allowed tells a body of just the limit from a larger one.
+        trusted.max(TRUSTED_BYTES).min(self.limit.saturating_add(1))
+    }
+
+    /// Inflates more plain bytes; true at the body's end.
     fn grow(
         &mut self,
-        bytes: usize,
-        mut reserve: impl FnMut(usize) -> Result<(), Fault>,
+        left: &mut Portion,
+        reserve: &mut impl FnMut(usize) -> Result<(), Fault>,
     ) -> Result<bool, Fault> {
-        // One more than is allowed tells a body of just the limit from a larger one.
-        let room = bytes.min(self.limit.saturating_add(1));
-        let held = self.plain.len();
-        if room > held {
-            reserve(room)?;
-            self.plain.resize(room, 0);
+        let (held, trusted) = (self.plain.len(), self.trusted());
+        if held >= trusted {
+            let scratch = vec![0; SCRATCH_BYTES];
+            self.phase = Phase::Counting {
+                total: held,
+                scratch,
+            };
+            return Ok(false);
         }
-        let inflated = held + self.stream.fill(&mut self.plain[held..])?;
-        self.plain.truncate(inflated);
-        if inflated > self.limit {
+        let room = held
+            .saturating_mul(2)
+            .max(SCRATCH_BYTES)
+            .min(held.saturating_add(left.output))
+            .min(trusted);
+        reserve(room)?;
+        if held > 0 {
+            // Address space in one piece: memory comes with what is written, and nothing is moved.
+            self.plain.reserve_exact(trusted - held);
+        }
+        self.plain.resize(room, 0);
+        let inflated = self.stream.fill(&mut self.plain[held..], &mut left.input)?;
+        self.plain.truncate(held + inflated);
+        left.output -= inflated;
+        if self.plain.len() > self.limit {
             return Err(too_large(self.limit));
         }
-        Ok(inflated < room)
+        Ok(self.stream.ended)
+    }
+
+    /// Counts more plain bytes; never the end, as they are still to be written.
+    fn count(
+        &mut self,
+        left: &mut Portion,
+        reserve: &mut impl FnMut(usize) -> Result<(), Fault>,
+    ) -> Result<bool, Fault> {
+        let Phase::Counting { total, scratch } = &mut self.phase else {
+            return Ok(false);
+        };
+        let room = scratch.len().min(left.output);
+        let inflated = self.stream.fill(&mut scratch[..room], &mut left.input)?;
+        left.output -= inflated;
+        *total += inflated;
+        let total = *total;
+        if total > self.limit {
+            return Err(too_large(self.limit));
+        }
+        if self.stream.ended {
+            // The first bytes are given up before memory for all is taken.
+            self.plain = Vec::new();
+            reserve(total)?;
+            self.plain = vec![0; total];
+            self.stream = Stream::new(self.stream.coding, self.compressed.clone());
+            self.phase = Phase::Filling { at: 0 };
+        }
+        Ok(false)
+    }
+
+    /// Writes more of the counted bytes; true when all are there. The checks at the body's end have
+    /// been passed once.
+    fn fill(&mut self, at: usize, left: &mut Portion) -> Result<bool, Fault> {
+        let to = self.plain.len().min(at.saturating_add(left.output));
+        let inflated = self.stream.fill(&mut self.plain[at..to], &mut left.input)?;
+        left.output -= inflated;
+        let at = at + inflated;
+        self.phase = Phase::Filling { at };
+        Ok(at == self.plain.len())
     }
 
     fn take_plain(&mut self) -> Bytes {
@@ -132,17 +192,18 @@ impl Inflation {
 }
 
 /// The members of a body, one after the other.
-struct Stream {
+pub(super) struct Stream {
     coding: Coding,
     decompress: Decompress,
     rest: Bytes,
     length: usize,
     members: usize,
-    ended: bool,
+    /// The body is sound and has ended.
+    pub(super) ended: bool,
 }
 
 impl Stream {
-    fn new(coding: Coding, compressed: Bytes) -> Self {
+    pub(super) fn new(coding: Coding, compressed: Bytes) -> Self {
         let decompress = match coding {
             Coding::Gzip => Decompress::new_gzip(WINDOW_BITS),
             Coding::Deflate => {
@@ -159,19 +220,21 @@ impl Stream {
         }
     }
 
-    /// Fills `out` as far as there is anything to fill it with: less means that the body ends there,
-    /// and is sound.
-    fn fill(&mut self, out: &mut [u8]) -> Result<usize, Fault> {
+    /// Fills `out` from at most `input` compressed bytes, which are counted off; less where the body
+    /// ends, or where `input` does.
+    pub(super) fn fill(&mut self, out: &mut [u8], input: &mut usize) -> Result<usize, Fault> {
         let mut filled = 0;
-        while filled < out.len() && !self.ended {
+        while filled < out.len() && !self.ended && *input > 0 {
             let before = (self.decompress.total_in(), self.decompress.total_out());
+            let next = &self.rest[..self.rest.len().min(*input)];
             let status =
                 self.decompress
-                    .decompress(&self.rest, &mut out[filled..], FlushDecompress::None);
+                    .decompress(next, &mut out[filled..], FlushDecompress::None);
             // Neither counts more than the slices hold.
             let read = (self.decompress.total_in() - before.0) as usize;
             let written = (self.decompress.total_out() - before.1) as usize;
             self.rest.advance(read);
+            *input -= read;
             filled += written;
             match status {
                 Ok(Status::StreamEnd) => self.next_member()?,
@@ -229,7 +292,7 @@ fn has_zlib_header(body: &[u8]) -> bool {
     })
 }
 
-fn too_large(limit: usize) -> Fault {
+pub(super) fn too_large(limit: usize) -> Fault {
     Fault::new(
         FaultKind::TooLarge,
         "payload_too_large",

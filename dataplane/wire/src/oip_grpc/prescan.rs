@@ -3,8 +3,12 @@
 use super::fields::Fields;
 use crate::bounds;
 use serin_core::Limits;
-use serin_core::fault::Fault;
+use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::ModelRef;
+
+/// Most fields of a message, each entry of a list or map counted. The scan runs on network threads, where
+/// its time may not grow with the message.
+const MOST_FIELDS: usize = 4096;
 
 /// What is known of a request before it is decoded.
 #[derive(Debug)]
@@ -32,12 +36,17 @@ impl Default for Prescan {
 /// the last one counts, as in [`decode`](super::request::decode), so that no field can be left out.
 ///
 /// # Errors
-/// `Malformed` for what is no message, and for more tensors than a request may have.
+/// `Malformed` for what is no message, and for more tensors or fields than a request may have.
 pub fn prescan(message: &[u8], limits: &Limits) -> Result<Prescan, Fault> {
     let mut prescan = Prescan::default();
     let mut tensors = [("inputs", 0), ("outputs", 0), ("raw_input_contents", 0)];
     let mut fields = Fields::new(message);
+    let mut seen = 0;
     while let Some((tag, value)) = fields.next()? {
+        seen += 1;
+        if seen > MOST_FIELDS {
+            return Err(too_many_fields());
+        }
         match tag {
             1 => value
                 .text("model_name")?
@@ -58,6 +67,11 @@ pub fn prescan(message: &[u8], limits: &Limits) -> Result<Prescan, Fault> {
         }
     }
     Ok(prescan)
+}
+
+fn too_many_fields() -> Fault {
+    let message = format!("the message has more than {MOST_FIELDS} fields; send fewer parameters");
+    Fault::new(FaultKind::Malformed, "malformed_body", message)
 }
 
 #[cfg(test)]
@@ -123,5 +137,14 @@ mod tests {
                 proptest::prop_assert_eq!(found.id, message.id);
             }
         }
+    }
+
+    #[test]
+    fn a_message_of_very_many_fields_is_refused_before_its_end_is_reached() {
+        // Field 100, a varint: unknown, and two bytes more than the tag alone.
+        let unknown = [0xa0, 0x06, 0];
+        assert!(prescan(&unknown.repeat(MOST_FIELDS), &Limits::default()).is_ok());
+        let fault = prescan(&unknown.repeat(MOST_FIELDS + 1), &Limits::default()).unwrap_err();
+        assert!(fault.message.contains("4096 fields"), "{fault}");
     }
 }

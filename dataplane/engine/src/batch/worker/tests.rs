@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::fake::{Behaviour, FakeEngine, Gate};
-use serin_core::types::{Datatype, TensorData};
+use serin_core::types::{CallerId, Datatype, TensorData};
 
 fn options(max_rows: usize, queue: usize) -> WorkerOptions {
     WorkerOptions {
@@ -86,6 +86,7 @@ fn work(rows: &[[u8; 2]]) -> Work {
         arrived: Instant::now(),
         deadline: Instant::now() + Duration::from_secs(30),
         priority: 0,
+        standing: Standing::default(),
     }
 }
 
@@ -302,19 +303,27 @@ async fn requests_that_wait_are_all_served_in_the_order_they_came() {
 
 #[tokio::test]
 async fn a_request_that_waits_is_not_overtaken_by_one_that_would_be_refused() {
-    let (gate, worker) = held(options(1, 1));
+    let (gate, worker) = held(options(1, 2));
     let first = occupy(&worker).await;
-    let mut second = Box::pin(worker.run(work(&[[1, 1]]), WhenBusy::Wait));
-    let mut third = Box::pin(worker.run(work(&[[2, 2]]), WhenBusy::Wait));
+    let of = |caller: u64, n: u8| {
+        let mut work = work(&[[n, n]]);
+        work.standing.caller = CallerId(caller);
+        work
+    };
+    let mut second = Box::pin(worker.run(of(1, 1), WhenBusy::Refuse));
+    let mut other = Box::pin(worker.run(of(2, 4), WhenBusy::Refuse));
+    let mut third = Box::pin(worker.run(of(3, 2), WhenBusy::Wait));
     assert!(poll_once(&mut second).await.is_none());
+    assert!(poll_once(&mut other).await.is_none());
     assert!(poll_once(&mut third).await.is_none());
     // The permit of the second is the third's now, which has not run since.
     drop(second);
-    assert_eq!(worker.counts().queued, 0);
-    let rejected = worker.run(work(&[[3, 3]]), WhenBusy::Refuse).await;
+    assert_eq!(worker.counts().queued, 1);
+    let rejected = worker.run(of(4, 3), WhenBusy::Refuse).await;
     assert_eq!(rejected.unwrap_err().reason, Some("full"));
     gate.open();
     first.await.unwrap().unwrap();
+    assert_eq!(bytes(&other.await.unwrap()), [4, 4]);
     assert_eq!(bytes(&third.await.unwrap()), [2, 2]);
 }
 
@@ -380,7 +389,7 @@ async fn queued_requests_that_never_run_are_counted_by_why() {
     let counting = Arc::new(Counting::default());
     let (gate, worker) = held(WorkerOptions {
         observer: Arc::clone(&counting) as Arc<dyn Observer>,
-        ..options(1, 2)
+        ..options(1, 4)
     });
     let first = occupy(&worker).await;
     let left = tokio::spawn({

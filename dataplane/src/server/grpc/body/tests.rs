@@ -29,8 +29,13 @@ fn call_with(
     budget: usize,
     headers: &[(&str, &str)],
 ) -> (Sender, Body, Arc<MemoryBudget>) {
+    let ahead = if method == STREAM {
+        STREAM_WINDOW as usize
+    } else {
+        0
+    };
     let limits = Limits {
-        body_bytes_in_flight: Some(budget),
+        body_bytes_in_flight: Some(budget + ahead),
         ..Limits::default()
     };
     let resources = Resources::new(limits, CpuPool::new());
@@ -175,4 +180,34 @@ async fn the_callers_time_runs_while_its_message_comes() {
     let message = timeout(HOUR, fails(&mut body)).await.unwrap();
     assert!(message.contains("the deadline passed"), "{message}");
     assert_eq!(begun.elapsed().as_secs(), 2);
+}
+
+#[tokio::test]
+async fn a_stream_whose_window_has_no_room_in_the_budget_is_refused() {
+    let (_sender, mut body, bodies) = call(STREAM, 0);
+    assert!(bodies.hold().grow(1).is_err(), "the window is counted");
+    drop(body);
+    let mut others = bodies.hold();
+    others.grow(1).unwrap();
+    let limits = Limits {
+        body_bytes_in_flight: Some(STREAM_WINDOW as usize - 1),
+        ..Limits::default()
+    };
+    let resources = Resources::new(limits, CpuPool::new());
+    let request = Request::post(STREAM).body(Body::empty()).unwrap();
+    let context = RequestContext::begin(&request, SocketAddr::from(([127, 0, 0, 1], 1)), None);
+    body = paced(request, &context, &resources).into_body();
+    assert!(fails(&mut body).await.contains("too many request bodies"));
+}
+
+#[tokio::test]
+async fn what_tonic_decodes_itself_is_small() {
+    let load = "/inference.GRPCInferenceService/RepositoryModelLoad";
+    for (method, refused) in [(load, true), (CALL, false)] {
+        let (sender, mut body, _) = call(method, 10 << 20);
+        let large = Bytes::from(vec![0; INLINE_LIMIT + 1]);
+        sender.send(Ok(Frame::data(large))).unwrap();
+        let frame = body.frame().await.unwrap();
+        assert_eq!(frame.is_err(), refused, "{method}");
+    }
 }

@@ -23,12 +23,15 @@ fn inflate(
         Ok(())
     };
     let mut inflation = Inflation::new(coding, Bytes::copy_from_slice(compressed), limit);
-    let result = match inflation.begin(at_first, &mut reserve) {
-        Ok(Some(plain)) => Ok(plain),
-        Ok(None) => inflation.finish(&mut reserve),
-        Err(fault) => Err(fault),
+    let first = Portion {
+        input: at_first,
+        output: at_first,
     };
-    (result, most)
+    let mut result = inflation.step(first, &mut reserve);
+    while let Ok(None) = result {
+        result = inflation.step(Portion::ALL, &mut reserve);
+    }
+    (result.map(|plain| plain.expect("the loop has ended")), most)
 }
 
 fn plain(coding: Coding, compressed: &[u8]) -> Result<Bytes, &'static str> {
@@ -154,9 +157,99 @@ fn a_body_that_may_not_be_held_is_refused_as_the_holder_says() {
         Err(Fault::new(FaultKind::Overloaded, "overloaded", "too much"))
     };
     let mut inflation = Inflation::new(Coding::Gzip, Bytes::from(body), LIMIT);
-    assert_eq!(inflation.begin(1 << 16, refuse).unwrap(), None);
-    let fault = inflation.finish(refuse).unwrap_err();
+    let first = Portion {
+        input: 1 << 16,
+        output: 1 << 16,
+    };
+    assert_eq!(inflation.step(first, refuse).unwrap(), None);
+    let fault = inflation.step(Portion::ALL, refuse).unwrap_err();
     assert_eq!(fault.kind, FaultKind::Overloaded);
+}
+
+/// A gzip body of empty dynamic blocks: none gives a byte, and each has its own code tables to build.
+fn empty_blocks(blocks: usize) -> Vec<u8> {
+    let (mut bits, mut out) = (Vec::new(), vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
+    let push = |bits: &mut Vec<bool>, value: u32, count: u32| {
+        bits.extend((0..count).map(|bit| value >> bit & 1 == 1));
+    };
+    for block in 0..blocks {
+        push(&mut bits, u32::from(block + 1 == blocks), 1);
+        // Dynamic codes; one literal code and the end of the block, one distance, 18 code lengths.
+        push(&mut bits, 2, 2);
+        push(&mut bits, 0, 5);
+        push(&mut bits, 0, 5);
+        push(&mut bits, 14, 4);
+        // In the order 16, 17, 18, 0, 8, 7, ...: 18 has one bit, 0 and 1 have two.
+        for at in 0..18 {
+            push(
+                &mut bits,
+                [0, 0, 1, 2]
+                    .get(at)
+                    .copied()
+                    .unwrap_or(if at == 17 { 2 } else { 0 }),
+                3,
+            );
+        }
+        // 138 and 118 times no code, then a code of one bit for the end, and none for distances.
+        push(&mut bits, 0, 1);
+        push(&mut bits, 127, 7);
+        push(&mut bits, 0, 1);
+        push(&mut bits, 107, 7);
+        push(&mut bits, 0b11, 2);
+        push(&mut bits, 0b01, 2);
+        push(&mut bits, 0, 1);
+    }
+    for byte in bits.chunks(8) {
+        out.push(
+            byte.iter()
+                .rev()
+                .fold(0, |all, bit| all << 1 | u8::from(*bit)),
+        );
+    }
+    // The check value and the size of no bytes.
+    out.extend([0; 8]);
+    out
+}
+
+#[test]
+fn a_step_reads_no_more_than_its_portion_although_nothing_comes_out() {
+    let body = empty_blocks(10_000);
+    assert!(body.len() > 100_000, "{}", body.len());
+    assert_eq!(plain(Coding::Gzip, &body).unwrap(), b""[..]);
+    let mut inflation = Inflation::new(Coding::Gzip, body.clone().into(), LIMIT);
+    let portion = Portion {
+        input: 1000,
+        output: 1 << 16,
+    };
+    let mut steps = 0;
+    let whole = loop {
+        let before = inflation.stream.rest.len();
+        let step = inflation.step(portion, |_| Ok(())).unwrap();
+        assert!(before - inflation.stream.rest.len() <= 1000);
+        steps += 1;
+        if let Some(whole) = step {
+            break whole;
+        }
+    };
+    assert!(whole.is_empty());
+    assert_eq!(steps, body.len().div_ceil(1000));
+}
+
+#[test]
+fn a_step_writes_no_more_than_its_portion() {
+    for size in [100_000, 3 << 20] {
+        let body = packed(&vec![b' '; size], Coding::Gzip);
+        let mut inflation = Inflation::new(Coding::Gzip, body.into(), LIMIT);
+        let portion = Portion {
+            input: usize::MAX,
+            output: 1 << 14,
+        };
+        let mut steps = 1;
+        while inflation.step(portion, |_| Ok(())).unwrap().is_none() {
+            steps += 1;
+        }
+        assert!(steps >= size >> 14, "{steps} for {size}");
+    }
 }
 
 /// Bytes that compress somewhat, much, or not at all.
