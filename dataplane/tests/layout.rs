@@ -34,7 +34,7 @@ const ENGINE: Table = &[
     // Texts to token ids, hidden states to vectors: no engine, no runtime.
     ("text", &[]),
     ("batch", &["lib"]),
-    ("backend", &["artifact", "batch", "lib"]),
+    ("backend", &["artifact", "lib"]),
     ("fake", &["lib"]),
     ("onnx", &["artifact", "backend", "lib"]),
 ];

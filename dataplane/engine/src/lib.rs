@@ -16,6 +16,7 @@ pub use backend::{Backend, Backends, OpenError, OpenOptions, Opened};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serin_core::types::{Signature, Tensor};
 
@@ -119,4 +120,10 @@ impl Stop {
             }
         }
     }
+}
+
+/// What this thread has had of a processor's time.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }

@@ -9,6 +9,13 @@ pub(super) struct Folder {
     root: PathBuf,
 }
 
+/// The tokenizer beside a model whose place is a folder, by its canonical path.
+pub fn tokenizer_file(place: &Path) -> Option<PathBuf> {
+    let folder = Folder::open(place)?;
+    let file = folder.root.join("tokenizer.json").canonicalize().ok()?;
+    (file.starts_with(&folder.root) && file.is_file()).then_some(file)
+}
+
 impl Folder {
     /// `None` where `path` is no folder.
     pub(super) fn open(path: &Path) -> Option<Self> {
