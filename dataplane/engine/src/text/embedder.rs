@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use half::{bf16, f16};
 
-use super::folder::Folder;
+use super::folder::{Folder, tokenizer_file};
 use super::grouping::{self, Padding};
 use super::measure;
 use super::pooling;
@@ -72,6 +72,13 @@ impl Embedder {
         let folder = Folder::open(path).ok_or(
             "its source is a file; an embedder is a folder with model.onnx and tokenizer.json",
         )?;
+        let bytes = tokenizer_file(path).and_then(|file| file.metadata().ok());
+        if bytes.is_some_and(|file| file.len() > TOKENIZER_LIMIT) {
+            return Err(NoEmbedder::Unfit(format!(
+                "tokenizer.json is larger than {} MiB",
+                TOKENIZER_LIMIT >> 20
+            )));
+        }
         let json = folder
             .read("tokenizer.json", TOKENIZER_LIMIT)?
             .ok_or("its folder has no tokenizer.json")?;
@@ -93,10 +100,11 @@ impl Embedder {
         let grown = tokens.growth().longest(max_tokens * GROWN_PER_TOKEN);
         if grown < max_tokens * LEAST_PER_TOKEN {
             return Err(NoEmbedder::Unfit(format!(
-                "tokenizer.json may make a text {} times as long by its normalizer, and at most {} times is taken; \
+                "tokenizer.json may make a text of {} bytes {} bytes long by its normalizer, and {} are taken; \
                  export the tokenizer without the replacements that grow",
-                tokens.growth().factor.round(),
-                GROWN_PER_TOKEN / LEAST_PER_TOKEN
+                max_tokens * LEAST_PER_TOKEN,
+                tokens.growth().of(max_tokens * LEAST_PER_TOKEN),
+                max_tokens * GROWN_PER_TOKEN
             )));
         }
         Ok(Self {

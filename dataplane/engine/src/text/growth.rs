@@ -27,6 +27,11 @@ impl Growth {
         }
     }
 
+    /// The most bytes that a text of `bytes` becomes.
+    pub(super) fn of(self, bytes: usize) -> usize {
+        (self.factor * bytes as f64 + self.plus) as usize
+    }
+
     /// The longest text that becomes one of at most `bytes`.
     pub(super) fn longest(self, bytes: usize) -> usize {
         ((bytes as f64 - self.plus) / self.factor).max(0.0) as usize
