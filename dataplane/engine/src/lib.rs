@@ -9,6 +9,7 @@ pub mod batch;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod onnx;
+mod pinned;
 pub mod text;
 
 pub use artifact::Artifact;

@@ -146,7 +146,7 @@ fn verified(
         .map_err(|error| refused(located, error))?;
     artifact.add(others).map_err(|error| unusable(&error))?;
     // It is tried with the model, and must be the same one afterwards.
-    let tokenizer = tokenizer_file(&located.path).into_iter().collect();
+    let tokenizer = tokenizer_file(artifact.place()).into_iter().collect();
     artifact.add(tokenizer).map_err(|error| unusable(&error))?;
     if artifact.digest.is_none() {
         artifact.digest = Some(hash(&artifact)?);
