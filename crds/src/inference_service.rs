@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 pub use api::Api;
 pub use gpu::Gpu;
-pub use model::{Model, ModelSource};
+pub use model::{Batching, Model, ModelSource};
 pub use pod_template::PodTemplate;
 pub use resources::{ResourceAmounts, Resources};
 pub use scaling::{Autoscaling, ScalingEngine, ScalingMetric, ScalingMetricType};

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::inference_service::{Gpu, InferenceService, ModelSource, PodTemplate, Resources};
+use crate::inference_service::{
+    Batching, Gpu, InferenceService, ModelSource, PodTemplate, Resources,
+};
 
 /// Hexadecimal digits of the hash in a revision's name. With 40 bits, two of a service's
 /// revisions share a name once in 10^9 pairs of edits. A service's name of 52 characters, `-`
@@ -60,6 +62,9 @@ pub struct RevisionModel {
     pub version: Option<String>,
     /// Where the model's file is.
     pub source: ModelSource,
+    /// Whether requests may share a run, where the user said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batching: Option<Batching>,
 }
 
 impl RevisionSpec {
@@ -72,6 +77,7 @@ impl RevisionSpec {
                 name: service.model_name().to_owned(),
                 version: spec.model.version.clone(),
                 source: spec.model.source.clone(),
+                batching: spec.model.batching,
             },
             resources: stated(spec.resources.as_ref()),
             gpu: spec.gpu.clone(),
@@ -242,7 +248,9 @@ mod tests {
             resource: None,
             products: Vec::new(),
         });
-        for changed in [more_memory, other_file, on_gpu] {
+        let mut unmerged = iris();
+        unmerged.spec.model.batching = Some(Batching::Disabled);
+        for changed in [more_memory, other_file, on_gpu, unmerged] {
             assert_ne!(revision_of(&changed).hash, plain, "{changed:?}");
         }
     }

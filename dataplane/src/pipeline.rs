@@ -95,7 +95,37 @@ impl Pipeline {
 /// The most scores that are ranked on the request's own task; more are ranked in the CPU pool.
 const INLINE_SCORES: usize = 16 << 10;
 
+/// Bytes of inputs whose values are looked through on the request's own task; more are in the CPU pool.
+const INLINE_VALUES: usize = 64 << 10;
+
 impl Pipeline {
+    /// The inputs again, unless they are of a kind that would end the process.
+    async fn guarded(
+        &self,
+        model: &Arc<ServingModel>,
+        inputs: Vec<Tensor>,
+    ) -> Result<Vec<Tensor>, Fault> {
+        let guard = &model.guard;
+        guard
+            .check_extents(&inputs, &model.description.signature)
+            .map_err(check::unsafe_input)?;
+        if !guard.has_fatal_values() {
+            return Ok(inputs);
+        }
+        let size = |input: &Tensor| input.byte_size().saturating_add(input.overhead());
+        let bytes = inputs.iter().map(size).fold(0, usize::saturating_add);
+        if bytes <= INLINE_VALUES {
+            guard.check_values(&inputs).map_err(check::unsafe_input)?;
+            return Ok(inputs);
+        }
+        let model = Arc::clone(model);
+        let look = move || {
+            let safe = model.guard.check_values(&inputs);
+            safe.map(|()| inputs).map_err(check::unsafe_input)
+        };
+        self.cpu_pool.run(look).await?
+    }
+
     /// The outputs in their requested form.
     async fn classified(
         &self,
@@ -159,6 +189,7 @@ impl Infer for Pipeline {
         } = call;
         let description = &model.description;
         check::inputs(&inputs, &description.signature, &description.batching)?;
+        let inputs = self.guarded(model, inputs).await?;
         let indices = check::outputs(&outputs, &description.signature)?;
         let work = Work {
             inputs,

@@ -30,13 +30,15 @@ const CORE: Table = &[("types", &[]), ("fault", &[]), ("limits", &[])];
 const ENGINE: Table = &[
     // The trait of engines.
     ("lib", &[]),
-    ("artifact", &[]),
+    // A folder that is held open.
+    ("pinned", &[]),
+    ("artifact", &["pinned"]),
     // Texts to token ids, hidden states to vectors: no engine, no runtime.
-    ("text", &[]),
+    ("text", &["lib", "pinned"]),
     ("batch", &["lib"]),
-    ("backend", &["artifact", "batch", "lib"]),
+    ("backend", &["artifact", "lib"]),
     ("fake", &["lib"]),
-    ("onnx", &["artifact", "backend", "lib"]),
+    ("onnx", &["artifact", "backend", "lib", "pinned"]),
 ];
 
 const WIRE: Table = &[

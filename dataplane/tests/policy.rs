@@ -55,6 +55,7 @@ async fn start(policy: &str) -> Process {
             allowed_networks: Vec::new(),
         },
         gpu: false,
+        batching: None,
     };
     let config = PodConfig {
         service: "demo/echo".to_owned(),

@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use serin_core::fault::FaultKind;
 use serin_core::types::{ModelRef, RequestedOutput, Tensor};
-use served::{call, serve, until};
+use serin_crds::contract::pod_config::ModelConfig;
+use serin_crds::inference_service::Batching;
+use served::{call, config, serve, serve_models, until, uri};
 use support::{as_f32, as_i64, f32s, i64s};
 
 /// Rows that any seed makes; small whole numbers, exact in FP32.
@@ -80,6 +82,30 @@ async fn rows_are_merged_only_where_they_do_not_influence_each_other() {
         );
         assert!(!batching.reason.is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_not_merged_where_that_is_switched_off() {
+    let model = |name: &str, batching| ModelConfig {
+        batching,
+        ..config(name, &uri("linear"))
+    };
+    let pipeline = serve_models(vec![
+        model("auto", Some(Batching::Auto)),
+        model("disabled", Some(Batching::Disabled)),
+    ])
+    .await;
+    let of = |name: &str| {
+        let model = ModelRef {
+            name: name.to_owned(),
+            version: None,
+        };
+        pipeline.describe(&model).unwrap().batching
+    };
+    assert!(of("auto").merges());
+    let off = of("disabled");
+    assert!(!off.merges());
+    assert!(off.reason.contains("switched off"), "{}", off.reason);
 }
 
 #[tokio::test(flavor = "multi_thread")]

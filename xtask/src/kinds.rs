@@ -206,6 +206,7 @@ fn models(run: &mut Run) -> Result {
                 "dataplane/tests/models/make.py --check",
                 "dataplane/tests/models/verify.py",
                 "dataplane/tests/models/hostile/make_hostile.py --check",
+                "dataplane/tests/models/kernels/make_kernels.py --check",
             ][..],
         ),
         (

@@ -214,6 +214,7 @@ fn model(service: &Service, manifest: &Manifest, scratch: &Path) -> Result<Model
             ..source::config(service)
         },
         gpu: false,
+        batching: service.service.spec.model.batching,
     })
 }
 
@@ -277,6 +278,17 @@ mod tests {
         for part in ["spec.telemetry", "a (m.yaml) asks for something else"] {
             assert!(refused.contains(part), "{refused}");
         }
+    }
+
+    #[test]
+    fn a_choice_of_batching_reaches_the_model() {
+        let chosen = REMOTE.replace("}}", "}, batching: Disabled}");
+        let plan = planned(&service("a", &chosen)).unwrap();
+        let batching = plan.config.models[0].batching;
+        assert_eq!(
+            batching,
+            Some(serin_crds::inference_service::Batching::Disabled)
+        );
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::inference_service::Batching;
+
 /// Where the operator mounts the file.
 pub const MOUNT_PATH: &str = "/etc/serin/config.json";
 
@@ -39,6 +41,9 @@ pub struct ModelConfig {
     /// The model must run on a GPU; loading fails where it cannot.
     #[serde(default)]
     pub gpu: bool,
+    /// Whether requests may share a run; `Auto` where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batching: Option<Batching>,
 }
 
 /// Where a model is.

@@ -27,6 +27,24 @@ pub struct Model {
 
     /// Where the model's file is.
     pub source: ModelSource,
+
+    /// Whether requests may share a run of the model. `Auto`: where it was found, when the model was
+    /// loaded, that rows do not change each other's answers. `Disabled`: never; for models that you do
+    /// not trust with several callers' inputs at once. Default: `Auto`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batching: Option<Batching>,
+}
+
+/// Whether requests may share a run of a model.
+#[derive(
+    schemars::JsonSchema, Serialize, Deserialize, Clone, Copy, Debug, Default, PartialEq, Eq,
+)]
+pub enum Batching {
+    /// Where the model was found to allow it.
+    #[default]
+    Auto,
+    /// Never. (A bare `Off` is no string in YAML.)
+    Disabled,
 }
 
 /// Where a model's file is, and what it must be.

@@ -4,23 +4,37 @@ use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-/// The files of one model, each as it was when it was found.
+use crate::pinned::PinnedFolder;
+
+/// Longer than any system's clock tick.
+const TICKS: Duration = Duration::from_millis(50);
+
+/// How often a file is looked at until it is left alone.
+const SETTLING: usize = 20;
+
+/// The files of one model, each as it was when it was found, in folders that are held open: what is hashed
+/// and what is opened is in the same folder, whoever puts another in its place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
     /// SHA-256 of the main file, `sha256:` and 64 hexadecimal digits; `None` until it is computed.
     pub digest: Option<String>,
-    /// The folder or the file that the source names.
+    /// The folder that the source names, held open, or the file.
     place: PathBuf,
     main: ArtifactFile,
     /// Files that the main file refers to. Another process finds them by itself.
     #[serde(skip)]
     others: Vec<ArtifactFile>,
+    /// The folders that its paths lead through. Another process follows the paths of this one.
+    #[serde(skip)]
+    folders: Vec<Arc<PinnedFolder>>,
 }
 
-/// A regular file, by its canonical path.
+/// A regular file, by a path through a folder that is held open, without links.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ArtifactFile {
     path: PathBuf,
@@ -82,11 +96,26 @@ impl Artifact {
     /// [`ArtifactError`].
     pub fn find(place: &Path, main_files: &[&str]) -> Result<Self, ArtifactError> {
         let (_, path) = resolve(place, main_files)?;
+        let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(ArtifactError::NotAFile);
+        };
+        let beside = Arc::new(PinnedFolder::open(folder)?);
+        let mut folders = vec![Arc::clone(&beside)];
+        let place = if !place.is_dir() {
+            place.to_path_buf()
+        } else if place.canonicalize()? == folder {
+            beside.path().to_path_buf()
+        } else {
+            let place = Arc::new(PinnedFolder::open(place)?);
+            folders.push(Arc::clone(&place));
+            place.path().to_path_buf()
+        };
         Ok(Self {
             digest: None,
-            place: place.to_path_buf(),
-            main: ArtifactFile::find(path)?,
+            place,
+            main: ArtifactFile::find(beside.path().join(name))?,
             others: Vec::new(),
+            folders,
         })
     }
 
@@ -101,12 +130,13 @@ impl Artifact {
         Ok(())
     }
 
-    /// The folder or the file that the source names.
+    /// The folder that the source names, by a path that leads to it as long as this artifact lives; or the
+    /// file.
     pub fn place(&self) -> &Path {
         &self.place
     }
 
-    /// Canonical path of the main file.
+    /// Path of the main file, which leads to it as long as this artifact lives.
     pub fn main(&self) -> &Path {
         &self.main.path
     }
@@ -144,7 +174,7 @@ impl Artifact {
 
 impl ArtifactFile {
     fn find(path: PathBuf) -> Result<Self, ArtifactError> {
-        let metadata = path.metadata()?;
+        let metadata = settled(&path)?;
         if !metadata.is_file() {
             return Err(ArtifactError::NotAFile);
         }
@@ -153,6 +183,24 @@ impl ArtifactFile {
             path,
         })
     }
+}
+
+/// The state of a file whose last change is some time ago. A change shows only in the time of the system's
+/// clock tick: one in the tick of the last change would not be noticed.
+fn settled(path: &Path) -> io::Result<Metadata> {
+    for _ in 0..SETTLING {
+        let metadata = path.symlink_metadata()?;
+        let changed = u64::try_from(metadata.ctime()).unwrap_or(0);
+        let nanos = u32::try_from(metadata.ctime_nsec()).unwrap_or(0);
+        let changed = UNIX_EPOCH + Duration::new(changed, nanos);
+        let age = SystemTime::now().duration_since(changed);
+        // A clock that is ahead, as a file server's may be, cannot be waited for.
+        match TICKS.checked_sub(age.unwrap_or(TICKS)) {
+            None | Some(Duration::ZERO) => return Ok(metadata),
+            Some(rest) => std::thread::sleep(rest),
+        }
+    }
+    Err(io::Error::other("it is being written to"))
 }
 
 /// The folder of a model and its main file, both canonical; the file is inside the folder.
@@ -209,7 +257,11 @@ mod tests {
             std::fs::write(folder.path().join(name), name).unwrap();
             let found = find().unwrap();
             assert_eq!(found.main().file_name().unwrap(), name);
-            assert_eq!((found.place(), found.bytes()), (folder.path(), 7));
+            assert_eq!(found.bytes(), 7);
+            assert_eq!(
+                found.place().canonicalize().unwrap(),
+                folder.path().canonicalize().unwrap()
+            );
         }
     }
 

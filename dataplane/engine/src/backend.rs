@@ -1,14 +1,12 @@
 //! The seam between formats of models and everything that loads them: a backend recognises the
-//! files of its models, tries them and opens them.
+//! files of its models and opens them.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use crate::Engine;
 use crate::artifact::Artifact;
-use crate::batch::warm_up;
 
 /// Opens models of one kind.
 pub trait Backend: fmt::Debug + Send + Sync {
@@ -42,53 +40,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
     /// Does ahead of time what opening the first model would do.
     fn prepare(&self) {}
 
-    /// Opens a model and runs it once on made-up inputs, in a process that may be ended by it.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    fn preflight(&self, artifact: &Artifact, bounds: Bounds) -> Result<Preflight, OpenError> {
-        let begun = Instant::now();
-        let options = OpenOptions {
-            gpu: false,
-            threads: 1,
-            memory: bounds.memory,
-        };
-        let mut opened = self.open(artifact, &options)?;
-        let open = begun.elapsed();
-        let begun = Instant::now();
-        let ran = warm_up(opened.engine.as_mut(), bounds.run);
-        Ok(Preflight {
-            open,
-            run: begun.elapsed(),
-            unanswered: ran.err(),
-        })
-    }
-
     /// Opens a model.
     ///
     /// # Errors
     /// [`OpenError`].
     fn open(&self, artifact: &Artifact, options: &OpenOptions) -> Result<Opened, OpenError>;
-}
-
-/// What a model may take while it is tried.
-#[derive(Clone, Copy, Debug)]
-pub struct Bounds {
-    /// Memory of its tensors and weights, in bytes.
-    pub memory: u64,
-    /// How long it may run on made-up inputs.
-    pub run: Duration,
-}
-
-/// What was found by trying a model that opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Preflight {
-    /// Time of opening it.
-    pub open: Duration,
-    /// Time of running it.
-    pub run: Duration,
-    /// Why no made-up input gave an answer, where none did.
-    pub unanswered: Option<String>,
 }
 
 /// How a model is opened.

@@ -6,6 +6,7 @@
 mod attempt;
 mod batching_probe;
 mod compare;
+mod edges;
 mod merge;
 mod observer;
 mod order;
@@ -15,7 +16,8 @@ mod sample;
 mod work;
 mod worker;
 
-pub use batching_probe::{Limits, Proof, prove, warm_up};
+pub use batching_probe::{Limits, Proof, Unanswered, Warm, prove, warm_up};
+pub use edges::{Edge, EdgeTime, Extreme, InputGuard, UnsafeInput, edges, try_edges, try_rows};
 pub use observer::{Execution, Observer};
 pub use work::{Completion, Rejected, WhenBusy, Work};
 pub use worker::{Counts, Worker, WorkerOptions};

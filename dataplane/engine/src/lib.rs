@@ -9,6 +9,7 @@ pub mod batch;
 #[cfg(any(test, feature = "fake"))]
 pub mod fake;
 pub mod onnx;
+mod pinned;
 pub mod text;
 
 pub use artifact::Artifact;
@@ -16,6 +17,7 @@ pub use backend::{Backend, Backends, OpenError, OpenOptions, Opened};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use serin_core::types::{Signature, Tensor};
 
@@ -119,4 +121,10 @@ impl Stop {
             }
         }
     }
+}
+
+/// What this thread has had of a processor's time.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::try_from(time).unwrap_or_default()
 }

@@ -10,9 +10,12 @@ mod folder;
 #[doc(hidden)]
 pub mod fuzzing;
 mod grouping;
+mod growth;
+mod measure;
 mod pooling;
 mod settings;
 mod tokens;
 mod wiring;
 
-pub use embedder::Embedder;
+pub use embedder::{Embedder, NoEmbedder};
+pub use folder::tokenizer_file;

@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serin_crds::contract::pod_config::ModelConfig;
+use serin_crds::inference_service::Batching as BatchingChoice;
 
 use super::error::LoadError;
-use super::open::{OpenedModel, blocking, open};
+use super::open::{Asked, OpenedModel, blocking, open};
 use super::options::LoaderOptions;
+use super::preflight::{Outcome, merging_limits};
 use super::serving::{Runner, ServingModel};
 use super::source::locate;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
 use crate::telemetry::{InferenceCounters, ModelMetrics, ModelObserver};
 use serin_core::types::{Batching, ModelDescription, Signature};
-use serin_engine::batch::{self, Proof, Worker, WorkerOptions, prove};
-use serin_engine::text::Embedder;
-use serin_engine::{Artifact, Opened};
+use serin_engine::batch::{self, InputGuard, Proof, Worker, WorkerOptions, prove};
+use serin_engine::text::{Embedder, NoEmbedder};
+use serin_engine::{Artifact, Engine, Opened};
 
 /// Requests that may wait for one model; the next one is answered with 429.
 const QUEUE: usize = 256;
@@ -41,7 +43,12 @@ pub(super) async fn load(
 ) -> Result<ServingModel, LoadError> {
     let started = Instant::now();
     let located = locate(&model.source, &options.source).await?;
-    let opened = open(&located, model.source.digest.clone(), model.gpu, options).await?;
+    let asked = Asked {
+        digest: model.source.digest.clone(),
+        gpu: model.gpu,
+        merging: merges(model),
+    };
+    let opened = open(&located, asked, options).await?;
     let (model, counters) = (model.clone(), counters.clone());
     let starting = starting.cloned();
     blocking(move || {
@@ -60,7 +67,8 @@ fn serve(
     OpenedModel {
         opened,
         artifact,
-        unanswered,
+        tried,
+        embedder,
     }: OpenedModel,
     counters: &Counters,
     source: &str,
@@ -71,16 +79,11 @@ fn serve(
         platform,
         labels,
     } = opened;
-    let proof = match unanswered {
-        // What the child could not end or answer is not begun here.
-        Some(reason) => Proof {
-            batching: Batching::off(reason),
-            row_time: None,
-        },
-        None => prove(engine.as_mut(), batch::Limits::default()),
-    };
+    let guard = guard(engine.signature(), tried.as_ref());
+    let proof = proof(engine.as_mut(), tried, merges(model));
     let signature = engine.signature().clone();
-    let embedder = embedder(&artifact, &signature, model);
+    tell_embedder(embedder.as_ref(), &artifact, model);
+    let embedder = embedder.map(Arc::new).map_err(|why| why.to_string());
     let labels = usable_labels(labels, model);
     let digest = artifact.digest.as_deref().unwrap_or_default();
     tracing::info!(
@@ -133,20 +136,58 @@ fn serve(
             batching: proof.batching,
         }),
         runner: Runner::Batched(worker),
+        guard,
         embedder,
         labels,
     })
 }
 
-/// The embedder of a model's folder. Most models are no embedders, so that is no failure; of a folder
-/// with a tokenizer, its owner is warned.
-fn embedder(
+/// Whether requests may share a run, as far as the configuration says.
+fn merges(model: &ModelConfig) -> bool {
+    model.batching.unwrap_or_default() == BatchingChoice::Auto
+}
+
+/// Which inputs are refused: without a trial, those that need not be there for any model to be of use.
+fn guard(signature: &Signature, tried: Option<&Outcome>) -> InputGuard {
+    match tried {
+        Some(outcome) => InputGuard::new(signature, outcome.edges_tried, &outcome.fatal_edges),
+        None => InputGuard::new(signature, 0, &[]),
+    }
+}
+
+/// Whether rows may be merged, the model being warm afterwards. What the child found stands; of what it
+/// could not end or answer, nothing is begun here.
+fn proof(engine: &mut dyn Engine, tried: Option<Outcome>, merging: bool) -> Proof {
+    let budget = batch::Limits::default().budget;
+    match tried {
+        None => prove(engine, merging_limits(merging, budget)),
+        Some(Outcome {
+            unanswered: Some(reason),
+            ..
+        }) => Proof {
+            batching: Batching::off(reason),
+            row_time: None,
+        },
+        Some(Outcome { merging, .. }) => {
+            // The child survived the same run.
+            let warm = batch::warm_up(engine, budget);
+            let found = merging.map(Proof::from);
+            found.unwrap_or_else(|| Proof {
+                batching: Batching::off("it was not tried with several rows"),
+                row_time: warm.ok().map(|warm| warm.row_time),
+            })
+        }
+    }
+}
+
+/// Logs what makes a model an embedder. Most models are none, so that is no failure; of a folder with a
+/// tokenizer, its owner is warned.
+fn tell_embedder(
+    embedder: Result<&Embedder, &NoEmbedder>,
     artifact: &Artifact,
-    signature: &Signature,
     model: &ModelConfig,
-) -> Result<Arc<Embedder>, String> {
-    let embedder = Embedder::load(artifact.place(), signature);
-    match &embedder {
+) {
+    match embedder {
         Ok(embedder) => {
             let described = embedder.describe();
             tracing::info!(
@@ -161,12 +202,11 @@ fn embedder(
         Err(reason) if artifact.place().join("tokenizer.json").exists() => tracing::warn!(
             model = model.name,
             version = model.version,
-            reason,
+            %reason,
             "the model's folder has a tokenizer, and yet it embeds no texts"
         ),
         Err(_) => {}
     }
-    embedder.map(Arc::new)
 }
 
 /// The names of classes, none where they cannot be used: a model answers without them.

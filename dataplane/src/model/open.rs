@@ -12,14 +12,28 @@ use super::options::LoaderOptions;
 use super::preflight::{self, Outcome, PreflightCache, Trial};
 use super::source::{LocalArtifact, locate};
 use serin_core::types::Signature;
+use serin_engine::text::{Embedder, NoEmbedder, tokenizer_file};
 use serin_engine::{Artifact, Backend, Backends, OpenError, OpenOptions, Opened};
 
 /// A model that can run, and what is known of it by then.
 pub(super) struct OpenedModel {
     pub(super) opened: Opened,
     pub(super) artifact: Artifact,
-    /// Why no made-up input gave an answer in its preflight, where none did.
-    pub(super) unanswered: Option<String>,
+    /// What its preflight found; `None` where it was not tried.
+    pub(super) tried: Option<Outcome>,
+    /// What lies beside it and makes it an embedder, or why it is none.
+    pub(super) embedder: Result<Embedder, NoEmbedder>,
+}
+
+/// How a model is to be opened, besides what goes for all of them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    /// What its main file must hash to.
+    pub(super) digest: Option<String>,
+    /// It runs on a GPU.
+    pub(super) gpu: bool,
+    /// Its rows may be merged, if that proves safe.
+    pub(super) merging: bool,
 }
 
 /// Opens the model of a source. Dropping the future ends a preflight.
@@ -28,10 +42,14 @@ pub(super) struct OpenedModel {
 /// [`LoadError`].
 pub(super) async fn open(
     located: &LocalArtifact,
-    digest: Option<String>,
-    gpu: bool,
+    asked: Asked,
     options: &LoaderOptions,
 ) -> Result<OpenedModel, LoadError> {
+    let Asked {
+        digest,
+        gpu,
+        merging,
+    } = asked;
     let (located, options) = (located.clone(), options.clone());
     let (located, (backend, artifact)) = blocking({
         let backends = options.backends.clone();
@@ -46,10 +64,19 @@ pub(super) async fn open(
     let opened = blocking(move || {
         let _permit = permit;
         // A GPU may admit one process only.
-        let outcome = if options.bounds.preflight && preflight::is_available() && !gpu {
-            tried(&*backend, &artifact, &located, &options, watch)?
+        let tried = if options.bounds.preflight && preflight::is_available() && !gpu {
+            let trial = Trial {
+                backend: &*backend,
+                artifact: &artifact,
+                runtime_library: None,
+                shown: &located.shown,
+                bounds: options.bounds,
+                threads: options.threads,
+                merging,
+            };
+            try_once(trial, &options, &watch)?
         } else {
-            Outcome::default()
+            None
         };
         let open = OpenOptions {
             gpu,
@@ -58,15 +85,21 @@ pub(super) async fn open(
         };
         let opened = backend
             .open(&artifact, &open)
-            .and_then(|opened| match artifact.is_unchanged() {
-                true => Ok(opened),
-                false => Err(OpenError::Changed),
-            })
             .map_err(|error| refused(&located, error))?;
+        let longest_text = tried.as_ref().and_then(|outcome| outcome.longest_text);
+        let embedder = Embedder::load(artifact.place(), opened.engine.signature())
+            .map(|embedder| embedder.taking(longest_text.unwrap_or(usize::MAX)));
+        if let Err(NoEmbedder::Unfit(why)) = embedder {
+            return Err(refused(&located, OpenError::Refused(why)));
+        }
+        if !artifact.is_unchanged() {
+            return Err(refused(&located, OpenError::Changed));
+        }
         Ok(OpenedModel {
             opened,
+            embedder,
             artifact,
-            unanswered: outcome.unanswered,
+            tried,
         })
     })
     .await;
@@ -80,7 +113,12 @@ pub(super) async fn open(
 /// [`LoadError`].
 pub async fn check(source: &SourceConfig, options: &LoaderOptions) -> Result<Signature, LoadError> {
     let located = locate(source, &options.source).await?;
-    let model = open(&located, source.digest.clone(), false, options).await?;
+    let asked = Asked {
+        digest: source.digest.clone(),
+        merging: true,
+        ..Asked::default()
+    };
+    let model = open(&located, asked, options).await?;
     Ok(model.opened.engine.signature().clone())
 }
 
@@ -107,6 +145,9 @@ fn verified(
         .other_files(&artifact)
         .map_err(|error| refused(located, error))?;
     artifact.add(others).map_err(|error| unusable(&error))?;
+    // It is tried with the model, and must be the same one afterwards.
+    let tokenizer = tokenizer_file(artifact.place()).into_iter().collect();
+    artifact.add(tokenizer).map_err(|error| unusable(&error))?;
     if artifact.digest.is_none() {
         artifact.digest = Some(hash(&artifact)?);
     }
@@ -114,43 +155,29 @@ fn verified(
 }
 
 /// Tries a model in a child process, unless it has passed before.
-fn tried(
-    backend: &dyn Backend,
-    artifact: &Artifact,
-    located: &LocalArtifact,
+fn try_once(
+    mut trial: Trial<'_>,
     options: &LoaderOptions,
-    watch: preflight::Watch,
-) -> Result<Outcome, LoadError> {
+    watch: &preflight::Watch,
+) -> Result<Option<Outcome>, LoadError> {
     // Without the library no model can be tried; the error of opening it says what to do.
-    let Ok(runtime_library) = backend.runtime_library() else {
-        return Ok(Outcome::default());
+    let Ok(runtime_library) = trial.backend.runtime_library() else {
+        return Ok(None);
     };
-    let memory = options.bounds.memory;
-    let cache = PreflightCache::new(
-        &options.source.cache_dir,
-        artifact,
-        runtime_library.as_deref(),
-        memory,
-    );
+    trial.runtime_library = runtime_library;
+    let cache = PreflightCache::new(&options.source.cache_dir, &trial);
     if let Some(outcome) = cache.recall() {
-        return Ok(outcome);
+        return Ok(Some(outcome));
     }
     let outcome = std::thread::scope(|scope| {
         // While the child loads the model: it takes as long as loading a small one.
-        scope.spawn(|| backend.prepare());
-        let trial = Trial {
-            backend,
-            artifact,
-            runtime_library,
-            shown: &located.shown,
-            bounds: options.bounds,
-        };
-        preflight::run(trial, watch)
+        scope.spawn(|| trial.backend.prepare());
+        preflight::run(&trial, watch)
     })?;
     if let Some(outcome) = &outcome {
         cache.mark(outcome);
     }
-    Ok(outcome.unwrap_or_default())
+    Ok(outcome)
 }
 
 /// Runs work that blocks; a panic in it fails this model only.

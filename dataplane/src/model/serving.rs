@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::telemetry::{InferenceCounters, ModelMetrics};
 use serin_core::types::ModelDescription;
-use serin_engine::batch::{Counts, Worker};
+use serin_engine::batch::{Counts, InputGuard, Worker};
 use serin_engine::text::Embedder;
 
 /// A loaded model. Requests that hold it are served by it, whatever replaces it meanwhile.
@@ -13,6 +13,8 @@ pub struct ServingModel {
     pub description: Arc<ModelDescription>,
     /// Runs requests.
     pub runner: Runner,
+    /// Refuses inputs that would end the process.
+    pub guard: InputGuard,
     /// Metrics of its requests.
     pub metrics: Arc<ModelMetrics>,
     /// Converts texts to its inputs and its outputs to vectors; or why the model is no embedder.

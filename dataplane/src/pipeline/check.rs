@@ -6,6 +6,7 @@ use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{
     Batching, Dimension, RequestedOutput, Signature, Tensor, TensorData, TensorSpec,
 };
+use serin_engine::batch::UnsafeInput;
 
 /// Checks names, types and shapes of the inputs.
 ///
@@ -149,6 +150,12 @@ fn same_rows(inputs: &[Tensor], signature: &Signature) -> Result<(), Fault> {
             Err(bad("batch_mismatch", &other.name, &what))
         }
     }
+}
+
+/// The refusal of an input that the model does not survive.
+pub(super) fn unsafe_input(found: UnsafeInput) -> Fault {
+    let UnsafeInput { input, why } = found;
+    bad("unsafe_input", &input, &why)
 }
 
 fn bad(code: &'static str, input: &str, what: &str) -> Fault {

@@ -301,6 +301,7 @@ fn config(folder: &Path, name: &str, version: &str, factor: u32) -> ModelConfig 
             allowed_networks: Vec::new(),
         },
         gpu: false,
+        batching: None,
     }
 }
 

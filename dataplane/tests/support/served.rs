@@ -42,6 +42,7 @@ pub fn config(name: &str, uri: &str) -> ModelConfig {
             allowed_networks: Vec::new(),
         },
         gpu: false,
+        batching: None,
     }
 }
 

@@ -69,6 +69,7 @@ fn pod_config(service: &ValidatedService, snapshot: &RevisionSnapshot) -> PodCon
                 allowed_networks: snapshot.defaults.allowed_networks.clone(),
             },
             gpu: snapshot.spec.gpu.is_some(),
+            batching: model.batching,
         }],
     }
 }

@@ -40,6 +40,7 @@ pub const CODES: &[(&str, FaultKind)] = &[
     ("raw_contents_mismatch", BadTensor),
     ("unsupported_contents", BadTensor),
     ("raw_request_unfit", BadTensor),
+    ("unsafe_input", BadTensor),
     ("unsupported_parameter", Unsupported),
     ("unsupported_value", Unsupported),
     ("context_length_exceeded", Unsupported),

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::compare::{Refusal, check_rows};
 use super::merge::cut;
 use super::sample::{GUESSES, Guess, sample};
-use crate::{Engine, RunError, Stop};
+use crate::{Engine, RunError, Stop, thread_time};
 use serin_core::types::{Batching, Dimension, Signature, Tensor};
 
 /// Bounds of the proof and of what it allows.
@@ -52,20 +52,49 @@ pub fn prove(engine: &mut dyn Engine, limits: Limits) -> Proof {
     })
 }
 
-/// Runs the engine on made-up inputs, for at most about `budget`: the time of one row, or why there
-/// is none.
+/// Made-up inputs that a model accepted, and how long it took over them.
+#[derive(Clone, Copy, Debug)]
+pub struct Warm {
+    pub(super) guess: Guess,
+    /// Time of one row.
+    pub row_time: Duration,
+}
+
+/// Why a model accepted no made-up input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// The reason, for people.
+    pub reason: String,
+    /// It was stopped: it may go on for ever.
+    pub stopped: bool,
+}
+
+impl Warm {
+    /// What is tried where a model accepted none, without being stopped.
+    pub fn guess() -> Self {
+        Self {
+            guess: GUESSES[0],
+            row_time: Duration::ZERO,
+        }
+    }
+}
+
+/// Runs the engine on made-up inputs, for at most about `budget`.
 ///
 /// # Errors
 /// Why no made-up input was accepted, or that it took too long.
-pub fn warm_up(engine: &mut dyn Engine, budget: Duration) -> Result<Duration, String> {
+pub fn warm_up(engine: &mut dyn Engine, budget: Duration) -> Result<Warm, Unanswered> {
     within(engine, budget, |trial, signature| {
-        trial.warm_up(signature).map(|(_, time)| time)
+        let warm = trial.warm_up(signature);
+        let stopped = trial.stop.is_raised();
+        warm.map(|(guess, row_time)| Warm { guess, row_time })
+            .map_err(|reason| Unanswered { reason, stopped })
     })
 }
 
 /// Stops what the engine does when the budget is spent: a model may loop for ever on what it is
 /// given here.
-fn within<T>(
+pub(super) fn within<T>(
     engine: &mut dyn Engine,
     budget: Duration,
     work: impl FnOnce(&mut Trial<'_>, &Signature) -> T,
@@ -93,7 +122,7 @@ fn within<T>(
 }
 
 /// Runs of one engine under one budget.
-struct Trial<'e> {
+pub(super) struct Trial<'e> {
     engine: &'e mut dyn Engine,
     outputs: Vec<usize>,
     stop: &'e Stop,
@@ -237,7 +266,7 @@ impl Trial<'_> {
         Err(format!("no made-up input was accepted: {reason}"))
     }
 
-    fn timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Duration), Refusal> {
+    pub(super) fn timed(&mut self, inputs: &[Tensor]) -> Result<(Vec<Tensor>, Duration), Refusal> {
         let stopwatch = Stopwatch::start();
         match self.engine.run(inputs, &self.outputs, self.stop) {
             Ok(outputs) => Ok((outputs, stopwatch.elapsed())),
@@ -324,11 +353,6 @@ impl Stopwatch {
         let (wall, own) = (self.wall.elapsed(), thread_time().saturating_sub(self.own));
         if own < wall / 50 { wall } else { own }
     }
-}
-
-fn thread_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
 }
 
 /// Rows alone and together.

@@ -72,6 +72,16 @@ fn tensor(input: &TensorSpec, rows: usize, guess: Guess, seed: u64) -> Option<Te
             Dimension::Variable(_) => guess.extent,
         });
     }
+    filled(input, shape, guess, seed)
+}
+
+/// An input of this shape with made-up elements; `None` where it would be too large.
+pub(super) fn filled(
+    input: &TensorSpec,
+    shape: Vec<i64>,
+    guess: Guess,
+    seed: u64,
+) -> Option<Tensor> {
     let count = Tensor::element_count(&shape).filter(|count| *count <= 1 << 26)?;
     let per_row = shape.first().map_or(count, |rows| {
         count / usize::try_from(*rows).unwrap_or(1).max(1)

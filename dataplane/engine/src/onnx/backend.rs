@@ -45,7 +45,7 @@ impl Backend for OnnxBackend {
     }
 
     fn other_files(&self, artifact: &Artifact) -> Result<Vec<PathBuf>, OpenError> {
-        let file = ModelFile::check(artifact.main()).map_err(unusable)?;
+        let file = ModelFile::check_pinned(artifact.main()).map_err(unusable)?;
         Ok(file.weights().map(PathBuf::from).collect())
     }
 
@@ -60,7 +60,7 @@ impl Backend for OnnxBackend {
     }
 
     fn open(&self, artifact: &Artifact, options: &OpenOptions) -> Result<Opened, OpenError> {
-        let file = ModelFile::check(artifact.main()).map_err(unusable)?;
+        let file = ModelFile::check_pinned(artifact.main()).map_err(unusable)?;
         let runtime = Runtime::open(self.runtime_library.as_deref()).map_err(unavailable)?;
         runtime.bound_memory(options.memory);
         let session = SessionOptions {

@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use super::graph::{GraphError, GraphFile};
 use super::labels;
 use crate::artifact::{ArtifactError, Stamp, resolve};
+use crate::pinned::{PinnedFolder, below};
 
 /// A file that may be given to the runtime: a regular file inside its own folder, an ONNX model by
 /// its structure, referring to no file outside that folder.
@@ -19,6 +20,10 @@ pub struct ModelFile {
     graph: GraphFile,
     /// It and its weights as they were when they were checked.
     parts: Vec<(PathBuf, Stamp)>,
+    /// Links and folders on the way to its weights.
+    ways: Vec<(PathBuf, Stamp)>,
+    /// Held for as long as the paths are used, where no artifact holds it.
+    folder: Option<PinnedFolder>,
 }
 
 /// The name of the model's file in a folder.
@@ -80,25 +85,44 @@ impl ModelFile {
     /// # Errors
     /// [`FileError`].
     pub fn check(path: &Path) -> Result<Self, FileError> {
-        let (folder, file) = resolve(path, &[MAIN_FILE])?;
-        let (handle, metadata) = open_regular(&file)?;
+        let (_, file) = resolve(path, &[MAIN_FILE])?;
+        let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else {
+            return Err(FileError::NotAFile);
+        };
+        let folder = PinnedFolder::open(folder)?;
+        let mut checked = Self::check_pinned(&folder.path().join(name))?;
+        checked.folder = Some(folder);
+        Ok(checked)
+    }
+
+    /// Checks the main file of an artifact, by its path through a folder that is held open.
+    ///
+    /// # Errors
+    /// [`FileError`].
+    pub(super) fn check_pinned(file: &Path) -> Result<Self, FileError> {
+        let (handle, metadata) = open_regular(file)?;
         let graph = GraphFile::read(handle, metadata.len()).map_err(|error| match error {
             GraphError::Io(error) => FileError::Io(error),
             GraphError::NotOnnx(why) => FileError::NotOnnx(why),
         })?;
-        let beside = file.parent().unwrap_or(&folder);
-        let mut parts = vec![(file.clone(), Stamp::of(&metadata))];
+        let folder = file.parent().unwrap_or(file);
+        let mut parts = vec![(file.to_path_buf(), Stamp::of(&metadata))];
+        let mut ways = Vec::new();
         for location in &graph.external {
-            let part = check_external(beside, location).map_err(|why| FileError::ExternalData {
-                location: location.clone(),
-                why,
+            let part = check_external(folder, location, &mut ways).map_err(|why| {
+                FileError::ExternalData {
+                    location: location.clone(),
+                    why,
+                }
             })?;
             parts.push(part);
         }
         Ok(Self {
-            path: file,
+            path: file.to_path_buf(),
             graph,
             parts,
+            ways,
+            folder: None,
         })
     }
 
@@ -109,19 +133,19 @@ impl ModelFile {
     /// [`FileError::Changed`].
     pub fn unchanged(&self) -> Result<(), FileError> {
         let same = |(path, stamp): &(PathBuf, Stamp)| stamp.is_of(path);
-        if self.parts.iter().all(same) {
+        if self.parts.iter().chain(&self.ways).all(same) {
             Ok(())
         } else {
             Err(FileError::Changed)
         }
     }
 
-    /// Canonical paths of the files beside the model that hold its weights.
+    /// Paths of the files beside the model that hold its weights.
     pub(super) fn weights(&self) -> impl Iterator<Item = &Path> {
         self.parts.iter().skip(1).map(|(path, _)| path.as_path())
     }
 
-    /// Its canonical path.
+    /// Its path, for as long as it is held.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -190,13 +214,17 @@ impl CheckedFile {
 /// Opens a file, unless it is a folder, a device, a pipe or a socket: opening one of those may wait
 /// or act.
 fn open_regular(path: &Path) -> Result<(File, Metadata), FileError> {
-    if !path.metadata()?.is_file() {
+    if !path.symlink_metadata()?.is_file() {
         return Err(FileError::NotAFile);
     }
     // In case it has been replaced since: a pipe does not hold up the one who opens it.
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY).bits().cast_signed())
+        .custom_flags(
+            (OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW)
+                .bits()
+                .cast_signed(),
+        )
         .open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() {
@@ -207,7 +235,12 @@ fn open_regular(path: &Path) -> Result<(File, Metadata), FileError> {
 
 /// A weights file that may be read: named relative to the model's folder, really inside it, and
 /// with no second name (a hard link may be somebody else's file; ONNX Runtime follows them).
-fn check_external(folder: &Path, location: &str) -> Result<(PathBuf, Stamp), &'static str> {
+/// Adds the links and folders on the way to it, as they are, to `ways`.
+fn check_external(
+    folder: &Path,
+    location: &str,
+    ways: &mut Vec<(PathBuf, Stamp)>,
+) -> Result<(PathBuf, Stamp), &'static str> {
     let relative = Path::new(location);
     let plain = relative
         .components()
@@ -222,13 +255,26 @@ fn check_external(folder: &Path, location: &str) -> Result<(PathBuf, Stamp), &'s
     if location.contains("_ORT_MEM_ADDR_") {
         return Err("is a name that ONNX Runtime keeps for itself; rename the file");
     }
-    let Ok(file) = folder.join(relative).canonicalize() else {
+    let Ok(inside) = below(folder, relative) else {
         return Err("is not there: put the model and its weights in one folder");
     };
-    if !file.starts_with(folder) {
+    let Some(file) = inside else {
         return Err("is a link to outside of the model's folder");
+    };
+    for path in [folder.join(relative), file.clone()] {
+        let within = |step: &&Path| step.starts_with(folder) && *step != folder && *step != file;
+        for step in path
+            .ancestors()
+            .take_while(|step| *step != folder)
+            .filter(within)
+        {
+            let Ok(metadata) = step.symlink_metadata() else {
+                return Err("cannot be read");
+            };
+            ways.push((step.to_path_buf(), Stamp::of(&metadata)));
+        }
     }
-    let Ok(metadata) = file.metadata() else {
+    let Ok(metadata) = file.symlink_metadata() else {
         return Err("cannot be read");
     };
     if !metadata.is_file() {
@@ -291,7 +337,9 @@ mod tests {
         std::fs::write(folder.join("weights.bin"), "w").unwrap();
         std::os::unix::fs::symlink("../secret", folder.join("link.bin")).unwrap();
         std::fs::hard_link(root.path().join("secret"), folder.join("hard.bin")).unwrap();
-        check_external(&folder, "weights.bin").unwrap();
+        let check_external =
+            |location: &str| super::check_external(&folder, location, &mut Vec::new());
+        check_external("weights.bin").unwrap();
         // The runtime's mark, as a file that is there.
         std::fs::create_dir_all(folder.join("*/_ORT_MEM_ADDR_")).unwrap();
         std::fs::write(folder.join("*/_ORT_MEM_ADDR_/*"), "w").unwrap();
@@ -304,7 +352,7 @@ mod tests {
             "absent.bin",
             "*/_ORT_MEM_ADDR_/*",
         ] {
-            assert!(check_external(&folder, refused).is_err(), "{refused}");
+            assert!(check_external(refused).is_err(), "{refused}");
         }
     }
 

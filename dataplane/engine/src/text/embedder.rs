@@ -5,8 +5,9 @@ use std::path::Path;
 use bytes::Bytes;
 use half::{bf16, f16};
 
-use super::folder::Folder;
+use super::folder::{Folder, tokenizer_file};
 use super::grouping::{self, Padding};
+use super::measure;
 use super::pooling;
 use super::settings::Settings;
 use super::tokens::Tokens;
@@ -14,8 +15,9 @@ use super::wiring::{Role, Wiring};
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, Embedding, Signature, Tensor, TensorData};
 
-/// Largest `tokenizer.json` (large vocabularies have 35 MB).
-const TOKENIZER_LIMIT: u64 = 128 << 20;
+/// Largest `tokenizer.json` (large vocabularies have 35 MB). What is made of it has some fourteen times
+/// its size.
+const TOKENIZER_LIMIT: u64 = 64 << 20;
 
 /// Tokens of a text where no file says how many the model takes.
 const DEFAULT_TOKENS: usize = 512;
@@ -27,23 +29,56 @@ const MOST_TOKENS: usize = 8192;
 /// tokenizing takes time by the byte. (Of languages, Georgian has about 20 in common vocabularies.)
 const BYTES_PER_TOKEN: usize = 256;
 
+/// Bytes that a text may grow to by normalization for each token that it may have, at most: each takes
+/// some 50 bytes of memory meanwhile.
+const GROWN_PER_TOKEN: usize = 2048;
+
+/// A tokenizer that takes fewer bytes for each token than this is of no use: words are longer.
+const LEAST_PER_TOKEN: usize = 8;
+
+/// Why a model is no embedder, for callers: without a path of this machine.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoEmbedder {
+    /// It is another kind of model, or its folder lacks something.
+    #[error("{0}")]
+    Lacks(String),
+    /// Its tokenizer takes more than any may.
+    #[error("{0}")]
+    Unfit(String),
+}
+
+impl<T: Into<String>> From<T> for NoEmbedder {
+    fn from(reason: T) -> Self {
+        Self::Lacks(reason.into())
+    }
+}
+
 /// What a model's folder makes of texts.
 pub struct Embedder {
     tokens: Tokens,
     settings: Settings,
     wiring: Wiring,
     max_tokens: usize,
+    /// Bytes of the longest text that is taken.
+    max_bytes: usize,
 }
 
 impl Embedder {
     /// Reads what stands beside a model. `path` is the model's place: a folder, or its file.
     ///
     /// # Errors
-    /// Why the model is no embedder, for callers: without a path of this machine.
-    pub fn load(path: &Path, signature: &Signature) -> Result<Self, String> {
+    /// [`NoEmbedder`].
+    pub fn load(path: &Path, signature: &Signature) -> Result<Self, NoEmbedder> {
         let folder = Folder::open(path).ok_or(
             "its source is a file; an embedder is a folder with model.onnx and tokenizer.json",
         )?;
+        let bytes = tokenizer_file(path).and_then(|file| file.metadata().ok());
+        if bytes.is_some_and(|file| file.len() > TOKENIZER_LIMIT) {
+            return Err(NoEmbedder::Unfit(format!(
+                "tokenizer.json is larger than {} MiB",
+                TOKENIZER_LIMIT >> 20
+            )));
+        }
         let json = folder
             .read("tokenizer.json", TOKENIZER_LIMIT)?
             .ok_or("its folder has no tokenizer.json")?;
@@ -62,12 +97,45 @@ impl Embedder {
             .unwrap_or(DEFAULT_TOKENS)
             .min(width.unwrap_or(MOST_TOKENS))
             .clamp(1, MOST_TOKENS);
+        let grown = tokens.growth().longest(max_tokens * GROWN_PER_TOKEN);
+        if grown < max_tokens * LEAST_PER_TOKEN {
+            return Err(NoEmbedder::Unfit(format!(
+                "tokenizer.json may make a text of {} bytes {} bytes long by its normalizer, and {} are taken; \
+                 export the tokenizer without the replacements that grow",
+                max_tokens * LEAST_PER_TOKEN,
+                tokens.growth().of(max_tokens * LEAST_PER_TOKEN),
+                max_tokens * GROWN_PER_TOKEN
+            )));
+        }
         Ok(Self {
             tokens,
             settings,
             wiring,
             max_tokens,
+            max_bytes: grown.min(max_tokens * BYTES_PER_TOKEN),
         })
+    }
+
+    /// Tries texts up to the longest that it takes: the bytes of the longest that take bearable time.
+    ///
+    /// # Errors
+    /// [`NoEmbedder::Unfit`] where those are too few for any use.
+    pub fn measure(&self) -> Result<usize, NoEmbedder> {
+        let longest = measure::longest_text(&self.tokens, self.max_bytes);
+        if longest < self.max_tokens * LEAST_PER_TOKEN {
+            return Err(NoEmbedder::Unfit(format!(
+                "tokenizer.json takes more than 2 s for a text of {} bytes; export the tokenizer with simpler rules",
+                self.max_tokens * LEAST_PER_TOKEN
+            )));
+        }
+        Ok(longest)
+    }
+
+    /// Takes no text of more than so many bytes.
+    #[must_use]
+    pub fn taking(mut self, max_bytes: usize) -> Self {
+        self.max_bytes = self.max_bytes.min(max_bytes);
+        self
     }
 
     /// How it embeds, for descriptions.
@@ -87,8 +155,7 @@ impl Embedder {
     /// # Errors
     /// `Unsupported` for a text that is too long. It is never cut.
     pub fn tokenize(&self, text: &str, param: &str) -> Result<Vec<u32>, Fault> {
-        let most = self.max_tokens * BYTES_PER_TOKEN;
-        if text.len() > most {
+        if text.len().saturating_add(self.settings.prefix.len()) > self.max_bytes {
             return Err(self.too_long(param, &format!("{} bytes", text.len())));
         }
         let tokenized = if self.settings.prefix.is_empty() {

@@ -4,16 +4,25 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
+use crate::pinned::below;
+
 /// A folder whose files are read; links that lead out of it are not followed.
 pub(super) struct Folder {
     root: PathBuf,
 }
 
+/// The tokenizer beside a model whose place is a folder, by a path without links.
+pub fn tokenizer_file(place: &Path) -> Option<PathBuf> {
+    let folder = Folder::open(place)?;
+    let file = below(&folder.root, Path::new("tokenizer.json")).ok()??;
+    file.is_file().then_some(file)
+}
+
 impl Folder {
     /// `None` where `path` is no folder.
     pub(super) fn open(path: &Path) -> Option<Self> {
-        let root = path.canonicalize().ok().filter(|path| path.is_dir())?;
-        Some(Self { root })
+        let root = path.to_path_buf();
+        root.is_dir().then_some(Self { root })
     }
 
     /// The content of the file `name`, of at most `limit` bytes; `None` where there is none.
@@ -30,15 +39,14 @@ impl Folder {
             return Err(format!("'{name}' is not a file inside the model's folder"));
         }
         let flat = name.replace('/', "_");
-        let Some(path) = [name, &flat]
+        let found = [name, &flat]
             .iter()
-            .find_map(|name| self.root.join(name).canonicalize().ok())
-        else {
-            return Ok(None);
+            .find_map(|name| below(&self.root, Path::new(name)).ok());
+        let path = match found {
+            None => return Ok(None),
+            Some(None) => return Err(format!("{name} is a link to outside of the model's folder")),
+            Some(Some(path)) => path,
         };
-        if !path.starts_with(&self.root) {
-            return Err(format!("{name} is a link to outside of the model's folder"));
-        }
         let unreadable = |error: std::io::Error| format!("{name} cannot be read: {error}");
         // Before it is opened: opening a pipe waits for somebody to write into it.
         if !path.metadata().map_err(unreadable)?.is_file() {

@@ -2,7 +2,16 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use serde_json::Value;
 use tokenizers::Tokenizer;
+
+use super::growth::{self, Growth};
+
+/// Most patterns that are tried.
+const MOST_PATTERNS: usize = 16;
+
+/// Longest pattern that is tried, in bytes.
+const LONGEST_PATTERN: usize = 64;
 
 /// A tokenizer. Texts are neither cut nor padded by it: what is too long is refused, never shortened
 /// in silence.
@@ -12,6 +21,8 @@ pub(super) struct Tokens {
     padding_id: u32,
     /// What the file itself cuts texts at.
     pub(super) cuts_at: Option<usize>,
+    growth: Growth,
+    patterns: Vec<String>,
 }
 
 impl Tokens {
@@ -37,6 +48,13 @@ impl Tokens {
                 .find_map(|token| tokenizer.token_to_id(token))
                 .unwrap_or(0),
         };
+        let normalizer = serde_json::to_value(tokenizer.get_normalizer());
+        let normalizer =
+            normalizer.map_err(|error| format!("tokenizer.json cannot be used: {error}"))?;
+        let growth = growth::of(&normalizer)
+            .map_err(|why| format!("tokenizer.json cannot be used: {why}"))?;
+        let mut patterns = Vec::new();
+        collect_patterns(&normalizer, &mut patterns);
         tokenizer.with_padding(None);
         tokenizer
             .with_truncation(None)
@@ -51,6 +69,8 @@ impl Tokens {
             largest_id,
             padding_id,
             cuts_at,
+            growth,
+            patterns,
         })
     }
 
@@ -59,10 +79,22 @@ impl Tokens {
     /// # Errors
     /// The tokenizer's reason.
     pub(super) fn of(&self, text: &str) -> Result<Vec<u32>, String> {
-        self.tokenizer
-            .encode_fast(text, true)
-            .map(|encoding| encoding.get_ids().to_vec())
-            .map_err(|error| error.to_string())
+        let encoded = catch_unwind(AssertUnwindSafe(|| self.tokenizer.encode_fast(text, true)));
+        match encoded {
+            Ok(Ok(encoding)) => Ok(encoding.get_ids().to_vec()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("its rules fail on it".to_owned()),
+        }
+    }
+
+    /// How much longer a text may become before it is cut into tokens.
+    pub(super) fn growth(&self) -> Growth {
+        self.growth
+    }
+
+    /// Texts that its rules replace by others.
+    pub(super) fn patterns(&self) -> &[String] {
+        &self.patterns
     }
 
     /// The largest id that there is.
@@ -73,6 +105,20 @@ impl Tokens {
     /// What stands in the place of tokens that are none.
     pub(super) fn padding_id(&self) -> u32 {
         self.padding_id
+    }
+}
+
+/// The texts that a normalizer looks for.
+fn collect_patterns(normalizer: &Value, patterns: &mut Vec<String>) {
+    let fits = |text: &&str| !text.is_empty() && text.len() <= LONGEST_PATTERN;
+    if let Some(text) = normalizer["pattern"]["String"].as_str().filter(fits)
+        && patterns.len() < MOST_PATTERNS
+        && !patterns.iter().any(|known| known == text)
+    {
+        patterns.push(text.to_owned());
+    }
+    for part in normalizer["normalizers"].as_array().into_iter().flatten() {
+        collect_patterns(part, patterns);
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::model::options::{LoadBounds, SourceOptions};
-use crate::model::preflight::{Job, Report, try_model};
+use crate::model::preflight::{Job, Message, try_model};
+use serin_engine::Engine;
 use serin_engine::fake::{Behaviour, FakeEngine};
 
 /// A backend of files with its name as extension. One called `toy` opens them, unless their text is
@@ -90,13 +91,8 @@ async fn the_backend_that_recognises_a_model_opens_it() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("model.toy"), "toy").unwrap();
     std::fs::write(folder.path().join("weights"), "12345").unwrap();
-    let model = open(
-        &located(folder.path()),
-        None,
-        false,
-        &options(folder.path()),
-    )
-    .await;
+    let at = located(folder.path());
+    let model = open(&at, Asked::default(), &options(folder.path())).await;
     let model = model.unwrap();
     assert_eq!(model.opened.platform, "toy_platform");
     assert_eq!(model.opened.engine.signature().inputs[0].name, "x");
@@ -114,14 +110,14 @@ async fn refusals_of_a_backend_name_the_source() {
     let options = options(folder.path());
     let at = |name: &str| folder.path().join(name);
     std::fs::write(at("a.toy"), "toy refused").unwrap();
-    let refused = open(&located(&at("a.toy")), None, false, &options).await;
+    let refused = open(&located(&at("a.toy")), Asked::default(), &options).await;
     assert_eq!(
         refused.err().unwrap().message,
         "model source file:///shown: the toy refuses it"
     );
     // What nobody recognises goes to the first backend, which says what is wrong with it.
     std::fs::write(at("a.text"), "text").unwrap();
-    let unknown = open(&located(&at("a.text")), None, false, &options).await;
+    let unknown = open(&located(&at("a.text")), Asked::default(), &options).await;
     let unknown = unknown.err().unwrap();
     assert!(unknown.permanent);
     assert!(
@@ -130,10 +126,13 @@ async fn refusals_of_a_backend_name_the_source() {
             .contains("it is no model of the other kind. Correct")
     );
     // Another digest than the declared one is the first thing that is reported.
-    let declared = Some("sha256:00".to_owned());
-    let mismatch = open(&located(&at("a.text")), declared, false, &options).await;
+    let declared = Asked {
+        digest: Some("sha256:00".to_owned()),
+        ..Asked::default()
+    };
+    let mismatch = open(&located(&at("a.text")), declared, &options).await;
     assert!(mismatch.err().unwrap().message.contains("digest mismatch"));
-    let missing = open(&located(&at("absent")), None, false, &options).await;
+    let missing = open(&located(&at("absent")), Asked::default(), &options).await;
     assert!(
         missing
             .err()
@@ -143,37 +142,71 @@ async fn refusals_of_a_backend_name_the_source() {
     );
 }
 
-#[test]
-fn a_preflight_is_run_by_the_backend_of_its_name() {
+/// What a child says of the model `text` of a backend, starting with this edge.
+fn said(backend: &str, text: &str, first_edge: usize) -> Vec<Message> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.toy");
-    let job = |backend: &str, text: &str| {
-        std::fs::write(&path, text).unwrap();
-        Job {
-            backend: backend.to_owned(),
-            runtime_library: None,
-            artifact: Artifact::find(&path, &[]).unwrap(),
-            memory: 1 << 30,
-            run_ms: 1000,
-            cpu_s: 60,
-            parent: std::process::id(),
-        }
+    std::fs::write(&path, text).unwrap();
+    let job = Job {
+        backend: backend.to_owned(),
+        runtime_library: None,
+        artifact: Artifact::find(&path, &[]).unwrap(),
+        threads: 1,
+        memory: 1 << 30,
+        merging: true,
+        first_edge,
+        run_ms: 1000,
+        edges_ms: 10_000,
+        cpu_s: 60,
+        parent: std::process::id(),
     };
-    let passed = try_model(&job("toy", "toy"), &backends());
+    let mut said = Vec::new();
+    try_model(&job, &backends(), &mut |message| said.push(message));
+    said
+}
+
+#[test]
+fn a_preflight_says_each_step_before_it_and_tries_every_edge() {
+    let said = said("toy", "toy", 0);
+    let place = |wanted: fn(&Message) -> bool| said.iter().position(wanted).unwrap();
+    let steps = [
+        place(|said| matches!(said, Message::Opened(_))),
+        place(|said| {
+            matches!(
+                said,
+                Message::Ran {
+                    unanswered: None,
+                    ..
+                }
+            )
+        }),
+        place(|said| matches!(said, Message::Texts)),
+        place(|said| matches!(said, Message::Rows)),
+        place(|said| matches!(said, Message::Probed(_))),
+        place(|said| matches!(said, Message::Edge { at: 0, .. })),
+    ];
+    assert!(steps.is_sorted(), "{said:?}");
+    let edges = serin_engine::batch::edges(FakeEngine::new(Behaviour::Echo).signature()).len();
     assert!(
-        matches!(
-            passed,
-            Report::Loaded {
-                unanswered: None,
-                ..
-            }
-        ),
-        "{passed:?}"
+        matches!(said.last(), Some(Message::Passed { untried, .. }) if *untried == edges),
+        "{said:?}"
     );
-    let refused = try_model(&job("toy", "toy refused"), &backends());
-    assert_eq!(refused, Report::Refused("the toy refuses it".to_owned()));
-    assert_eq!(
-        try_model(&job("none", "toy"), &backends()),
-        Report::Unavailable
-    );
+}
+
+#[test]
+fn a_child_after_one_that_an_edge_ended_tries_only_the_edges_that_are_left() {
+    let said = said("toy", "toy", 2);
+    let first = said.iter().find_map(|said| match said {
+        Message::Edge { at, .. } => Some(*at),
+        _ => None,
+    });
+    assert_eq!(first, Some(2));
+    assert!(!said.contains(&Message::Rows) && !said.contains(&Message::Texts));
+}
+
+#[test]
+fn a_preflight_is_run_by_the_backend_of_its_name() {
+    let refused = Message::Refused("the toy refuses it".to_owned());
+    assert_eq!(said("toy", "toy refused", 0), [refused]);
+    assert_eq!(said("none", "toy", 0), [Message::Unavailable]);
 }

@@ -16,6 +16,7 @@ fn config(name: &str, version: &str) -> ModelConfig {
             allowed_networks: Vec::new(),
         },
         gpu: false,
+        batching: None,
     }
 }
 

@@ -256,6 +256,22 @@ def strings() -> bytes:
     )
 
 
+def two_faced(size: int, then: str) -> Callable[[], bytes]:
+    """Answers one row; from two rows on, `many` is true, and `n` is `size` instead of 1. `z` is 0."""
+    return lambda: text(
+        f"{FX} {{ rows = Shape(X) one = {numbers(1)} many = Greater(rows, one) large = {numbers(size)} "
+        f"n = Where(many, large, one) {then} f = Cast<to = 1>(z) Y = Add(X, f) }}"
+    )
+
+
+CRASH = f"least = {numbers(-(2**63))} q = Div(least, n) z = Sub(q, q)"
+SWELL = f"s = Constant<value = string[1] {{\"{'0123456789' * 20}\"}}>() t = Expand(s, n) c = Size(t) z = Sub(c, c)"
+SPIN = (
+    "side = Concat<axis = 0>(n, n) a = ConstantOfShape<value = int64[1] {3}>(side) b = MatMul(a, a) "
+    "m = ReduceMax<keepdims = 0>(b) z = Sub(m, m)"
+)
+
+
 def context() -> bytes:
     node = helper.make_node("EPContext", ["X"], ["Y"], domain="com.microsoft", embed_mode=0, ep_cache_context=SECRET)
     made = model([node])
@@ -328,4 +344,7 @@ CASES = [
     Case("constant_of_shape", "makes as many elements as the request says, with ConstantOfShape", lambda: text(f"{SX} {{ Y = ConstantOfShape(S) }}"), False, runs=(("S", BIG, SHORT), ("S", SMALL, ""))),
     Case("range", "counts as far as the request says", lambda: text(f"{SX} {{ zero = {number(0)} one = {number(1)} most = ReduceMax<keepdims = 0>(S) r = Range(zero, most, one) Y = Cast<to = 1>(r) }}"), False, runs=(("S", BIG, SHORT), ("S", SMALL, ""))),
     Case("tile", "repeats as often as the request says", lambda: text(f"{SX} {{ x = Constant<value = float[1] {{1.0}}>() Y = Tile(x, S) }}"), False, runs=(("S", BIG, "exceeds the supported maximum"), ("S", [200_000_000], SHORT), ("S", SMALL, ""))),
+    Case("two_faced_crash", "divides the least number by -1 from two rows on", two_faced(-1, CRASH), True, "several rows at once crash"),
+    Case("two_faced_swell", "keeps 600 MiB in the characters of strings from two rows on", two_faced(3_000_000, SWELL), True, "running several rows at once, tried"),
+    Case("two_faced_spin", "multiplies for minutes in one operator from two rows on", two_faced(3_000, SPIN), True, "running several rows at once did not end"),
 ]

@@ -11,7 +11,7 @@ const MEAN: &str = r#"{"pooling_mode_mean_tokens": true}"#;
 fn embedder(
     outputs: &[(&str, Datatype, &[i64])],
     files: &[(&str, &str)],
-) -> Result<Embedder, String> {
+) -> Result<Embedder, NoEmbedder> {
     let root = tempfile::tempdir().unwrap();
     for (name, text) in files {
         std::fs::write(root.path().join(name), text).unwrap();
@@ -133,7 +133,7 @@ fn a_default_prompt_stands_before_every_text() {
 
 #[test]
 fn a_folder_that_is_none_of_an_embedder_says_what_it_lacks() {
-    let lacks = |files: &[(&str, &str)]| embedder(&[STATES], files).err().unwrap();
+    let lacks = |files: &[(&str, &str)]| embedder(&[STATES], files).err().unwrap().to_string();
     assert!(lacks(&[]).contains("tokenizer.json"));
     assert!(lacks(&[("tokenizer.json", SMALL)]).contains("1_Pooling/config.json"));
     let broken = [("tokenizer.json", "{"), ("1_Pooling_config.json", MEAN)];
@@ -141,6 +141,59 @@ fn a_folder_that_is_none_of_an_embedder_says_what_it_lacks() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let why = Embedder::load(file.path(), &signature(&[IDS], &[STATES]))
         .err()
-        .unwrap();
+        .unwrap()
+        .to_string();
     assert!(why.contains("its source is a file"), "{why}");
+}
+
+/// The small tokenizer with another normalizer, or other words.
+fn with(old: &str, new: &str) -> Result<Embedder, NoEmbedder> {
+    assert!(SMALL.contains(old), "{old}");
+    let json = SMALL.replace(old, new);
+    let files = [
+        ("tokenizer.json", json.as_str()),
+        ("1_Pooling_config.json", MEAN),
+    ];
+    embedder(&[STATES], &files)
+}
+
+const NORMALIZER: &str = r#"{"type": "Lowercase"}"#;
+
+fn growing(times: usize, replacements: usize) -> String {
+    let one = format!(
+        r#"{{"type": "Replace", "pattern": {{"String": "a"}}, "content": "{}"}}"#,
+        "a".repeat(times)
+    );
+    let all = vec![one; replacements].join(",");
+    format!(r#"{{"type": "Sequence", "normalizers": [{all}]}}"#)
+}
+
+#[test]
+fn a_tokenizer_whose_texts_may_grow_without_bound_is_unfit() {
+    let refused = with(NORMALIZER, &growing(32, 4)).err().unwrap();
+    assert!(
+        matches!(&refused, NoEmbedder::Unfit(why) if why.contains("50331648 bytes long")),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn the_longest_text_is_shorter_where_texts_grow() {
+    let embedder = with(NORMALIZER, &growing(32, 1)).unwrap();
+    // Six tokens, 2048 bytes for each after it grew.
+    let longest = 6 * 2048 / 32;
+    let refused = embedder
+        .tokenize(&"b".repeat(longest + 1), "input")
+        .unwrap_err();
+    assert_eq!(refused.code, "context_length_exceeded");
+    assert!(refused.message.contains("385 bytes"), "{refused}");
+    embedder.tokenize(&"b".repeat(longest), "input").unwrap();
+    let short = embedder.taking(10);
+    assert!(short.tokenize("aaaaaaaaaaa", "input").is_err());
+}
+
+#[test]
+fn a_plain_tokenizer_takes_all_that_it_may() {
+    let embedder = pooling();
+    assert_eq!(embedder.measure(), Ok(6 * 256));
 }
