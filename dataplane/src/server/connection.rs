@@ -4,6 +4,7 @@
 //! serve as header timeout (10 s) and keep-alive time (60 s), and it allocates a timer for each
 //! request. Here a connection has one timer, moved only when a deadline comes nearer.
 
+mod guard;
 mod h2_send;
 pub(super) mod in_flight_body;
 mod io;
@@ -39,6 +40,7 @@ use self::state::{ConnectionState, IdleRules, InFlight};
 use super::grpc::body::STREAM_WINDOW;
 use crate::context::new_caller;
 
+pub(super) use self::guard::Guard;
 pub(super) use self::port::{Port, Stage};
 
 /// HTTP/2 pings a silent peer after this long...
