@@ -5,9 +5,11 @@
 //! request. Here a connection has one timer, moved only when a deadline comes nearer.
 
 mod guard;
+mod h2_frames;
 mod h2_send;
 pub(super) mod in_flight_body;
 mod io;
+mod metered;
 mod port;
 mod serve;
 mod sniff;
@@ -34,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::io::InstrumentedIo;
+use self::metered::MeteredStream;
 use self::serve::serve;
 use self::sniff::{Spoken, sniff};
 use self::state::{ConnectionState, IdleRules, InFlight};
@@ -136,6 +139,7 @@ impl Connections {
             return;
         };
         let closed = CancellationToken::new();
+        let stream = MeteredStream::new(stream, spoken == Spoken::Http2);
         let io = InstrumentedIo::new(stream, Arc::clone(&state), closed.clone());
         let from = (peer, new_caller());
         let service = {
