@@ -89,6 +89,11 @@ pub struct RunArgs {
     #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub bind: IpAddr,
 
+    /// A name by which callers may address this machine, besides addresses and localhost; may be given
+    /// several times. Requests for other names are refused: web pages could make them
+    #[arg(long, value_name = "NAME")]
+    pub allow_host: Vec<String>,
+
     /// The ONNX Runtime library; looked for in $SERIN_ONNXRUNTIME, beside this program, in the
     /// user's cache and in the system's folders when not given
     #[arg(long, value_name = "FILE")]

@@ -7,6 +7,7 @@ mod announce;
 mod plan;
 mod reload;
 mod request;
+mod scratch;
 mod served;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +32,7 @@ use crate::terminal::{Tone, on_stderr, write_out};
 use plan::Plan;
 use reload::{ManifestSource, WatchedFiles};
 use request::{Body, MAX_ELEMENTS, Request};
+use scratch::Scratch;
 use served::Served;
 
 /// Serves until Ctrl-C.
@@ -49,11 +51,7 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     if manifest.services.is_empty() {
         return Err(nothing_to_serve(&manifest, &args.manifests.files).into());
     }
-    // Holds the models that stand in ConfigMaps; readable by this user alone, removed at the end.
-    let scratch = tempfile::Builder::new()
-        .prefix("serin-run-")
-        .tempdir()
-        .map_err(Failure::Scratch)?;
+    let scratch = Scratch::new(&std::env::temp_dir()).map_err(Failure::Scratch)?;
     let plan = plan::plan(&manifest, scratch.path())?;
     for note in &plan.notes {
         eprintln!("{} {note}", on_stderr(Tone::Note, "note:"));
@@ -114,6 +112,7 @@ fn options(args: &RunArgs) -> Result<Options, Failure> {
         cache_dir: model_cache()?,
         runtime_library: args.runtime_library.clone(),
         local_mode: true,
+        local_names: args.allow_host.clone(),
         // Nobody balances load over a laptop.
         lame_duck: Duration::ZERO,
         ..Options::default()

@@ -43,6 +43,8 @@ pub struct Options {
     /// The process runs on its user's own machine: models may be fetched from it and from its
     /// private network.
     pub local_mode: bool,
+    /// In local mode, the names besides `localhost` by which callers may address this machine.
+    pub local_names: Vec<String>,
     /// How long a process that was asked to stop by SIGTERM still takes new connections, so that
     /// load balancers have time to notice.
     pub lame_duck: Duration,
@@ -66,6 +68,7 @@ impl Default for Options {
             model_load_timeout: Duration::from_secs(60),
             model_trial: true,
             local_mode: false,
+            local_names: Vec::new(),
             lame_duck: Duration::from_secs(10),
             drain_timeout: Duration::from_secs(45),
             limits: Limits::default(),

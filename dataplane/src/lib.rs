@@ -12,6 +12,7 @@
 #![forbid(unsafe_code)]
 
 pub mod access;
+mod address;
 pub mod admission;
 pub mod backends;
 pub mod config;

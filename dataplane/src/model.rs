@@ -1,6 +1,5 @@
 //! Models: fetched, checked, loaded, and found by name.
 
-mod address;
 mod client;
 mod default_version;
 mod digest;

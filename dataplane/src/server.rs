@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 use prometheus_client::metrics::gauge::Gauge;
 
 use self::admin_runtime::AdminRuntime;
-use self::connection::{Connections, Port, Stage};
+use self::connection::{Connections, Guard, Port, Stage};
 use self::http::routes;
 use self::listener::{Listener, ListenerHandle};
 use self::shutdown::{Shutdown, Stop};
@@ -96,13 +96,15 @@ impl Server {
         tracing::info!(http = %http_addr, grpc = %grpc_addr, admin = %admin_addr, "listening");
 
         let state = Arc::new(ServerState::new(parts));
-        let port = |tracer| {
+        let names = options.local_mode.then(|| options.local_names.clone());
+        let port = |tracer, admin| {
             let (resources, metrics) = (state.resources.clone(), Arc::clone(&state.metrics));
-            Port::new(resources, metrics, tracer)
+            let names = names.clone();
+            Port::new(resources, metrics, tracer, Guard { admin, names })
         };
         let for_callers = || {
             let gauge = state.metrics.connections.clone();
-            Connections::new(port(state.tracer.clone()), gauge)
+            Connections::new(port(state.tracer.clone(), false), gauge)
         };
         let grpc_routes = grpc::routes(&state)?.prepare().into_axum_router();
         // Each has an answer of its own for unknown paths; on the common port REST's is given.
@@ -117,7 +119,7 @@ impl Server {
             admin: admin_runtime.within(|| {
                 admin.serve(
                     admin::router(Arc::clone(&state)),
-                    Connections::new(port(TracerHandle::default()), Gauge::default()),
+                    Connections::new(port(TracerHandle::default(), true), Gauge::default()),
                     ADMIN_CONNECTIONS,
                 )
             }),

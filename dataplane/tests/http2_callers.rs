@@ -141,3 +141,33 @@ async fn a_caller_may_give_up_many_calls_at_once() {
     connection.send(&bytes).await.expect("an open connection");
     ping(&mut connection).await;
 }
+
+#[tokio::test]
+async fn a_peer_that_sends_frames_that_ask_for_nothing_is_closed() {
+    let server = start(&options()).await;
+    // SETTINGS, PING, PRIORITY, WINDOW_UPDATE and a type that nobody knows.
+    for (kind, payload) in [
+        (SETTINGS, 0),
+        (PING, 8),
+        (2, 5),
+        (WINDOW_UPDATE, 4),
+        (0xbe, 3),
+    ] {
+        let mut connection = Connection::open(server.server.http_addr, 65_535).await;
+        let flood = frame(kind, 0, u32::from(kind == 2), &vec![1; payload]).repeat(1000);
+        let closed = async {
+            while connection.send(&flood).await.is_ok() {
+                let reading = connection.live_until_closed(harness::PATIENCE);
+                if timeout(std::time::Duration::from_millis(1), reading)
+                    .await
+                    .is_ok()
+                {
+                    break;
+                }
+            }
+        };
+        timeout(PATIENCE, closed)
+            .await
+            .expect("the connection is closed");
+    }
+}

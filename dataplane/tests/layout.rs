@@ -91,12 +91,13 @@ const WIRE: Table = &[
 ];
 
 const DATAPLANE: Table = &[
+    ("address", &[]),
     ("backends", &[]),
     ("policy", &[]),
     ("runtime", &[]),
     ("tls_roots", &[]),
     ("admission", &[]),
-    ("telemetry", &["policy", "tls_roots"]),
+    ("telemetry", &["address", "policy", "tls_roots"]),
     // The format of log lines is a flag.
     ("config", &["telemetry"]),
     ("context", &["telemetry"]),
@@ -104,7 +105,10 @@ const DATAPLANE: Table = &[
     // The two seams decide by an envelope: they see no model.
     ("access", &["envelope"]),
     ("routing", &["envelope"]),
-    ("model", &["backends", "runtime", "telemetry", "tls_roots"]),
+    (
+        "model",
+        &["address", "backends", "runtime", "telemetry", "tls_roots"],
+    ),
     ("pipeline", &["admission", "model", "runtime"]),
     ("tasks", &["pipeline", "runtime"]),
     // The server sees the traits of the pipeline and no model.
@@ -176,10 +180,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("flate2", &["wire/content_coding"]),
     (
         "reqwest",
-        &["dataplane/model", "dataplane/telemetry/traces"],
+        &[
+            "dataplane/address/resolver",
+            "dataplane/model",
+            "dataplane/telemetry/traces",
+        ],
     ),
     ("rustls", &["dataplane/tls_roots", "dataplane/main"]),
-    ("ipnet", &["dataplane/model/address"]),
+    ("ipnet", &["dataplane/address"]),
     ("percent_encoding", &["wire/path", "dataplane/server/path"]),
     (
         "clap",

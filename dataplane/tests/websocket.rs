@@ -284,7 +284,7 @@ async fn a_handshake_that_cannot_be_heeded_is_answered_over_http() {
         (
             handshake("echo", "Origin: https://evil.example\r\n"),
             403,
-            "permission_denied",
+            "cross_site_request",
         ),
         (
             handshake("echo", "X-Request-Timeout: soon\r\n"),

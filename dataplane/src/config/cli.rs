@@ -134,6 +134,7 @@ impl Cli {
             model_load_timeout: self.model_load_timeout,
             model_trial: !self.no_model_trial,
             local_mode: false,
+            local_names: Vec::new(),
             lame_duck: self.lame_duck,
             drain_timeout: self.drain_timeout,
             limits: Limits {

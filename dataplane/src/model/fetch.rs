@@ -15,17 +15,25 @@ use reqwest::{Client, Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
 use tokio::fs::{self, File, OpenOptions};
 use tokio::io::AsyncWriteExt;
+use tokio::time::{timeout, timeout_at};
 
-use super::address::Rule;
-use super::client::{RefusedAddress, client, refused_literal};
+use super::client::client;
 use super::digest;
 use super::error::LoadError;
 use super::options::SourceOptions;
+use crate::address::{RefusedAddress, Rule, refused_literal};
 
 /// Redirects that are followed, each checked like the first address.
 const MAX_REDIRECTS: usize = 3;
 /// Between two lines of progress.
 const PROGRESS_EVERY: Duration = Duration::from_secs(2);
+/// The time from a question to the store's answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a file may come at any rate; after that it must average [`SLOWEST`]. So a fetch has an end
+/// whatever the store does, and another one goes on where it stopped.
+const GRACE: Duration = Duration::from_secs(60);
+/// Bytes a second.
+const SLOWEST: u64 = 64 << 10;
 /// Left free on the disk beside the file.
 const SPARE_BYTES: u64 = 16 << 20;
 
@@ -134,7 +142,9 @@ impl Fetch<'_> {
             for (name, value) in &conditions {
                 request = request.header(name, value);
             }
-            let response = request.send().await.map_err(|error| self.network(&error))?;
+            let answered = timeout(ANSWER_TIMEOUT, request.send()).await;
+            let answered = answered.map_err(|_| self.too_slow("its answer does not come"))?;
+            let response = answered.map_err(|error| self.network(&error))?;
             match response.status() {
                 StatusCode::NOT_MODIFIED => return Ok(Download::Unchanged),
                 status if status.is_redirection() => url = self.redirected(&url, &response)?,
@@ -239,6 +249,10 @@ impl Fetch<'_> {
         }
     }
 
+    fn too_slow(&self, said: &str) -> LoadError {
+        LoadError::passing(format!("{}: the store is too slow: {said}", self.shown))
+    }
+
     async fn receive(
         &self,
         response: Response,
@@ -273,8 +287,18 @@ impl Fetch<'_> {
         let mut file = open(&paths.partial, have).await.map_err(disk)?;
         let mut written = have;
         let mut reported = Instant::now();
+        let begun = tokio::time::Instant::now();
         let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
+        loop {
+            let Ok(next) = timeout_at(begun + longest(written - have), chunks.next()).await else {
+                file.sync_all().await.map_err(disk)?;
+                let said = format!(
+                    "{written} bytes so far, at least {} KiB/s are needed",
+                    SLOWEST >> 10
+                );
+                return Err(self.too_slow(&said));
+            };
+            let Some(chunk) = next else { break };
             let chunk = chunk.map_err(|error| self.network(&error))?;
             written += chunk.len() as u64;
             if written > limit {
@@ -306,6 +330,11 @@ impl Fetch<'_> {
             }
         }
     }
+}
+
+/// The longest time in which the bytes after `received` may come.
+fn longest(received: u64) -> Duration {
+    GRACE + Duration::from_millis(received.saturating_mul(1000) / SLOWEST)
 }
 
 /// The store's `Retry-After`, where it is a number of seconds.
@@ -361,4 +390,50 @@ fn disk(error: std::io::Error) -> LoadError {
     LoadError::passing(format!(
         "the model cannot be kept in the cache folder: {error}. Check its room and rights (--cache-dir)"
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_must_keep_a_pace_after_its_grace() {
+        assert_eq!(longest(0), Duration::from_secs(60));
+        assert_eq!(longest(SLOWEST * 10), Duration::from_secs(70));
+        assert_eq!(longest(10 << 30), Duration::from_secs(60 + (10 << 14)));
+        assert!(longest(u64::MAX) > Duration::from_secs(60), "no overflow");
+    }
+
+    /// The store sends a byte each 20 s and has no end: no single wait is long.
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_drips_is_given_up_and_what_came_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SourceOptions {
+            cache_dir: folder.path().to_owned(),
+            max_bytes: 1 << 30,
+            local_mode: false,
+            extra_roots: None,
+        };
+        let fetch = Fetch {
+            uri: "https://store.example/m.onnx",
+            shown: "https://store.example/m.onnx",
+            digest: None,
+            rule: Rule::default(),
+            options: &options,
+        };
+        let paths = cache_paths(&fetch);
+        fs::create_dir_all(paths.whole.parent().unwrap())
+            .await
+            .unwrap();
+        let drip = futures_util::stream::repeat(b"x").then(|byte| async {
+            tokio::time::sleep(Duration::from_secs(20)).await;
+            Ok::<_, std::io::Error>(&byte[..])
+        });
+        let response = http::Response::new(reqwest::Body::wrap_stream(drip));
+        let begun = tokio::time::Instant::now();
+        let error = fetch.receive(response.into(), 0, &paths).await.unwrap_err();
+        assert!(error.to_string().contains("too slow"), "{error}");
+        assert!(begun.elapsed() < Duration::from_secs(120));
+        assert!(fs::metadata(&paths.partial).await.unwrap().len() >= 2);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::address::Rule;
+use crate::address::Rule;
 
 /// Whether a pod with these allowed networks may dial `address`; `None` where a network is none.
 pub fn may_dial(networks: &[&str], address: IpAddr) -> Option<bool> {

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use serin_crds::contract::pod_config::SourceConfig;
 use serin_crds::source_uri::{SourceUri, SourceUriError, shown};
 
-use super::address::Rule;
 use super::error::LoadError;
 use super::fetch::{self, Fetch};
 use super::options::SourceOptions;
+use crate::address::Rule;
 
 /// A source whose files are on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]

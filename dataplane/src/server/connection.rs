@@ -4,9 +4,12 @@
 //! serve as header timeout (10 s) and keep-alive time (60 s), and it allocates a timer for each
 //! request. Here a connection has one timer, moved only when a deadline comes nearer.
 
+mod guard;
+mod h2_frames;
 mod h2_send;
 pub(super) mod in_flight_body;
 mod io;
+mod metered;
 mod port;
 mod serve;
 mod sniff;
@@ -34,12 +37,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::io::InstrumentedIo;
+use self::metered::MeteredStream;
 use self::serve::serve;
 use self::sniff::{Spoken, sniff};
 use self::state::{ConnectionState, IdleRules, InFlight};
 use super::grpc::body::STREAM_WINDOW;
 use crate::context::new_caller;
 
+pub(super) use self::guard::Guard;
 pub(super) use self::port::{Port, Stage};
 
 /// HTTP/2 pings a silent peer after this long...
@@ -135,6 +140,7 @@ impl Connections {
             return;
         };
         let closed = CancellationToken::new();
+        let stream = MeteredStream::new(stream, spoken == Spoken::Http2);
         let io = InstrumentedIo::new(stream, Arc::clone(&state), closed.clone());
         let from = (peer, new_caller());
         let service = {

@@ -46,6 +46,8 @@ pub const CODES: &[(&str, FaultKind)] = &[
     ("context_length_exceeded", Unsupported),
     ("not_an_embedder", Unsupported),
     ("permission_denied", Forbidden),
+    ("cross_site_request", Forbidden),
+    ("host_not_allowed", Forbidden),
     ("not_found", NotFound),
     ("model_not_found", NotFound),
     ("version_not_found", NotFound),

@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::metered::MeteredStream;
 use super::state::ConnectionState;
 
 pub(super) struct InstrumentedIo {
-    inner: TokioIo<TcpStream>,
+    inner: TokioIo<MeteredStream>,
     activity: Arc<ConnectionState>,
     /// Notified when the socket closes, which may be after the end of HTTP on it.
     _open: DropGuard,
@@ -21,7 +21,7 @@ pub(super) struct InstrumentedIo {
 
 impl InstrumentedIo {
     pub(super) fn new(
-        stream: TcpStream,
+        stream: MeteredStream,
         activity: Arc<ConnectionState>,
         closed: CancellationToken,
     ) -> Self {

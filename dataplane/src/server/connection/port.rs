@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
+use super::guard::Guard;
 use crate::runtime::Resources;
 use crate::telemetry::{Metrics, TracerHandle};
 
@@ -24,6 +25,8 @@ pub(in crate::server) struct Port {
     pub(in crate::server) metrics: Arc<Metrics>,
     /// Samples traces; there is one only with a collector, on ports for callers.
     pub(in crate::server) tracer: TracerHandle,
+    /// What the port takes no request for.
+    pub(super) guard: Guard,
     stage: AtomicU8,
 }
 
@@ -32,11 +35,13 @@ impl Port {
         resources: Resources,
         metrics: Arc<Metrics>,
         tracer: TracerHandle,
+        guard: Guard,
     ) -> Self {
         Self {
             resources,
             metrics,
             tracer,
+            guard,
             stage: AtomicU8::new(Stage::Open as u8),
         }
     }

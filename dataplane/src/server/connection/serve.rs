@@ -46,8 +46,18 @@ pub(super) async fn serve(
         // A body that is not sent is not compressed.
         true => Accepted::Plain,
     };
-    let mut response = match uri_fits(request.uri(), &port.resources.limits) {
-        Err(fault) => refuse(&fault, &context),
+    let accepts = uri_fits(request.uri(), &port.resources.limits)
+        .and_then(|()| port.guard.check(&request, peer));
+    let mut response = match accepts {
+        Err(fault) => {
+            let mut refusal = refuse(&fault, &context);
+            // Nothing of the body is read, and where it ends may be what is in doubt.
+            if version < Version::HTTP_2 {
+                let close = HeaderValue::from_static("close");
+                refusal.headers_mut().insert(CONNECTION, close);
+            }
+            refusal
+        }
         Ok(()) => {
             let resources = &port.resources;
             let (mut request, mut messages) = (request.map(Body::new), None);

@@ -17,6 +17,7 @@ use super::otlp::{
 use super::settings::{Settings, SettingsError};
 use super::span::Done;
 use super::{QUEUE, Tracer};
+use crate::address::{CheckedResolver, Rule};
 use crate::telemetry::Metrics;
 use crate::tls_roots;
 
@@ -49,7 +50,7 @@ impl Exporter {
         settings: Settings,
         metrics: &Arc<Metrics>,
     ) -> Result<(Tracer, Self), SettingsError> {
-        let client = client()?;
+        let client = client(settings.rule.as_ref())?;
         let (queue, inbox) = mpsc::channel(QUEUE);
         let tracer = Tracer::new(&settings, queue, Arc::clone(metrics));
         let (stop, stopped) = oneshot::channel();
@@ -93,10 +94,14 @@ impl Exporter {
     }
 }
 
-fn client() -> Result<Client, SettingsError> {
+fn client(rule: Option<&Rule>) -> Result<Client, SettingsError> {
     let tls =
         tls_roots::client_config(None).map_err(|error| SettingsError::Tls(error.to_string()))?;
-    Client::builder()
+    let mut builder = Client::builder();
+    if let Some(rule) = rule {
+        builder = builder.dns_resolver(Arc::new(CheckedResolver::new(rule.clone())));
+    }
+    builder
         .redirect(redirect::Policy::none())
         .timeout(TIMEOUT)
         .no_proxy()

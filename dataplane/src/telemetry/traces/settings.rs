@@ -3,6 +3,8 @@
 use reqwest::Url;
 use serin_crds::contract::policy::TracesConfig;
 
+use crate::address::{Rule, refused_literal};
+
 /// Where traces go, and of which requests.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -12,6 +14,9 @@ pub struct Settings {
     pub(super) sample_percent: u32,
     /// What describes this process.
     pub(super) resource: Vec<(String, String)>,
+    /// Addresses that may be dialled where a resource names the endpoint; whoever sets the environment
+    /// may name any.
+    pub(super) rule: Option<Rule>,
 }
 
 /// What this process is, for those who look at its traces.
@@ -71,6 +76,7 @@ impl Settings {
     ) -> Result<Option<Self>, SettingsError> {
         // An empty variable is as if it were not set (OpenTelemetry's specification).
         let env = |name: &str| env(name).filter(|value| !value.is_empty());
+        let rule = config.map(|_| Rule::for_traces());
         let (endpoint, sample_percent) = match config {
             Some(config) => (
                 base(FIELD, &config.endpoint)?,
@@ -93,7 +99,18 @@ impl Settings {
                 (endpoint, 100)
             }
         };
+        if let Some(refused) = rule
+            .as_ref()
+            .and_then(|rule| refused_literal(&endpoint, rule))
+        {
+            return Err(SettingsError::Endpoint {
+                from: FIELD,
+                value: endpoint.to_string(),
+                reason: format!("and {refused}"),
+            });
+        }
         Ok(Some(Self {
+            rule,
             endpoint,
             sample_percent,
             resource: resource(process, env),
@@ -226,6 +243,24 @@ mod tests {
         assert_eq!(endpoint(None, &both), "http://narrow:1/own/path");
         assert_eq!(endpoint(None, &both[1..]), "http://wide:2/v1/traces");
         assert_eq!(find(None, &[(ENDPOINT, "")]).unwrap(), None);
+    }
+
+    #[test]
+    fn a_resource_sends_no_traces_to_a_metadata_service() {
+        for refused in [
+            "http://169.254.169.254",
+            "http://[::ffff:a9fe:a9fe]:80",
+            "http://0xa9fea9fe",
+        ] {
+            let message = find(Some(refused), &[]).unwrap_err().to_string();
+            assert!(message.contains("link-local"), "{message}");
+        }
+        assert!(find(Some("http://10.0.0.1:4318"), &[]).is_ok());
+        let by_environment = find(None, &[(ENDPOINT, "http://169.254.1.2:4318")]);
+        assert!(
+            by_environment.is_ok(),
+            "whoever sets up the cluster may name any"
+        );
     }
 
     #[test]

@@ -1,50 +1,66 @@
-//! Which addresses a model may be fetched from.
+//! Which addresses may be dialled because a resource names them.
 //!
-//! A source is the user's text and a pod stands inside the cluster's network: without a rule a URI
+//! An address is the user's text and a pod stands inside the cluster's network: without a rule a URI
 //! could read the cloud's metadata service or whatever listens beside the pod (server-side request
-//! forgery). Public addresses are allowed, private ones where the operator's settings list them,
-//! loopback only in local mode, link-local ones never.
+//! forgery). For models public addresses are allowed, private ones where the operator's settings list
+//! them, loopback only in local mode; for traces those too, as collectors are mostly there.
+//! Link-local ones are never.
+
+mod resolver;
+mod special;
+
+pub(crate) use resolver::{CheckedResolver, RefusedAddress, refused_literal};
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// Addresses at which clouds give out credentials, besides 169.254.169.254: Azure, Alibaba Cloud, AWS over IPv6.
-const METADATA: [IpAddr; 3] = [
+use self::special::{Reach, reach};
+
+/// Addresses at which clouds give out credentials, besides 169.254.169.254: Azure, Alibaba Cloud, Oracle
+/// Cloud, AWS and Google Cloud over IPv6.
+const METADATA: [IpAddr; 5] = [
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)),
 ];
 
 /// What may be dialled.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Rule {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Rule {
     /// Private networks that may.
-    pub(super) networks: Vec<IpNet>,
-    /// Loopback addresses may: local mode.
-    pub(super) loopback: bool,
+    pub(crate) networks: Vec<IpNet>,
+    /// Loopback addresses and all private networks may: local mode.
+    pub(crate) loopback: bool,
 }
 
 impl Rule {
+    /// Every network, and this machine, where a collector may run beside the server: what is sent to it
+    /// is a batch of spans, always to the same path.
+    pub(crate) fn for_traces() -> Self {
+        Self {
+            networks: Vec::new(),
+            loopback: true,
+        }
+    }
+
     /// Why `address` may not be dialled; `None` if it may.
-    pub(super) fn refusal(&self, address: IpAddr) -> Option<&'static str> {
+    pub(crate) fn refusal(&self, address: IpAddr) -> Option<&'static str> {
         let address = unmapped(address);
-        if address.is_loopback() {
-            return (!self.loopback).then_some("is this machine itself");
-        }
-        if address.is_unspecified() || address.is_multicast() || is_link_local(address) {
-            return Some("is a link-local, multicast or unspecified address");
-        }
         if METADATA.contains(&address) {
             return Some("is a cloud's metadata service");
         }
-        let listed = self
-            .networks
-            .iter()
-            .any(|network| network.contains(&address));
-        (is_private(address) && !listed && !self.loopback).then_some(
-            "is in a private network that is not listed (operator flag --allow-source-network)",
-        )
+        let listed = || self.networks.iter().any(|net| net.contains(&address));
+        match reach(address) {
+            Reach::Public => None,
+            Reach::Loopback => (!self.loopback).then_some("is this machine itself"),
+            Reach::Link => Some("is a link-local, multicast or unspecified address"),
+            Reach::Inside => (!self.loopback && !listed()).then_some(
+                "is in a private network that is not listed (operator flag --allow-source-network)",
+            ),
+        }
     }
 }
 
@@ -62,37 +78,6 @@ fn unmapped(address: IpAddr) -> IpAddr {
         | [0x2002, high, low, ..] => four(high, low),
         _ => address,
     }
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(four) => four.is_link_local() || four.is_broadcast(),
-        IpAddr::V6(six) => six.is_unicast_link_local(),
-    }
-}
-
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(four) => {
-            let [first, second, ..] = four.octets();
-            // RFC 1918, RFC 6598 (shared address space), RFC 2544 (benchmarks), "this network",
-            // reserved.
-            four.is_private()
-                || (first == 100 && (64..128).contains(&second))
-                || (first == 198 && second & 0xfe == 18)
-                || first == 0
-                || first >= 240
-        }
-        // 2001::/32 is Teredo, which tunnels to an IPv4 address.
-        IpAddr::V6(six) => {
-            six.is_unique_local() || is_site_local(six) || six.segments()[..2] == [0x2001, 0]
-        }
-    }
-}
-
-/// fec0::/10, deprecated by RFC 3879 and still routed inside some sites.
-fn is_site_local(six: Ipv6Addr) -> bool {
-    six.segments()[0] & 0xffc0 == 0xfec0
 }
 
 #[cfg(test)]
@@ -134,6 +119,10 @@ mod tests {
             "240.0.0.1",
             "168.63.129.16",
             "fd00:ec2::254",
+            "192.0.0.192",
+            "192.0.0.1",
+            "fd20:ce::254",
+            "64:ff9b:1::a00:1",
         ] {
             assert!(refused(&rule, address), "{address}");
         }
@@ -158,6 +147,23 @@ mod tests {
         assert!(refused(&rule, "127.0.0.1"));
         assert!(!refused(&rule, "100.64.0.1"));
         assert!(refused(&rule, "100.100.100.200"), "never, listed or not");
+    }
+
+    #[test]
+    fn traces_go_to_any_network_and_never_to_what_gives_out_credentials() {
+        let rule = Rule::for_traces();
+        for address in ["10.96.3.4", "fd00::1", "1.1.1.1", "100.64.0.1", "127.0.0.1"] {
+            assert!(!refused(&rule, address), "{address}");
+        }
+        for address in [
+            "169.254.169.254",
+            "100.100.100.200",
+            "fe80::1",
+            "0.0.0.0",
+            "::ffff:a9fe:a9fe",
+        ] {
+            assert!(refused(&rule, address), "{address}");
+        }
     }
 
     #[test]
