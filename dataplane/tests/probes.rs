@@ -31,3 +31,24 @@ async fn the_admin_port_answers_while_every_network_thread_is_busy() {
         assert_eq!(got.1, 200, "{}", got.0);
     }
 }
+
+/// Connections that say nothing are closed after a while; here after longer than the test.
+#[tokio::test]
+async fn a_neighbour_that_holds_connections_leaves_room_for_probes() {
+    let mut options = options();
+    options.limits.first_byte_timeout = std::time::Duration::from_secs(3600);
+    let server = start(&options).await;
+    let mut held = Vec::new();
+    for _ in 0..300 {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        let neighbour = "127.0.0.2:0".parse().expect("an address");
+        socket.bind(neighbour).expect("an address of loopback");
+        held.push(
+            socket
+                .connect(server.server.admin_addr)
+                .await
+                .expect("a port"),
+        );
+    }
+    assert_eq!(server.admin().await.get("/livez").await.status, 200);
+}
