@@ -13,6 +13,7 @@ mod inflation;
 mod listener;
 mod pace;
 mod path;
+mod peer_shares;
 mod recording;
 mod respond;
 pub mod shutdown;
@@ -43,6 +44,9 @@ pub use self::state::Parts;
 
 /// Connections of the admin port: probes, the operator and a scraper need few.
 const ADMIN_CONNECTIONS: usize = 256;
+
+/// Those of one address: a neighbour that holds all it can leaves room for the kubelet.
+const ADMIN_CONNECTIONS_OF_ONE: usize = 32;
 
 /// Longest wait, at the end, for connections in the kernel's accept queue.
 const ACCEPT_QUIET: Duration = Duration::from_millis(250);
@@ -114,13 +118,13 @@ impl Server {
             http_addr,
             grpc_addr,
             admin_addr,
-            http: http.serve(all, for_callers(), most),
-            grpc: grpc.serve(grpc_routes, for_callers(), most),
+            http: http.serve(all, for_callers(), (most, most)),
+            grpc: grpc.serve(grpc_routes, for_callers(), (most, most)),
             admin: admin_runtime.within(|| {
                 admin.serve(
                     admin::router(Arc::clone(&state)),
                     Connections::new(port(TracerHandle::default(), true), Gauge::default()),
-                    ADMIN_CONNECTIONS,
+                    (ADMIN_CONNECTIONS, ADMIN_CONNECTIONS_OF_ONE),
                 )
             }),
             _admin_runtime: admin_runtime,

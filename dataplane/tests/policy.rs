@@ -38,6 +38,7 @@ async fn start(policy: &str) -> Process {
     let options = Options {
         cache_dir: folder.path().to_owned(),
         local_mode: true,
+        local_names: vec!["serin".to_owned()],
         model_trial: false,
         lame_duck: Duration::ZERO,
         ..harness::options()

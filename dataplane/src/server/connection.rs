@@ -31,7 +31,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -99,7 +98,7 @@ impl Connections {
         self: &Arc<Self>,
         (stream, peer): (TcpStream, SocketAddr),
         router: Router,
-        slot: OwnedSemaphorePermit,
+        slot: impl Send + 'static,
     ) {
         let connections = Arc::clone(self);
         self.tasks.spawn(async move {

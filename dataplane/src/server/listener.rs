@@ -13,6 +13,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Connections, Stage};
+use super::peer_shares::PeerShares;
 use super::socket;
 
 /// Pause after accepting failed because no descriptors or memory were left.
@@ -75,13 +76,13 @@ impl Listener {
         self.address
     }
 
-    /// Accepts at most so many connections at once, and answers by `router`, until the handle
-    /// finishes or is dropped.
+    /// Accepts at most so many connections at once, and of one address, and answers by `router`, until
+    /// the handle finishes or is dropped.
     pub(super) fn serve(
         self,
         router: Router,
         connections: Arc<Connections>,
-        most: usize,
+        (most, most_of_one): (usize, usize),
     ) -> ListenerHandle {
         let closing = CancellationToken::new();
         let (quiet, quiet_receiver) = tokio::sync::watch::channel(Duration::ZERO);
@@ -90,6 +91,8 @@ impl Listener {
             listener: self,
             router,
             slots: Arc::new(Semaphore::new(most)),
+            // The whole is no share: a gateway has one address.
+            shares: (most_of_one < most).then(|| PeerShares::new(most_of_one)),
             connections: Arc::clone(&connections),
         };
         let token = closing.clone();
@@ -137,6 +140,7 @@ struct AcceptLoop {
     listener: Listener,
     router: Router,
     slots: Arc<Semaphore>,
+    shares: Option<Arc<PeerShares>>,
     connections: Arc<Connections>,
 }
 
@@ -159,8 +163,14 @@ impl AcceptLoop {
         };
         match self.listener.inner.accept().await {
             Ok((stream, peer)) => {
+                let share = self.shares.as_ref().map(|shares| shares.take(peer.ip()));
+                if let Some(None) = share {
+                    // Closes it.
+                    return;
+                }
                 configure(&stream);
                 let accepted = (stream, peer);
+                let slot = (slot, share);
                 self.connections.spawn(accepted, self.router.clone(), slot);
             }
             // The peer left between the kernel's handshake and us.

@@ -74,7 +74,11 @@ pub(super) trait UnaryProtocol: Send + Sync {
     type Answer: Send;
 
     /// The requested model: from the path, or by a scan of the undecoded body.
-    fn model(&self, body: &Bytes, resources: &Resources) -> Result<Cow<'_, ModelRef>, Fault>;
+    fn model(
+        &self,
+        body: &Bytes,
+        resources: &Resources,
+    ) -> impl Future<Output = Result<Cow<'_, ModelRef>, Fault>> + Send;
 
     /// Decodes the body for the chosen model.
     fn decode<M: Served>(
@@ -140,7 +144,7 @@ where
     } = reading.await?;
     let deadline = deadline?;
     progress.received(body.len());
-    let model = protocol.model(&body, resources)?;
+    let model = in_time(deadline, pin!(protocol.model(&body, resources))).await?;
     progress.named(&model);
 
     // Admit and choose, by the undecoded request.

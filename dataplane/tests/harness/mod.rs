@@ -287,10 +287,12 @@ pub async fn limited(change: impl FnOnce(&mut Limits)) -> Running {
     start(&options).await
 }
 
-/// The two seams of a request's way.
+/// The two seams of a request's way, and its threads.
 pub struct Gates {
     pub access: Arc<dyn Access>,
     pub router: Arc<dyn Router>,
+    /// Where large bodies are read.
+    pub cpu_pool: CpuPool,
 }
 
 /// Lets everybody in, and answers everything here.
@@ -298,6 +300,7 @@ pub fn open_gates() -> Gates {
     Gates {
         access: Arc::new(OpenAccess),
         router: Arc::new(LocalRouter),
+        cpu_pool: CpuPool::new(),
     }
 }
 
@@ -321,7 +324,7 @@ pub async fn start_behind(options: &Options, api: ApiConfig, gates: Gates) -> Ru
         service: Arc::clone(&models),
         access: gates.access,
         router: gates.router,
-        resources: Resources::new(options.limits.clone(), CpuPool::new()),
+        resources: Resources::new(options.limits.clone(), gates.cpu_pool),
         metrics: Arc::new(Metrics::new(names)),
         lifecycle: lifecycle.clone(),
         policy: Arc::new(PolicyStore::new(

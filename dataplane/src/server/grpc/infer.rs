@@ -67,7 +67,7 @@ impl UnaryProtocol for GrpcInfer<'_> {
     type Requested = bool;
     type Answer = ModelInferResponse;
 
-    fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
+    async fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
         let version = self.model.version.as_deref().unwrap_or_default();
         request::model_ref(&self.model.name, version).map(|_| Cow::Borrowed(self.model))
     }
@@ -120,8 +120,8 @@ impl UnaryProtocol for GrpcStreamInfer<'_> {
     type Requested = bool;
     type Answer = Answer<ModelInferResponse>;
 
-    fn model(&self, body: &Bytes, resources: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
-        self.0.model(body, resources)
+    async fn model(&self, body: &Bytes, resources: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
+        self.0.model(body, resources).await
     }
 
     async fn decode<M: Served>(

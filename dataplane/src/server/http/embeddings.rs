@@ -45,8 +45,12 @@ impl UnaryProtocol for Embeddings {
     type Requested = (Form, String);
     type Answer = Response<Body>;
 
-    fn model(&self, body: &Bytes, resources: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
-        embeddings::model(body, &resources.limits).map(Cow::Owned)
+    async fn model(&self, body: &Bytes, resources: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
+        // The name may stand behind everything else.
+        let (size, body, limits) = (body.len(), body.clone(), Arc::clone(&resources.limits));
+        let look = move || embeddings::model(&body, &limits);
+        let named = resources.cpu_pool.run_sized(size, look).await?;
+        Ok(Cow::Owned(named))
     }
 
     async fn decode<M: Served>(

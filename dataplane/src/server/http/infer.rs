@@ -59,7 +59,7 @@ impl UnaryProtocol for RestInfer<'_> {
     type Requested = Forms;
     type Answer = Response<Body>;
 
-    fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
+    async fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
         Ok(Cow::Borrowed(self.model))
     }
 
@@ -69,18 +69,20 @@ impl UnaryProtocol for RestInfer<'_> {
         model: &M,
         reader: Reader<'_>,
     ) -> Result<Decoded<Inference, Forms>, Fault> {
-        let body = envelope.body.clone();
+        let (body, size) = (envelope.body.clone(), envelope.body.len());
+        let cpu_pool = &reader.resources.cpu_pool;
         let json_length = json_length(envelope.headers.get(JSON_LENGTH), body.len())?;
         if json_length == Some(0) {
-            let signature = &model.description().signature;
-            let request = oip_rest::raw_request(body, signature)?;
+            let signature = Arc::clone(&model.description().signature);
+            let read = move || oip_rest::raw_request(body, &signature);
+            let request = cpu_pool.run_sized(size, read).await?;
             return decoded(request, reader.reservation);
         }
         let json_length = json_length.unwrap_or(body.len());
         let limits = Arc::clone(&reader.resources.limits);
         let parse = move || oip_rest::parse(&body, json_length, &limits);
-        let cpu_pool = &reader.resources.cpu_pool;
-        let request = cpu_pool.run_sized(json_length, parse).await?;
+        // Binary data is looked through as well, where it is of BYTES or BOOL.
+        let request = cpu_pool.run_sized(size, parse).await?;
         decoded(request, reader.reservation)
     }
 

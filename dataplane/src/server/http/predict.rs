@@ -49,7 +49,7 @@ impl UnaryProtocol for Predict<'_> {
     type Requested = ();
     type Answer = Response<Body>;
 
-    fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
+    async fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
         Ok(Cow::Borrowed(self.model))
     }
 

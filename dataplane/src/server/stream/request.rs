@@ -129,7 +129,7 @@ impl UnaryProtocol for StreamInfer<'_> {
     type Requested = Forms;
     type Answer = Answer<Vec<u8>>;
 
-    fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
+    async fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
         Ok(Cow::Borrowed(self.model))
     }
 
