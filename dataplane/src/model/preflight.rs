@@ -22,6 +22,7 @@ use self::supervise::{Failure, Limits, explain, finish, start};
 use super::error::LoadError;
 use super::memory;
 use super::options::LoadBounds;
+use crate::runtime::memory_plan::LEAST_MODELS;
 use serin_engine::{Artifact, Backend, OpenError};
 
 /// Longest reason that is passed on, in characters.
@@ -97,7 +98,7 @@ pub(super) fn run(trial: Trial<'_>, watch: Watch) -> Result<Option<Outcome>, Loa
     let left = bounds
         .memory
         .saturating_sub(memory::held())
-        .max(memory::LEAST);
+        .max(LEAST_MODELS);
     let job = Job {
         backend: backend.name().to_owned(),
         runtime_library,

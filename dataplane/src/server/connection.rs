@@ -24,7 +24,7 @@ use axum::Router;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -32,10 +32,10 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::io::InstrumentedIo;
-use self::serve::serve;
+use self::io::{Head, InstrumentedIo};
+use self::serve::{Arrival, serve};
 use self::sniff::{Spoken, sniff};
-use self::state::{ConnectionState, IdleRules, InFlight};
+use self::state::{ConnectionState, IdleRules};
 
 pub(super) use self::port::{Port, Stage};
 
@@ -126,12 +126,18 @@ impl Connections {
             return;
         };
         let closed = CancellationToken::new();
-        let io = InstrumentedIo::new(stream, Arc::clone(&state), closed.clone());
+        let io = TokioIo::new(InstrumentedIo::new(
+            stream,
+            Arc::clone(&state),
+            closed.clone(),
+            (spoken == Spoken::Http1).then(|| Head::new(self.port.resources.memory.hold())),
+        ));
+        let share = (spoken == Spoken::Http2).then(|| self.port.resources.memory.share());
         let service = {
             let (port, state) = (Arc::clone(&self.port), Arc::clone(&state));
             service_fn(move |request: hyper::Request<Incoming>| {
-                let in_flight = InFlight::new(&state, spoken);
-                let answer = serve(Arc::clone(&port), router.clone(), request, peer, in_flight);
+                let arrival = Arrival::of(&state, spoken, share.clone(), peer);
+                let answer = serve(Arc::clone(&port), router.clone(), request, arrival);
                 async move { Ok::<_, Infallible>(answer.await) }
             })
         };

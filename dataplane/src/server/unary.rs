@@ -66,6 +66,20 @@ pub(super) struct Reader<'a> {
     pub(super) reservation: Reservation,
 }
 
+/// The resources of encoding.
+pub(super) struct Writer<'a> {
+    pub(super) resources: &'a Resources,
+    /// The request's reservation. It is made the answer's: of what there is of it and of what it
+    /// becomes, before that is allocated.
+    pub(super) reservation: Reservation,
+}
+
+/// An answer, or a part of one, and its memory until it is sent.
+pub(super) struct Held<T> {
+    pub(super) content: T,
+    pub(super) reservation: Reservation,
+}
+
 /// One protocol, or one operation of it.
 pub(super) trait UnaryProtocol: Send + Sync {
     type Task: Task;
@@ -89,7 +103,7 @@ pub(super) trait UnaryProtocol: Send + Sync {
         output: <Self::Task as Task>::Output,
         requested: Self::Requested,
         id: String,
-        resources: &Resources,
+        writer: Writer<'_>,
     ) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
 }
 
@@ -161,7 +175,8 @@ where
         reservation,
     };
     let decoding = in_time(deadline, protocol.decode(envelope, &*serving, reader));
-    let decoded = decoding.await?;
+    let mut decoded = decoding.await?;
+    decoded.reservation.grow_by(decoded.task.copies())?;
     progress.decoded(started.elapsed());
     drop(body);
 
@@ -182,13 +197,16 @@ where
         usage: &mut usage,
     };
     let output = state.lifecycle.until_cut_off(decoded.task.run(run)).await?;
-    drop(decoded.reservation);
     progress.ran(&serving.description().version, usage);
 
     // Encode.
     let started = Instant::now();
+    let writer = Writer {
+        resources,
+        reservation: decoded.reservation,
+    };
     let answer = protocol
-        .encode(output, decoded.requested, id, resources)
+        .encode(output, decoded.requested, id, writer)
         .await?;
     progress.encoded(started.elapsed());
     Ok(answer)

@@ -37,15 +37,19 @@ where
         begun: context.received,
         deadline: context.deadline(state.resources.limits.request_timeout),
         when_busy: WhenBusy::Refuse,
-        read: body::read(body, &parts.headers, &state.resources),
+        read: body::read(
+            body,
+            &parts.headers,
+            &state.resources,
+            context.hold(&state.resources.memory),
+        ),
     };
     let outcome = drive(state, protocol, arrival, &mut recording).await;
-    settle(state, recording, outcome, &context)
+    settle(recording, outcome, &context)
 }
 
 /// Settles the record, then returns the answer.
-fn settle<S>(
-    state: &ServerState<S>,
+fn settle(
     recording: Recording<'_>,
     outcome: Result<Response<Body>, Fault>,
     context: &RequestContext,
@@ -55,12 +59,10 @@ fn settle<S>(
         request_bytes,
     } = recording;
     match outcome {
-        Ok(mut response) => {
+        Ok(response) => {
             let bytes = response.body().size_hint().exact().unwrap_or(0);
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             let _settled = record.succeeded(request_bytes, bytes);
-            let memory = &state.resources.memory;
-            memory.keep(bytes, response.extensions_mut());
             response
         }
         Err(fault) => {
