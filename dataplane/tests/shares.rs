@@ -1,12 +1,15 @@
 //! Nobody holds the memory for requests for long, or all of it.
-#![allow(clippy::expect_used, reason = "failing is what a test does")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "failing is what a test does"
+)]
 
 mod harness;
 
 use std::time::Duration;
 
-use harness::client::Client;
-use harness::{PATIENCE, Running, limited};
+use harness::{Client, PATIENCE, Running, limited};
 use tokio::time::timeout;
 
 const SHORT: Duration = Duration::from_millis(400);
@@ -27,7 +30,8 @@ fn echo(bytes: usize) -> Vec<u8> {
 
 async fn asked(server: &Running, bytes: usize) -> Client {
     let mut client = server.client().await;
-    client.send(echo(bytes)).await;
+    // A refusal may come before the end of the body.
+    client.send_if_taken(echo(bytes)).await;
     client
 }
 
@@ -138,9 +142,13 @@ async fn half_a_header_block_counts_and_ends_where_there_is_no_room() {
     }
     // Each takes 180 KB: at the sixth there is no more room.
     let mut closed = 0;
-    for client in &mut callers {
+    // The last ones were refused.
+    for client in callers.iter_mut().rev() {
         let ended = timeout(Duration::from_secs(2), client.try_answer(false)).await;
         closed += usize::from(matches!(ended, Ok(None)));
+        if closed == 6 {
+            return;
+        }
     }
-    assert!(closed >= 6, "{closed} of 12");
+    panic!("{closed} of 12");
 }

@@ -292,7 +292,9 @@ impl<S: Serve> StreamTransport for Caller<S> {
         }
         loop {
             let ping_at = self.ping_at;
-            let silent_at = self.silent_at();
+            // A message may begin while this waits: its deadline is looked at now and then.
+            let look_at = Instant::now() + self.limits.request_timeout / 4;
+            let look_at = look_at.min(self.silent_at());
             tokio::select! {
                 biased;
                 message = self.socket.next(), if wants.requests => {
@@ -310,7 +312,10 @@ impl<S: Serve> StreamTransport for Caller<S> {
                         return Incoming::Left;
                     }
                 }
-                () = sleep_until(silent_at), if wants.requests => {
+                () = sleep_until(look_at), if wants.requests => {
+                    if Instant::now() < self.silent_at() {
+                        continue;
+                    }
                     self.code = CloseCode::GOING_AWAY;
                     let idle = self.limits.idle_timeout.as_secs_f64();
                     let message = match self.socket.get_ref().unfinished() {
