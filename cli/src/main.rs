@@ -20,7 +20,7 @@ use failure::Failure;
 use terminal::write_out;
 
 fn main() -> ExitCode {
-    if let Err(error) = silence_runtime() {
+    if let Err(error) = silence_runtime(&[]) {
         eprintln!("serin cannot start itself anew: {error}");
     }
     if let Some(tried) = enter_preflight() {

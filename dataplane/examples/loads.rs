@@ -25,7 +25,7 @@ const SETTLED: Duration = Duration::from_secs(60);
 const MOST_GROWTH_MIB: f64 = 32.0;
 
 fn main() -> ExitCode {
-    if let Err(error) = silence_runtime() {
+    if let Err(error) = silence_runtime(&[]) {
         eprintln!("loads: cannot start itself anew: {error}");
     }
     if let Some(tried) = enter_preflight() {

@@ -36,6 +36,8 @@ pub struct Options {
     /// Memory that the models of this process may take together, in bytes; derived from the
     /// container's limit when absent.
     pub model_memory: Option<u64>,
+    /// Largest request body, in bytes; as much as the container's memory allows when absent.
+    pub max_body: Option<usize>,
     /// How long a small model may take to load; large ones have a second more for each 16 MiB.
     pub model_load_timeout: Duration,
     /// Whether models are tried in a process of their own before they are loaded.
@@ -65,6 +67,7 @@ impl Default for Options {
             runtime_library: None,
             max_model_bytes: 10 << 30,
             model_memory: None,
+            max_body: None,
             model_load_timeout: Duration::from_secs(60),
             model_trial: true,
             local_mode: false,

@@ -14,6 +14,7 @@ use serin_core::types::CallerId;
 use serin_wire::errors::{PROBLEM_JSON, is_openai};
 use serin_wire::{deadline, oip_grpc, request_id};
 
+use crate::runtime::memory_budget::{MemoryBudget, Reservation, Share};
 use crate::telemetry::{Trace, Tracer};
 
 /// Beginnings of the paths of gRPC services. A call is known by them even where it does not say that
@@ -92,6 +93,8 @@ pub struct RequestContext {
     pub dialect: Dialect,
     /// The trace that the request may be part of.
     pub trace: Option<Trace>,
+    /// The memory of its connection, where others share it.
+    share: Option<Arc<Share>>,
     /// The timeout in the header, if it has one.
     budget: Result<Option<Duration>, Box<Fault>>,
     uri: Uri,
@@ -114,6 +117,7 @@ impl RequestContext {
             peer,
             caller: CallerId::default(),
             dialect,
+            share: None,
             trace: tracer.map(|tracer| tracer.begin(request.method().as_str(), path, headers)),
             budget: match dialect {
                 Dialect::Grpc { .. } => Ok(oip_grpc::budget(headers)),
@@ -135,6 +139,26 @@ impl RequestContext {
             caller
         };
         self
+    }
+
+    /// The context of a request on a connection that serves several at once.
+    #[must_use]
+    pub fn sharing(mut self, share: Option<Arc<Share>>) -> Self {
+        self.share = share;
+        self
+    }
+
+    /// A reservation of no bytes yet, within the connection's share.
+    pub fn hold(&self, memory: &Arc<MemoryBudget>) -> Reservation {
+        match &self.share {
+            Some(share) => share.hold(),
+            None => memory.hold(),
+        }
+    }
+
+    /// The share of the requests of a stream: the connection's, or one of its own.
+    pub fn stream_share(&self, memory: &Arc<MemoryBudget>) -> Arc<Share> {
+        self.share.clone().unwrap_or_else(|| memory.share())
     }
 
     /// The context of a request on its way to a handler.

@@ -21,8 +21,13 @@ use serin_engine::onnx::silence_runtime;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+/// The allocator gives memory back as it is freed. By default it keeps it until later allocations, and
+/// what large requests took of a container's memory would stay taken: bounds on what is in use would
+/// not bound what the container is charged for.
+const ALLOCATOR_GIVES_BACK: (&str, &str) = ("MIMALLOC_PURGE_DELAY", "0");
+
 fn main() -> ExitCode {
-    if let Err(error) = silence_runtime() {
+    if let Err(error) = silence_runtime(&[ALLOCATOR_GIVES_BACK]) {
         let _ = writeln!(
             std::io::stderr(),
             "serin-dataplane: cannot start itself anew: {error}"

@@ -19,7 +19,7 @@ mod repository;
 mod serving;
 mod source;
 
-pub(crate) use memory::for_bodies as memory_for_bodies;
+pub(crate) use memory::plan_here as memory_plan_here;
 
 pub use default_version::{DefaultVersionPolicy, VersionState, default_version};
 pub use error::LoadError;

@@ -12,7 +12,7 @@ use crate::backends;
 use crate::config::Options;
 use crate::model::{
     LoadBounds, LoadError, LoaderOptions, Registry, Repository, SourceOptions, load_all,
-    memory_for_bodies,
+    memory_plan_here,
 };
 use crate::pipeline::Pipeline;
 use crate::policy::{PolicyInput, PolicyStore, Reloader};
@@ -20,6 +20,7 @@ use crate::routing::LocalRouter;
 use crate::runtime::Resources;
 use crate::runtime::cpu_pool::CpuPool;
 use crate::runtime::lifecycle::{Lifecycle, Phase};
+use crate::runtime::memory_plan::{MemoryFlags, MemoryPlan};
 use crate::server::shutdown::{Shutdown, Stop};
 use crate::server::{Parts, Server, StartError};
 use crate::telemetry::traces::{Process, SettingsError, TraceSwitch};
@@ -88,11 +89,9 @@ pub async fn serve(
     )?);
     let lifecycle = Lifecycle::new();
     let registry = Arc::new(Registry::new(config.models, &metrics));
-    let loader = LoaderOptions::from(&options);
-    let limits = &mut options.limits;
-    limits
-        .body_bytes_in_flight
-        .get_or_insert_with(|| memory_for_bodies(limits.body_bytes));
+    let bounded = bound_memory(&mut options);
+    let mut loader = LoaderOptions::from(&options);
+    loader.bounds.memory = bounded.models;
     let cpu_pool = CpuPool::new();
     let repository = Repository::new(Arc::clone(&registry), loader.clone(), lifecycle.clone());
     let pipeline = Pipeline::new(Arc::clone(&registry), cpu_pool.clone());
@@ -101,7 +100,7 @@ pub async fn serve(
         service: Arc::clone(&pipeline),
         access: Arc::new(OpenAccess),
         router: Arc::new(LocalRouter),
-        resources: Resources::new(options.limits.clone(), cpu_pool),
+        resources: Resources::new(options.limits.clone(), cpu_pool).planned(bounded),
         metrics: Arc::clone(&metrics),
         lifecycle: lifecycle.clone(),
         policy: Arc::clone(&store),
@@ -143,6 +142,33 @@ pub async fn serve(
     drop(reloading);
     traces.finish().await;
     Ok(())
+}
+
+/// Derives the bounds that no flag gives from the container's memory, and says them.
+fn bound_memory(options: &mut Options) -> MemoryPlan {
+    let limits = &mut options.limits;
+    let bytes = |bytes: usize| u64::try_from(bytes).unwrap_or(u64::MAX);
+    let plan = memory_plan_here(MemoryFlags {
+        models: options.model_memory,
+        requests: limits.body_bytes_in_flight.map(bytes),
+        body: options.max_body.map(bytes),
+        connections: bytes(limits.connections),
+    });
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    limits.body_bytes = size(plan.body);
+    limits.body_bytes_in_flight = Some(size(plan.requests));
+    limits.connections = size(plan.connection_count);
+    if plan.fits() {
+        tracing::info!("memory: {plan}");
+    } else {
+        tracing::warn!(
+            "memory: the bounds take {} MiB, more than the limit; under load the container may be \
+             killed: give it more memory, or lower --max-body-mib, --max-bodies-mib or \
+             --model-memory-mib; {plan}",
+            plan.sum() >> 20
+        );
+    }
+    plan
 }
 
 impl From<&Options> for LoaderOptions {

@@ -42,6 +42,10 @@ pub trait Task: Send {
     /// What comes of it.
     type Output: Send;
 
+    /// Bytes that running takes besides the decoded request, outside the model's memory: an engine
+    /// copies inputs that are not aligned, that are merged, or that are texts.
+    fn copies(&self) -> usize;
+
     /// Runs it. Dropping the future cancels it.
     ///
     /// # Errors

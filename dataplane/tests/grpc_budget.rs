@@ -21,9 +21,10 @@ const WINDOW: u32 = 65_535;
 /// What a stream's caller may send ahead, which is reserved when it begins.
 const STREAM_WINDOW: usize = 64 << 10;
 
-/// Two of the messages below fit, three do not; nor does one of small numbers, which takes eight
-/// times what it takes on the wire.
-const BUDGET: usize = 35_000;
+/// One connection may have half. Two of the messages below fit, with a copy in the engine and 16 KiB
+/// for each call, three do not; nor does one of small numbers, which takes eight times what it takes
+/// on the wire.
+const BUDGET: usize = 220_000;
 const RAW: usize = 14_000;
 
 fn prefixed(message: &ModelInferRequest) -> Vec<u8> {
@@ -58,9 +59,9 @@ fn raw(model: &str) -> Vec<u8> {
 fn small_numbers(model: &str) -> Vec<u8> {
     let input = InferInputTensor {
         datatype: "INT64".to_owned(),
-        shape: vec![5_000],
+        shape: vec![10_000],
         contents: Some(InferTensorContents {
-            int64_contents: vec![1; 5_000],
+            int64_contents: vec![1; 10_000],
             ..Default::default()
         }),
         ..Default::default()
@@ -195,7 +196,7 @@ async fn messages_on_streams_hold_their_share_and_the_stream_outlives_a_refusal(
         }
     }
     assert!(
-        told[0].error_message.contains("too many request bodies"),
+        told[0].error_message.contains("holds its share"),
         "{told:?}"
     );
     assert_eq!(told[1].error_message, "");
@@ -209,7 +210,7 @@ async fn numbers_count_as_what_they_take_in_memory() {
     let server = small().await;
     let mut caller = Caller::open(&server, "ModelInfer").await;
     let message = small_numbers("echo");
-    assert!(message.len() < 6_000, "{}", message.len());
+    assert!(message.len() < 11_000, "{}", message.len());
     let stream = caller.call(&message).await;
     let refused = caller
         .next(|frame| frame.kind == HEADERS && frame.stream == stream)

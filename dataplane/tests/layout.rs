@@ -47,12 +47,13 @@ const WIRE: Table = &[
     ("control", &[]),
     ("deadline", &[]),
     ("field_path", &[]),
-    ("json", &[]),
+    ("room", &[]),
+    ("json", &["room"]),
     ("ndjson", &[]),
     ("non_finite", &[]),
     ("parameters", &[]),
     ("path", &[]),
-    ("raw_tensor", &[]),
+    ("raw_tensor", &["room"]),
     ("request_id", &[]),
     ("sse", &[]),
     ("members", &["json"]),
@@ -69,18 +70,33 @@ const WIRE: Table = &[
             "non_finite",
             "parameters",
             "raw_tensor",
+            "room",
         ],
     ),
     (
         "oip_grpc",
-        &["bounds", "control", "errors", "parameters", "raw_tensor"],
+        &[
+            "bounds",
+            "control",
+            "errors",
+            "parameters",
+            "raw_tensor",
+            "room",
+        ],
     ),
     // Both read tensors as the REST protocol does.
     (
         "kserve_v1",
-        &["bounds", "json", "members", "non_finite", "oip_rest"],
+        &[
+            "bounds",
+            "json",
+            "members",
+            "non_finite",
+            "oip_rest",
+            "room",
+        ],
     ),
-    ("openai", &["json", "members", "oip_rest"]),
+    ("openai", &["json", "members", "oip_rest", "room"]),
     (
         "openapi",
         &[
@@ -100,7 +116,7 @@ const DATAPLANE: Table = &[
     ("telemetry", &["address", "policy", "tls_roots"]),
     // The format of log lines is a flag.
     ("config", &["telemetry"]),
-    ("context", &["telemetry"]),
+    ("context", &["runtime", "telemetry"]),
     ("envelope", &["context"]),
     // The two seams decide by an envelope: they see no model.
     ("access", &["envelope"]),

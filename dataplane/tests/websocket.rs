@@ -354,6 +354,18 @@ async fn pings_take_no_memory_from_requests() {
 }
 
 #[tokio::test]
+async fn a_message_ends_with_the_time_of_a_request_however_much_of_it_has_come() {
+    let server = limited(|limits| limits.request_timeout = SHORT).await;
+    let mut socket = Socket::open(&server, "echo").await;
+    // At the minimum pace this much may take 17 minutes.
+    socket.head(TEXT, 2 << 20).await;
+    socket.0.write_all(&[b'x'; 1 << 20]).await.expect("sent");
+    let (code, reason) = socket.closed().await;
+    assert_eq!(code, 1001, "{reason}");
+    assert!(reason.contains("too slowly"), "{reason}");
+}
+
+#[tokio::test]
 async fn a_message_that_is_begun_is_not_kept_open_by_pings() {
     let server = limited(|limits| limits.idle_timeout = SHORT).await;
     let mut socket = Socket::open(&server, "echo").await;

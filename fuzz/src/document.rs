@@ -1,6 +1,7 @@
 //! A JSON document as the pull reader gives it, value by value.
 
 use serin_wire::json::{JsonError, Kind, Reader};
+use serin_wire::room::within;
 
 /// A value.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,10 +21,11 @@ pub enum Json {
 /// # Errors
 /// What the reader refuses.
 pub fn json(text: &str, max_depth: usize) -> Result<Json, JsonError> {
-    let mut reader = Reader::new(text, max_depth);
-    let document = value(&mut reader)?;
-    reader.end()?;
-    Ok(document)
+    read(text, max_depth, |reader| {
+        let document = value(reader)?;
+        reader.end()?;
+        Ok(document)
+    })
 }
 
 /// Skips a document, as the reader does with unknown members.
@@ -31,9 +33,18 @@ pub fn json(text: &str, max_depth: usize) -> Result<Json, JsonError> {
 /// # Errors
 /// As [`json`].
 pub fn skip_json(text: &str, max_depth: usize) -> Result<(), JsonError> {
-    let mut reader = Reader::new(text, max_depth);
-    reader.skip()?;
-    reader.end()
+    read(text, max_depth, |reader| {
+        reader.skip()?;
+        reader.end()
+    })
+}
+
+fn read<T>(text: &str, max_depth: usize, read: impl FnOnce(&mut Reader<'_>) -> T) -> T {
+    within(
+        0,
+        |_| Ok(()),
+        |room| read(&mut Reader::new(text, max_depth, room)),
+    )
 }
 
 fn value(reader: &mut Reader<'_>) -> Result<Json, JsonError> {

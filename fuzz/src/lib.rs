@@ -9,6 +9,7 @@
 pub mod corpus;
 mod decimal;
 mod document;
+mod memory;
 pub mod mutate;
 mod prost_oracle;
 pub mod short_run;

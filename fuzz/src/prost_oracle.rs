@@ -1,6 +1,7 @@
 //! The tensors of a `ModelInferRequest` that prost has decoded: slow, simple, and another way than the
 //! reader's, which is compared with it.
 
+use crate::memory::any;
 use bytes::Bytes;
 use serin_core::Limits;
 use serin_core::types::{Datatype, Tensor, TensorData};
@@ -73,8 +74,10 @@ fn tensor(
         return Err("too_many_dimensions");
     }
     let data = match raw {
-        Some(bytes) => raw_tensor::decode(&input.name, datatype, &input.shape, bytes.clone())
-            .map_err(|fault| fault.code)?,
+        Some(bytes) => {
+            any(|room| raw_tensor::decode(&input.name, datatype, &input.shape, bytes.clone(), room))
+                .map_err(|fault| fault.code)?
+        }
         None => {
             let (count, data) = typed(datatype, &input.contents.clone().unwrap_or_default())?;
             match Tensor::element_count(&input.shape) {

@@ -32,7 +32,7 @@ pub struct Kind {
 }
 
 /// All kinds, in order.
-pub const KINDS: [Kind; 12] = [
+pub const KINDS: [Kind; 13] = [
     kind("fmt", fmt, "the source is formatted", ""),
     kind(
         "layout",
@@ -57,6 +57,12 @@ pub const KINDS: [Kind; 12] = [
         unit,
         "tests of each crate that need nothing but this machine",
         "ONNX Runtime (fetched)",
+    ),
+    kind(
+        "memory",
+        memory,
+        "no request, answer or connection takes a container's memory",
+        "ONNX Runtime (fetched), root",
     ),
     kind(
         "docs",
@@ -175,7 +181,8 @@ fn unit(run: &mut Run) -> Result {
     run.install_runtime()?;
     let programs = run.test_programs()?;
     let mut result = Ok(());
-    for program in programs.iter().filter(|program| !needs_cluster(program)) {
+    let here = |program: &&TestProgram| !needs_cluster(program) && !is_memory_box(program);
+    for program in programs.iter().filter(here) {
         let step = format!("{} {}", program.package, program.target);
         let ended = run.report.counted(&step, |counts| {
             program.run(Command::new(&program.path), false, UNIT, counts)
@@ -186,6 +193,20 @@ fn unit(run: &mut Run) -> Result {
         run.report
             .counted("examples in the documentation", build::doc_tests),
     )
+}
+
+fn memory(run: &mut Run) -> Result {
+    run.install_runtime()?;
+    let programs = run.test_programs()?;
+    let mut result = Ok(());
+    for program in programs.iter().filter(|program| is_memory_box(program)) {
+        let step = format!("{} {}", program.package, program.target);
+        let ended = run.report.counted(&step, |counts| {
+            program.run(Command::new(&program.path), false, UNIT, counts)
+        });
+        result = result.and(ended);
+    }
+    result
 }
 
 fn documents(run: &mut Run) -> Result {
@@ -328,6 +349,11 @@ fn teardown(run: &mut Run) -> Result {
     }
 }
 
+/// The test that makes memory control groups, which root alone may.
+fn is_memory_box(program: &TestProgram) -> bool {
+    program.integration && program.target == "memory_box"
+}
+
 fn needs_cluster(program: &TestProgram) -> bool {
     program.integration && ["serin-e2e", "serin-e2e-cluster"].contains(&program.package.as_str())
 }
@@ -348,5 +374,10 @@ mod tests {
         assert!(needs_cluster(&program("serin-e2e", true)));
         assert!(!needs_cluster(&program("serin-e2e-cluster", false)));
         assert!(!needs_cluster(&program("serin-dataplane", true)));
+        let memory_box = TestProgram {
+            target: "memory_box".into(),
+            ..program("serin-dataplane", true)
+        };
+        assert!(is_memory_box(&memory_box));
     }
 }

@@ -58,6 +58,33 @@ pub struct StatusReport {
     /// The policy in force.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PolicyReport>,
+    /// What each part of the process may take of the container's memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<MemoryReport>,
+}
+
+/// The bounds of a process's memory, in bytes; they add up to the container's limit.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
+pub struct MemoryReport {
+    /// The container's limit, or the machine's memory.
+    pub limit: u64,
+    /// The process itself.
+    pub process: u64,
+    /// All models together.
+    pub models: u64,
+    /// All requests and their answers together.
+    pub requests: u64,
+    /// What requests and answers take now.
+    pub requests_used: u64,
+    /// One request, or one connection.
+    pub one_request: u64,
+    /// One request body.
+    pub body: u64,
+    /// All connections together.
+    pub connections: u64,
+    /// What the allocator and the kernel need besides.
+    pub spare: u64,
 }
 
 /// One model of a pod.

@@ -15,7 +15,7 @@ pub use kind::FaultKind;
 pub const LONGEST_MESSAGE: usize = 1024;
 
 /// An error of a request.
-#[derive(Clone, Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Fault {
     /// What kind of error, deciding status codes.

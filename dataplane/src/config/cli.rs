@@ -55,8 +55,8 @@ pub struct Cli {
     pub max_model_mib: u32,
 
     /// Memory that all models may take together, in MiB: what needs more is refused or fails.
-    /// When not given, seven eighths of the container's limit less 32 MiB, or half of the
-    /// machine's memory where there is no limit
+    /// When not given, what requests, connections and the process leave of the container's limit,
+    /// or half of the machine's memory where there is no limit
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(32..))]
     pub model_memory_mib: Option<u32>,
 
@@ -81,16 +81,19 @@ pub struct Cli {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
     pub request_timeout: Duration,
 
-    /// Largest request body, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub max_body_mib: u32,
+    /// Largest request body, in MiB. When not given, 64, or a sixteenth of the container's memory
+    /// where that is less
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub max_body_mib: Option<u32>,
 
-    /// Request bodies held at once, in MiB; more are answered 503. An eighth of the container's
-    /// memory when not given, at most 512 and at least one body
+    /// Memory for requests and their answers at once, in MiB; what does not fit is answered 503, and
+    /// one request may have half. When not given, a quarter of the container's memory, at most 1024,
+    /// and at least four bodies of --max-body-mib
     #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub max_bodies_mib: Option<u32>,
 
-    /// Most open connections of the HTTP port
+    /// Most open connections of the HTTP port; fewer where a sixteenth of the container's memory does
+    /// not hold them at 32 KiB each
     #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
 
@@ -137,11 +140,9 @@ impl Cli {
             local_names: Vec::new(),
             lame_duck: self.lame_duck,
             drain_timeout: self.drain_timeout,
+            max_body: self.max_body_mib.map(|mib| mib as usize * MIB),
             limits: Limits {
-                body_bytes: self.max_body_mib as usize * MIB,
-                body_bytes_in_flight: self
-                    .max_bodies_mib
-                    .map(|mib| mib.max(self.max_body_mib) as usize * MIB),
+                body_bytes_in_flight: self.max_bodies_mib.map(|mib| mib as usize * MIB),
                 request_timeout: self.request_timeout,
                 connections: self.max_connections as usize,
                 ..Limits::default()

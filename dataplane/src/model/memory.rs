@@ -1,43 +1,23 @@
-//! How much memory models may take: what the container has, less what the process needs itself.
+//! How much memory there is, and how much of it this process and its children hold.
 
 use std::path::{Path, PathBuf};
 
-const MIB: u64 = 1 << 20;
+use serin_core::Limits;
 
-/// What the process takes without a model, ONNX Runtime included.
-const OWN: u64 = 32 * MIB;
+use crate::runtime::memory_plan::{MemoryFlags, MemoryPlan, plan};
 
-/// Request bodies take no more than this, whatever there is.
-const MOST_BODIES: u64 = 512 * MIB;
-
-/// Less than this is never asked of models: nothing would load.
-pub(super) const LEAST: u64 = 32 * MIB;
-
-/// What the models of this process may take together, in bytes: seven eighths of the container's
-/// memory limit less 32 MiB (an eighth is for requests and answers), or half of the machine's
-/// memory where no limit is set.
-pub(crate) fn for_models() -> u64 {
-    let machine = machine();
-    share(container().filter(|limit| *limit < machine), machine)
-}
-
-/// What request bodies may take together, in bytes, of which one may have `one`: an eighth of the
-/// container's memory limit, at most 512 MiB.
-pub(crate) fn for_bodies(one: usize) -> usize {
-    bodies(container(), one)
-}
-
-fn bodies(limit: Option<u64>, one: usize) -> usize {
-    let eighth = limit.map_or(MOST_BODIES, |limit| (limit / 8).min(MOST_BODIES));
-    usize::try_from(eighth).unwrap_or(usize::MAX).max(one)
-}
-
-fn share(limit: Option<u64>, machine: u64) -> u64 {
-    let bytes = match limit {
-        Some(limit) => (limit / 8 * 7).saturating_sub(OWN),
-        None => machine / 2,
+/// What the models of this process may take together where no flag says it.
+pub(super) fn for_models() -> u64 {
+    let flags = MemoryFlags {
+        connections: u64::try_from(Limits::default().connections).unwrap_or(u64::MAX),
+        ..MemoryFlags::default()
     };
-    bytes.max(LEAST)
+    plan_here(flags).models
+}
+
+/// The bounds of all parts of this process.
+pub(crate) fn plan_here(flags: MemoryFlags) -> MemoryPlan {
+    plan(container(), machine(), flags)
 }
 
 /// The machine's memory; the largest number where the system does not give it.
@@ -114,22 +94,6 @@ fn limit_files(groups: &str) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_container_gives_models_what_it_and_its_requests_do_not_need() {
-        let machine = 16 << 30;
-        assert_eq!(share(Some(512 * MIB), machine), 416 * MIB);
-        assert_eq!(share(Some(8 * MIB), machine), LEAST);
-        assert_eq!(share(None, machine), 8 << 30);
-    }
-
-    #[test]
-    fn bodies_get_an_eighth_and_one_of_them_always_fits() {
-        assert_eq!(bodies(Some(2048 * MIB), 64 << 20), 256 << 20);
-        assert_eq!(bodies(Some(256 * MIB), 64 << 20), 64 << 20);
-        assert_eq!(bodies(Some(1 << 40), 64 << 20), 512 << 20);
-        assert_eq!(bodies(None, 64 << 20), 512 << 20);
-    }
 
     #[test]
     fn the_limits_of_a_group_and_its_parents_are_looked_at_in_both_versions() {

@@ -30,6 +30,7 @@ use self::readable::readable;
 use self::supervise::{Failure, Limits, Stage, explain, finish, start};
 use super::error::LoadError;
 use super::memory;
+use crate::runtime::memory_plan::LEAST_MODELS;
 use serin_engine::OpenError;
 
 /// How long the model may run on made-up inputs, and at most half of the time that loading has; one
@@ -92,7 +93,7 @@ pub(super) fn run(trial: &Trial<'_>, watch: &Watch) -> Result<Option<Outcome>, L
         .bounds
         .memory
         .saturating_sub(memory::held())
-        .max(memory::LEAST);
+        .max(LEAST_MODELS);
     let limits = Limits {
         time: most,
         memory: left.saturating_add(OWN_MEMORY),

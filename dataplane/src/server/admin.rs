@@ -7,12 +7,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::routing::get;
 use http::{Response, StatusCode};
-use serin_crds::contract::status_report::{ModelReport, StatusReport};
+use serin_crds::contract::status_report::{MemoryReport, ModelReport, StatusReport};
 
 use super::http::counted::document_on;
 use super::http::{health, routes, settings};
 use super::state::ServerState;
 use crate::pipeline::Serve;
+use crate::runtime::Resources;
 
 /// Every path of the admin port.
 pub(super) fn router<S: Serve>(state: Arc<ServerState<S>>) -> Router {
@@ -27,6 +28,22 @@ pub(super) fn router<S: Serve>(state: Arc<ServerState<S>>) -> Router {
         .chain(settings::admin_routes())
         .fold(Router::new(), routes::both);
     routes::with_defaults(router, state)
+}
+
+/// The bounds of the process's memory, and what requests take of theirs.
+fn memory(resources: &Resources) -> Option<MemoryReport> {
+    let plan = resources.plan?;
+    Some(MemoryReport {
+        limit: plan.limit,
+        process: plan.process,
+        models: plan.models,
+        requests: plan.requests,
+        requests_used: resources.memory.used() as u64,
+        one_request: plan.one_request,
+        body: plan.body,
+        connections: plan.connections,
+        spare: plan.spare,
+    })
 }
 
 /// `GET /statusz`: the operator reads here why a pod is not ready.
@@ -46,6 +63,7 @@ async fn status<S: Serve>(State(state): State<Arc<ServerState<S>>>) -> Response<
             })
             .collect(),
         policy: Some(state.policy.report()),
+        memory: memory(&state.resources),
     };
     document_on(&state, "/statusz", StatusCode::OK, &report)
 }

@@ -28,18 +28,18 @@ use futures_util::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::io::InstrumentedIo;
+use self::io::{Head, InstrumentedIo};
 use self::metered::MeteredStream;
-use self::serve::serve;
+use self::serve::{Arrival, serve};
 use self::sniff::{Spoken, sniff};
-use self::state::{ConnectionState, IdleRules, InFlight};
+use self::state::{ConnectionState, IdleRules};
 use super::grpc::body::STREAM_WINDOW;
 use crate::context::new_caller;
 
@@ -139,14 +139,19 @@ impl Connections {
             return;
         };
         let closed = CancellationToken::new();
-        let stream = MeteredStream::new(stream, spoken == Spoken::Http2);
-        let io = InstrumentedIo::new(stream, Arc::clone(&state), closed.clone());
+        let io = TokioIo::new(InstrumentedIo::new(
+            MeteredStream::new(stream, spoken == Spoken::Http2),
+            Arc::clone(&state),
+            closed.clone(),
+            (spoken == Spoken::Http1).then(|| Head::new(self.port.resources.memory.hold())),
+        ));
+        let share = (spoken == Spoken::Http2).then(|| self.port.resources.memory.share());
         let from = (peer, new_caller());
         let service = {
             let (port, state) = (Arc::clone(&self.port), Arc::clone(&state));
             service_fn(move |request: hyper::Request<Incoming>| {
-                let in_flight = InFlight::new(&state, spoken);
-                let answer = serve(Arc::clone(&port), router.clone(), request, from, in_flight);
+                let arrival = Arrival::of(&state, spoken, share.clone(), from);
+                let answer = serve(Arc::clone(&port), router.clone(), request, arrival);
                 // An async block would hold the answer's future twice, and copy it.
                 answer.map(Ok::<_, Infallible>)
             })

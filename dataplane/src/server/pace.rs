@@ -9,7 +9,8 @@ use tokio::time::Instant;
 /// Bytes a second that a body must average after its grace.
 pub(super) const SLOWEST: f64 = 1024.0;
 
-/// The deadline of the next bytes: no stall, and after the grace an average of 1 KiB/s.
+/// The deadline of the next bytes: no stall, after the grace an average of 1 KiB/s, and in all the time
+/// that a request may take.
 pub(super) fn next_bytes_by(
     begun: Instant,
     now: Instant,
@@ -17,7 +18,9 @@ pub(super) fn next_bytes_by(
     limits: &Limits,
 ) -> Instant {
     let at_pace = Duration::from_secs_f64(received as f64 / SLOWEST);
-    (now + limits.stall_timeout).min(begun + limits.slow_body_grace + at_pace)
+    (now + limits.stall_timeout)
+        .min(begun + limits.slow_body_grace + at_pace)
+        .min(begun + limits.request_timeout)
 }
 
 /// The fault of a slower body.
@@ -26,7 +29,7 @@ pub(super) fn too_slow(received: usize) -> Fault {
         FaultKind::SlowBody,
         "slow_body",
         format!(
-            "the request body came too slowly: {received} bytes so far; at least 1 KiB/s is needed"
+            "the request body came too slowly: {received} bytes so far; at least 1 KiB/s is needed, and the whole of it within the time of a request"
         ),
     )
 }
@@ -64,5 +67,7 @@ mod tests {
         assert_eq!(by(0, 0), Duration::from_secs(10));
         assert_eq!(by(9, 5 * 1024), Duration::from_secs(15));
         assert_eq!(by(9, 1 << 20), Duration::from_secs(39));
+        // However much of it has come.
+        assert_eq!(by(59, 60 << 20), limits.request_timeout);
     }
 }

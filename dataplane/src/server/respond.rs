@@ -11,6 +11,7 @@ use serin_wire::oip_grpc;
 use tonic::Status;
 
 use crate::context::{Dialect, RequestContext};
+use crate::runtime::memory_budget::Reservation;
 
 /// Marks a document that is sent uncompressed to callers that accept that: Triton's asyncio client
 /// accepts codings on every request and decodes them for inference alone.
@@ -85,6 +86,13 @@ pub(super) fn document(status: StatusCode, document: &impl Serialize) -> Respons
     let mut response = json(Bytes::from(body));
     *response.status_mut() = status;
     response.extensions_mut().insert(PlainIfTaken);
+    response
+}
+
+/// An answer that is JSON, and its memory.
+pub(super) fn held_json(body: Bytes, reservation: Reservation) -> Response<Body> {
+    let mut response = json(body);
+    reservation.keep(response.extensions_mut());
     response
 }
 

@@ -67,6 +67,20 @@ pub(super) struct Reader<'a> {
     pub(super) reservation: Reservation,
 }
 
+/// The resources of encoding.
+pub(super) struct Writer<'a> {
+    pub(super) resources: &'a Resources,
+    /// The request's reservation. It is made the answer's: of what there is of it and of what it
+    /// becomes, before that is allocated.
+    pub(super) reservation: Reservation,
+}
+
+/// An answer, or a part of one, and its memory until it is sent.
+pub(super) struct Held<T> {
+    pub(super) content: T,
+    pub(super) reservation: Reservation,
+}
+
 /// One protocol, or one operation of it.
 pub(super) trait UnaryProtocol: Send + Sync {
     type Task: Task;
@@ -94,7 +108,7 @@ pub(super) trait UnaryProtocol: Send + Sync {
         output: <Self::Task as Task>::Output,
         requested: Self::Requested,
         id: String,
-        resources: &Resources,
+        writer: Writer<'_>,
     ) -> impl Future<Output = Result<Self::Answer, Fault>> + Send;
 }
 
@@ -165,7 +179,8 @@ where
         deadline,
         reservation,
     };
-    let decoded = in_time(deadline, pin!(protocol.decode(envelope, &*serving, reader))).await?;
+    let mut decoded = in_time(deadline, pin!(protocol.decode(envelope, &*serving, reader))).await?;
+    decoded.reservation.grow_by(decoded.task.copies())?;
     progress.decoded(started.elapsed());
     drop(body);
 
@@ -193,13 +208,16 @@ where
         .lifecycle
         .until_cut_off(pin!(decoded.task.run(run)))
         .await?;
-    drop(decoded.reservation);
     progress.ran(&serving.description().version, usage);
 
     // Encode.
     let started = Instant::now();
+    let writer = Writer {
+        resources,
+        reservation: decoded.reservation,
+    };
     let answer = protocol
-        .encode(output, decoded.requested, id, resources)
+        .encode(output, decoded.requested, id, writer)
         .await?;
     progress.encoded(started.elapsed());
     Ok(answer)

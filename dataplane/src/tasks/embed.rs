@@ -90,6 +90,12 @@ impl Pieces {
 impl Task for Embedding {
     type Output = Vectors;
 
+    /// Ids, masks and types of 64 bits, of one group of texts at a time; padding at most doubles them.
+    fn copies(&self) -> usize {
+        let tokens: usize = self.texts.iter().map(Vec::len).sum();
+        tokens * 2 * 3 * size_of::<i64>()
+    }
+
     async fn run<S: Infer>(self, mut on: TaskRun<'_, S>) -> Result<Vectors, Fault> {
         let embedder = Arc::clone(on.model.embedder()?);
         let lengths: Vec<usize> = self.texts.iter().map(Vec::len).collect();

@@ -17,6 +17,10 @@ pub struct Inference {
 impl Task for Inference {
     type Output = Reply;
 
+    fn copies(&self) -> usize {
+        self.inputs.iter().map(Tensor::held).sum()
+    }
+
     async fn run<S: Infer>(self, on: TaskRun<'_, S>) -> Result<Reply, Fault> {
         let call = Call {
             meta: on.meta,

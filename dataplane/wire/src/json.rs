@@ -11,6 +11,8 @@ mod string;
 
 use std::borrow::Cow;
 
+use crate::room::Room;
+
 pub use error::{JsonError, Problem};
 pub use number::Integer;
 
@@ -18,6 +20,8 @@ pub use number::Integer;
 #[derive(Clone)]
 pub struct Reader<'a> {
     text: &'a str,
+    /// Where copies of strings are asked for.
+    room: &'a Room<'a>,
     at: usize,
     depth: usize,
     max_depth: usize,
@@ -63,10 +67,11 @@ pub struct Sequence {
 type Result<T> = std::result::Result<T, JsonError>;
 
 impl<'a> Reader<'a> {
-    /// Reads `text`, refusing more than `max_depth` levels.
-    pub fn new(text: &'a str, max_depth: usize) -> Self {
+    /// Reads `text`, refusing more than `max_depth` levels. Copies of strings are taken from `room`.
+    pub fn new(text: &'a str, max_depth: usize, room: &'a Room<'a>) -> Self {
         Self {
             text,
+            room,
             at: 0,
             depth: 0,
             max_depth,
@@ -238,9 +243,26 @@ impl<'a> Reader<'a> {
     /// Reads a string.
     pub fn string(&mut self) -> Result<Cow<'a, str>> {
         match self.peek() {
-            Some(b'"') => string::read(self.text, &mut self.at),
+            Some(b'"') => string::read(self.text, &mut self.at, self.room),
             _ => Err(self.expected("a string")),
         }
+    }
+
+    /// Reads a string that is kept: it is copied in any case.
+    pub fn owned_string(&mut self) -> Result<String> {
+        match self.string()? {
+            Cow::Owned(text) => Ok(text),
+            Cow::Borrowed(text) => {
+                let copied = self.room.copy(text.len());
+                copied.map_err(|fault| self.error(Problem::NoRoom(Box::new(fault))))?;
+                Ok(text.to_owned())
+            }
+        }
+    }
+
+    /// The memory that the reader's strings are taken from.
+    pub fn room(&self) -> &'a Room<'a> {
+        self.room
     }
 
     /// Reads a number and returns its text, checked by JSON's grammar.
@@ -269,7 +291,7 @@ impl<'a> Reader<'a> {
                 }
                 Ok(())
             }
-            Kind::String => self.string().map(drop),
+            Kind::String => string::skip(self.text, &mut self.at),
             Kind::Number => self.number().map(drop),
             Kind::Bool => self.boolean().map(drop),
             Kind::Null => self.null(),

@@ -5,4 +5,4 @@ mod request;
 mod response;
 
 pub use request::parse;
-pub use response::render;
+pub use response::{largest, render};

@@ -38,6 +38,7 @@ mod parameters;
 mod path;
 pub mod raw_tensor;
 pub mod request_id;
+pub mod room;
 pub mod sse;
 
 pub use parameters::RequestParameters;

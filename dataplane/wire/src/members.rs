@@ -9,6 +9,7 @@ use serin_core::fault::{Fault, FaultKind};
 impl From<JsonError> for Fault {
     fn from(error: JsonError) -> Self {
         let code = match error.problem {
+            Problem::NoRoom(fault) => return *fault,
             Problem::TooDeep => "too_deep",
             _ => "malformed_json",
         };
@@ -126,5 +127,5 @@ pub fn optional_string(reader: &mut Reader<'_>, path: &str) -> Result<Option<Str
         return Ok(None);
     }
     expect(reader, Kind::String, path, "a string")?;
-    Ok(Some(reader.string()?.into_owned()))
+    Ok(Some(reader.owned_string()?))
 }

@@ -7,7 +7,6 @@ mod contents;
 mod entry;
 mod fields;
 mod input;
-mod memory;
 pub mod model_config;
 pub mod prescan;
 pub mod raw;

@@ -13,6 +13,7 @@ pub mod repository;
 mod request;
 pub(crate) mod response;
 pub mod settings;
+pub(crate) mod size;
 pub mod statistics;
 
 use std::time::Duration;
@@ -20,8 +21,9 @@ use std::time::Duration;
 use serin_core::types::{RequestedOutput, Tensor};
 
 pub use raw_body::raw_request;
-pub use request::parse;
+pub use request::{id_of, parse};
 pub use response::{Answer, render};
+pub use size::largest;
 
 /// The header that gives the bytes of JSON at the start of the body.
 pub const JSON_LENGTH_HEADER: &str = "inference-header-content-length";

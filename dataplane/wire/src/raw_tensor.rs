@@ -6,21 +6,25 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::room::Room;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, Tensor, TensorData};
 
 /// Bytes of the length that precedes each element of BYTES.
 const LENGTH_PREFIX: usize = 4;
 
-/// Reads the elements of the input `name` without copying them.
+/// Reads the elements of the input `name` without copying them; the list of elements of BYTES is taken
+/// from `room`.
 ///
 /// # Errors
-/// `BadTensor` when the bytes are not exactly what `shape` and `datatype` ask for.
+/// `BadTensor` when the bytes are not exactly what `shape` and `datatype` ask for, and what `room`
+/// refuses with.
 pub fn decode(
     name: &str,
     datatype: Datatype,
     shape: &[i64],
     bytes: Bytes,
+    room: &Room<'_>,
 ) -> Result<TensorData, Fault> {
     let Some(count) = Tensor::element_count(shape) else {
         return Err(Fault::new(
@@ -32,7 +36,7 @@ pub fn decode(
         ));
     };
     let Some(width) = datatype.width() else {
-        return elements(name, count, bytes).map(TensorData::Elements);
+        return elements(name, count, bytes, room).map(TensorData::Elements);
     };
     if count.checked_mul(width) != Some(bytes.len()) {
         return Err(Fault::new(
@@ -56,7 +60,28 @@ pub fn decode(
     Ok(TensorData::Raw(bytes))
 }
 
-fn elements(name: &str, count: usize, mut bytes: Bytes) -> Result<Vec<Bytes>, Fault> {
+fn elements(
+    name: &str,
+    count: usize,
+    mut bytes: Bytes,
+    room: &Room<'_>,
+) -> Result<Vec<Bytes>, Fault> {
+    check_lengths(name, count, &bytes)?;
+    let mut elements = room.list(count)?;
+    for _ in 0..count {
+        let Some(prefix) = bytes.first_chunk::<LENGTH_PREFIX>() else {
+            break;
+        };
+        let length = u32::from_le_bytes(*prefix) as usize;
+        let mut element = bytes.split_to(LENGTH_PREFIX + length);
+        elements.push(element.split_off(LENGTH_PREFIX));
+    }
+    Ok(elements)
+}
+
+/// Checks that the bytes are exactly `count` elements, which the shape only claims, before a list of
+/// them is made.
+fn check_lengths(name: &str, count: usize, mut bytes: &[u8]) -> Result<(), Fault> {
     let wrong = |what: String| {
         Err(Fault::new(
             FaultKind::BadTensor,
@@ -64,23 +89,20 @@ fn elements(name: &str, count: usize, mut bytes: Bytes) -> Result<Vec<Bytes>, Fa
             format!("input '{name}': {what}"),
         ))
     };
-    // `count` is the caller's claim: the bytes that really came bound what is allocated.
-    let mut elements = Vec::with_capacity(count.min(bytes.len() / LENGTH_PREFIX));
     for index in 0..count {
-        let Some(prefix) = bytes.first_chunk::<LENGTH_PREFIX>() else {
+        let Some((prefix, rest)) = bytes.split_first_chunk::<LENGTH_PREFIX>() else {
             return wrong(format!(
                 "expected {count} BYTES elements, the data ends after {index}"
             ));
         };
         let length = u32::from_le_bytes(*prefix) as usize;
-        if bytes.len() - LENGTH_PREFIX < length {
+        let Some(rest) = rest.get(length..) else {
             return wrong(format!(
                 "BYTES element {index} says it has {length} bytes, {} are left",
-                bytes.len() - LENGTH_PREFIX
+                rest.len()
             ));
-        }
-        let mut element = bytes.split_to(LENGTH_PREFIX + length);
-        elements.push(element.split_off(LENGTH_PREFIX));
+        };
+        bytes = rest;
     }
     if !bytes.is_empty() {
         return wrong(format!(
@@ -88,7 +110,7 @@ fn elements(name: &str, count: usize, mut bytes: Bytes) -> Result<Vec<Bytes>, Fa
             bytes.len()
         ));
     }
-    Ok(elements)
+    Ok(())
 }
 
 /// The bytes of an output's elements; fixed-width ones are not copied.
@@ -115,6 +137,19 @@ pub fn encode(data: &TensorData) -> Bytes {
 mod tests {
     use super::*;
 
+    fn decode_any(
+        name: &str,
+        datatype: Datatype,
+        shape: &[i64],
+        bytes: Bytes,
+    ) -> Result<TensorData, Fault> {
+        crate::room::within(
+            0,
+            |_| Ok(()),
+            |room| decode(name, datatype, shape, bytes, room),
+        )
+    }
+
     fn bytes_of(hex: &str) -> Bytes {
         Bytes::from(hex::decode(hex).unwrap())
     }
@@ -122,7 +157,7 @@ mod tests {
     #[test]
     fn the_golden_bytes_elements_read_and_write_the_same() {
         let wire = bytes_of("02000000ff00020000006869");
-        let data = decode("s", Datatype::Bytes, &[2], wire.clone()).unwrap();
+        let data = decode_any("s", Datatype::Bytes, &[2], wire.clone()).unwrap();
         let expected = [Bytes::from_static(b"\xff\x00"), Bytes::from_static(b"hi")];
         assert_eq!(data, TensorData::Elements(expected.to_vec()));
         assert_eq!(encode(&data), wire);
@@ -140,7 +175,7 @@ mod tests {
             (Datatype::Fp64, vec![i64::MAX, 2], ""),
             (Datatype::Int8, vec![-1], "00"),
         ] {
-            let fault = decode("x", datatype, &shape, bytes_of(wire)).unwrap_err();
+            let fault = decode_any("x", datatype, &shape, bytes_of(wire)).unwrap_err();
             assert_eq!(
                 fault.kind,
                 FaultKind::BadTensor,
@@ -152,13 +187,13 @@ mod tests {
 
     #[test]
     fn a_bool_is_zero_or_one() {
-        assert!(decode("b", Datatype::Bool, &[2], bytes_of("0100")).is_ok());
-        assert!(decode("b", Datatype::Bool, &[2], bytes_of("0102")).is_err());
+        assert!(decode_any("b", Datatype::Bool, &[2], bytes_of("0100")).is_ok());
+        assert!(decode_any("b", Datatype::Bool, &[2], bytes_of("0102")).is_err());
     }
 
     #[test]
     fn a_claim_of_many_elements_allocates_no_more_than_came() {
-        let fault = decode("x", Datatype::Bytes, &[1 << 60], Bytes::new()).unwrap_err();
+        let fault = decode_any("x", Datatype::Bytes, &[1 << 60], Bytes::new()).unwrap_err();
         assert!(fault.message.contains("ends after 0"));
     }
 
@@ -167,12 +202,12 @@ mod tests {
         fn any_elements_survive_the_wire(elements: Vec<Vec<u8>>) {
             let shape = [i64::try_from(elements.len()).unwrap()];
             let data = TensorData::Elements(elements.into_iter().map(Bytes::from).collect());
-            proptest::prop_assert_eq!(decode("x", Datatype::Bytes, &shape, encode(&data)).unwrap(), data);
+            proptest::prop_assert_eq!(decode_any("x", Datatype::Bytes, &shape, encode(&data)).unwrap(), data);
         }
 
         #[test]
         fn any_bytes_are_read_or_refused(wire: Vec<u8>, rows in 0i64..9, kind in 0usize..14) {
-            let _ = decode("x", Datatype::ALL[kind], &[rows], Bytes::from(wire));
+            let _ = decode_any("x", Datatype::ALL[kind], &[rows], Bytes::from(wire));
         }
     }
 }

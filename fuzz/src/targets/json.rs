@@ -63,7 +63,7 @@ fn document(data: &[u8]) {
     let deep = grammar
         .as_ref()
         .is_err_and(|error| error.to_string().contains("recursion limit"));
-    match ours.as_ref().map_err(|error| error.problem) {
+    match ours.as_ref().map_err(|error| error.problem.clone()) {
         Ok(_) => assert!(grammar.is_ok(), "read, but serde_json: {grammar:?}"),
         Err(Problem::TooDeep) => assert!(levels(text) > DEPTH, "not too deep"),
         // It does not look at the surrogates of what it ignores.

@@ -1,5 +1,6 @@
 //! Bodies of the other protocols: OpenAI's embeddings, KServe's first protocol, control requests.
 
+use crate::memory::any;
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use serin_core::Limits;
@@ -79,11 +80,8 @@ fn predict(data: &[u8]) {
         producer: None,
     };
     let limits = small();
-    match kserve_v1::parse(
-        &Bytes::copy_from_slice(input.take_rest()),
-        &signature,
-        &limits,
-    ) {
+    let body = Bytes::copy_from_slice(input.take_rest());
+    match any(|room| kserve_v1::parse(&body, &signature, &limits, room)) {
         Err(fault) => checks::fault(&fault),
         Ok(tensors) => {
             assert!(tensors.len() <= signature.inputs.len());
@@ -121,7 +119,8 @@ pub const EMBEDDINGS: Target = Target {
 };
 
 fn embeddings(data: &[u8]) {
-    let request = match embeddings::parse(&Bytes::copy_from_slice(data), &small()) {
+    let request = match any(|room| embeddings::parse(&Bytes::copy_from_slice(data), &small(), room))
+    {
         Ok(request) => request,
         Err(fault) => return checks::fault(&fault),
     };
@@ -167,11 +166,11 @@ pub const CONTROL: Target = Target {
 fn control(data: &[u8]) {
     const DEPTH: usize = 12;
     let results = [
-        repository::index_request(data, DEPTH).map(drop),
-        repository::load_request(data, DEPTH),
-        repository::unload_request(data, DEPTH),
-        settings::log_change(data, DEPTH, |_, _| Ok(())),
-        settings::trace_change(data, DEPTH, |_, _| Ok(())),
+        any(|room| repository::index_request(data, DEPTH, room)).map(drop),
+        any(|room| repository::load_request(data, DEPTH, room)),
+        any(|room| repository::unload_request(data, DEPTH, room)),
+        any(|room| settings::log_change(data, DEPTH, room, |_, _| Ok(()))),
+        any(|room| settings::trace_change(data, DEPTH, room, |_, _| Ok(()))),
     ];
     let load_is_refused = results[1].is_err();
     results

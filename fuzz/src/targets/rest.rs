@@ -1,5 +1,6 @@
 //! `POST …/infer`: the whole body, and the elements of one tensor.
 
+use crate::memory::any;
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use half::{bf16, f16};
@@ -82,7 +83,9 @@ fn infer(data: &[u8]) {
     let mut input = Unstructured::new(data);
     let tail: u8 = input.arbitrary().expect("a byte");
     let body = Bytes::copy_from_slice(input.take_rest());
-    let request = match oip_rest::parse(&body, body.len().saturating_sub(tail.into()), &limits) {
+    let request = match any(|room| {
+        oip_rest::parse(&body, body.len().saturating_sub(tail.into()), &limits, room)
+    }) {
         Ok(request) => request,
         Err(fault) => return checks::fault(&fault),
     };
@@ -115,7 +118,10 @@ fn answered(tensors: &[Tensor], binary: bool) -> InferRequest {
         binary_by_default: binary,
         listed: Vec::new(),
     };
-    let answer = oip_rest::render(&reply, "i", &forms, NonFinite::String).expect("an answer");
+    let largest = oip_rest::largest(&reply, "i", &forms);
+    let answer =
+        oip_rest::render(&reply, "i", &forms, NonFinite::String, largest).expect("an answer");
+    assert!(answer.body.len() <= largest);
     let json_length = answer.json_length.unwrap_or(answer.body.len());
     let (text, data) = answer.body.split_at(json_length);
     let value: Result<serde_json::Value, _> = serde_json::from_slice(text);
@@ -130,7 +136,8 @@ fn answered(tensors: &[Tensor], binary: bool) -> InferRequest {
         element_bytes: 1 << 20,
         ..Limits::default()
     };
-    match oip_rest::parse(&Bytes::from(request), json_length, &limits) {
+    let request = Bytes::from(request);
+    match any(|room| oip_rest::parse(&request, json_length, &limits, room)) {
         Ok(request) if request.inputs.len() == tensors.len() => request,
         other => panic!("an answer does not read back: {other:?}"),
     }
@@ -207,7 +214,8 @@ fn elements(data: &[u8]) {
     let body = format!(
         r#"{{"inputs":[{{"name":"x","datatype":"{datatype}","shape":[{count}],"data":{text}}}]}}"#
     );
-    match oip_rest::parse(&Bytes::from(body.clone()), body.len(), &limits) {
+    let whole = Bytes::from(body.clone());
+    match any(|room| oip_rest::parse(&whole, body.len(), &limits, room)) {
         Err(fault) => {
             checks::fault(&fault);
             assert!(good.is_none(), "{datatype} {text} is refused: {fault:?}");

@@ -1,5 +1,6 @@
 //! Tensors as bytes: the binary extension of REST and the raw contents of gRPC.
 
+use crate::memory::any;
 use arbitrary::Unstructured;
 use bytes::Bytes;
 use serin_core::Limits;
@@ -50,7 +51,7 @@ fn tensor(data: &[u8]) {
         .map(|_| *input.choose(&EXTENTS).expect("an extent"))
         .collect();
     let wire = Bytes::copy_from_slice(input.take_rest());
-    match raw_tensor::decode("x", datatype, &shape, wire.clone()) {
+    match any(|room| raw_tensor::decode("x", datatype, &shape, wire.clone(), room)) {
         Err(fault) => {
             checks::fault(&fault);
             assert!(!fits(datatype, &shape, &wire), "refused: {fault:?}");
@@ -161,7 +162,7 @@ fn request(data: &[u8]) {
         producer: None,
     };
     let body = Bytes::copy_from_slice(input.take_rest());
-    match raw_request(body.clone(), &signature) {
+    match any(|room| raw_request(body.clone(), &signature, room)) {
         Err(fault) => checks::fault(&fault),
         Ok(request) => {
             let [input] = request.inputs.as_slice() else {

@@ -87,6 +87,12 @@ pub struct Outputs {
 }
 
 impl Outputs {
+    /// Bytes that all outputs take.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.outputs.iter().map(Tensor::held).sum()
+    }
+
     /// Bytes of all outputs' values.
     #[inline]
     pub fn byte_size(&self) -> usize {

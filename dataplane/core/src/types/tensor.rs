@@ -57,6 +57,12 @@ impl Tensor {
         }
     }
 
+    /// Bytes of data held, and besides it.
+    #[inline]
+    pub fn held(&self) -> usize {
+        self.overhead() + self.byte_size()
+    }
+
     /// Bytes of data held.
     #[inline]
     pub fn byte_size(&self) -> usize {

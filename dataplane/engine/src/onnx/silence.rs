@@ -19,12 +19,16 @@ pub(super) fn is_silent() -> bool {
 
 /// Returns at once where the library will be silent; else replaces this process by itself, with
 /// the same arguments and the variable set. To be called first in `main`: whatever was done before
-/// is done again.
+/// is done again. `also` are variables of other libraries that read them before `main`; one that is
+/// set already keeps its value.
 ///
 /// # Errors
 /// When the system refuses; [`super::Runtime::open`] then refuses to open the library.
-pub fn silence_runtime() -> io::Result<()> {
-    if is_silent() {
+pub fn silence_runtime(also: &[(&str, &str)]) -> io::Result<()> {
+    let absent = also
+        .iter()
+        .filter(|(name, _)| std::env::var_os(name).is_none());
+    if is_silent() && absent.clone().next().is_none() {
         return Ok(());
     }
     let mut arguments = std::env::args_os();
@@ -33,5 +37,6 @@ pub fn silence_runtime() -> io::Result<()> {
         .arg0(name)
         .args(arguments)
         .env(VARIABLE, "1")
+        .envs(absent.copied())
         .exec())
 }

@@ -1,6 +1,7 @@
 //! The body of an answer while it is sent.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::Body;
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 
 use super::state::InFlight;
-use crate::runtime::memory_budget::ResponseReservation;
+use crate::runtime::memory_budget::{Attached, Reservation, ResponseReservation};
 
 /// Bytes of an answer that hyper's HTTP/2 gets at once. It buffers them until the peer takes
 /// them, where a stall is not visible; the rest waits here, where a stall is detected. One frame of
@@ -21,18 +22,20 @@ pub(super) struct InFlightBody {
     /// The rest of the last frame.
     rest: Bytes,
     in_flight: InFlight,
-    /// The reservation of a large body.
-    _kept: Option<ResponseReservation>,
+    /// The memory of the body: its own, and what its stream holds. Each piece holds it until the peer
+    /// has taken it.
+    kept: (Option<ResponseReservation>, Option<Arc<Reservation>>),
 }
 
 impl InFlightBody {
     pub(super) fn new(body: Body, in_flight: InFlight, kept: Option<ResponseReservation>) -> Self {
         in_flight.offered();
+        let kept = (kept, in_flight.held());
         Self {
             body,
             rest: Bytes::new(),
             in_flight,
-            _kept: kept,
+            kept,
         }
     }
 
@@ -41,6 +44,9 @@ impl InFlightBody {
             self.rest = data.split_off(PIECE);
         }
         self.in_flight.offered();
+        if self.kept.0.is_some() || self.kept.1.is_some() {
+            data = Bytes::from_owner(Attached::new(data, self.kept.clone()));
+        }
         Frame::data(data)
     }
 }

@@ -11,6 +11,7 @@ use axum::body::Body;
 use futures_util::FutureExt;
 use http::header::CONNECTION;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
@@ -21,8 +22,12 @@ use tower::Service;
 
 use super::in_flight_body::InFlightBody;
 use super::port::{Port, Stage};
-use super::state::InFlight;
+use super::sniff::Spoken;
+use super::state::{ConnectionState, InFlight};
 use crate::context::{Dialect, RequestContext};
+use crate::runtime::Resources;
+use crate::runtime::memory_budget::{ResponseReservation, SMALL_ANSWER, Share};
+use crate::runtime::memory_plan::STREAM;
 use crate::server::grpc::body::paced;
 use crate::server::grpc::coding::{deflated, inflated};
 use crate::server::http::compress::compress;
@@ -30,23 +35,64 @@ use crate::server::respond::{defect, refuse};
 use crate::telemetry::Trace;
 use crate::telemetry::traces::TRACE_PARENT;
 
+/// A request whose header block has come.
+pub(super) struct Arrival {
+    peer: SocketAddr,
+    caller: CallerId,
+    in_flight: InFlight,
+    /// The memory of a connection of several requests.
+    share: Option<Arc<Share>>,
+    /// Why there is no room for another one.
+    refused: Option<Fault>,
+}
+
+impl Arrival {
+    /// A request of this connection. A stream of HTTP/2 takes memory of its own; the request of an
+    /// HTTP/1 connection is within the connection's.
+    pub(super) fn of(
+        state: &Arc<ConnectionState>,
+        spoken: Spoken,
+        share: Option<Arc<Share>>,
+        (peer, caller): (SocketAddr, CallerId),
+    ) -> Self {
+        let mut held = share.as_ref().map(Share::hold);
+        let room = held.as_mut().map_or(Ok(()), |held| held.grow(STREAM));
+        Self {
+            peer,
+            caller,
+            in_flight: InFlight::new(state, spoken, held),
+            share,
+            refused: room.err(),
+        }
+    }
+}
+
 /// Answers one request by `router`.
 pub(super) async fn serve(
     port: Arc<Port>,
     mut router: Router,
     request: Request<Incoming>,
-    (peer, caller): (SocketAddr, CallerId),
-    in_flight: InFlight,
+    arrival: Arrival,
 ) -> Response<InFlightBody> {
+    let Arrival {
+        peer,
+        caller,
+        in_flight,
+        share,
+        refused,
+    } = arrival;
     let context = RequestContext::begin(&request, peer, port.tracer.current().as_ref());
-    let context = Arc::new(context.on_connection_of(caller, in_flight.is_multiplexed()));
+    let context = context.on_connection_of(caller, in_flight.is_multiplexed());
+    let context = Arc::new(context.sharing(share));
     let (version, is_head) = (request.version(), request.method() == Method::HEAD);
     let accepted = match is_head {
         false => content_coding::accepted(request.headers()),
         // A body that is not sent is not compressed.
         true => Accepted::Plain,
     };
-    let accepts = uri_fits(request.uri(), &port.resources.limits)
+    let accepts = refused
+        .map_or(Ok(()), Err)
+        .and_then(|()| uri_fits(request.uri(), &port.resources.limits))
         .and_then(|()| port.guard.check(&request, peer));
     let mut response = match accepts {
         Err(fault) => {
@@ -68,20 +114,50 @@ pub(super) async fn serve(
             request.extensions_mut().insert(Arc::clone(&context));
             let answer = async {
                 let Ok(response) = router.call(request).await;
+                let response = counted(response, &context, resources);
                 match messages {
                     Some(coding) => deflated(response, coding, resources),
-                    None => compress(response, accepted, &resources.cpu_pool).await,
+                    None => compress(response, accepted, resources).await,
                 }
             };
             answered(pin!(answer), &context, &port).await
         }
     };
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        in_flight.upgraded();
+    }
     if is_head {
         *response.body_mut() = Body::empty();
     }
     finish_header(&mut response, version, &context, &port);
     let kept = response.extensions_mut().remove();
     response.map(|body| InFlightBody::new(body, in_flight, kept))
+}
+
+/// The answer, if there is room for it: that of a document which no request was read for, too.
+fn counted(
+    mut response: Response<Body>,
+    context: &RequestContext,
+    resources: &Resources,
+) -> Response<Body> {
+    let extensions = response.extensions();
+    if extensions.get::<ResponseReservation>().is_some() {
+        return response;
+    }
+    // The size of a stream is unknown: its parts are counted as they are made.
+    let size = response.body().size_hint().exact().unwrap_or(0);
+    let mut held = resources.memory.hold();
+    let size = usize::try_from(size).unwrap_or(usize::MAX);
+    if size <= SMALL_ANSWER {
+        return response;
+    }
+    match held.grow(size) {
+        Ok(()) => {
+            held.keep(response.extensions_mut());
+            response
+        }
+        Err(fault) => refuse(&fault, context),
+    }
 }
 
 /// The answer, within the request's trace. A panic does not end other requests of the connection;

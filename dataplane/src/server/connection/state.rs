@@ -1,7 +1,7 @@
 //! The state of a connection that its deadlines depend on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::h2_send::H2SendTracker;
 use super::sniff::{CLOSING_FIRST_REQUEST, Spoken};
+use crate::runtime::memory_budget::Reservation;
 use serin_core::Limits;
 
 /// Shared by a connection's task, its socket and its requests. Times are milliseconds since the
@@ -24,6 +25,8 @@ pub(super) struct ConnectionState {
     head_since: AtomicU64,
     /// The time since which the peer reads nothing.
     blocked_since: AtomicU64,
+    /// Another protocol is spoken from here on.
+    upgraded: AtomicBool,
     sending: H2SendTracker,
     waker: AtomicWaker,
 }
@@ -45,6 +48,7 @@ impl ConnectionState {
             idle_since: AtomicU64::new(1),
             head_since: AtomicU64::new(0),
             blocked_since: AtomicU64::new(0),
+            upgraded: AtomicBool::new(false),
             sending: H2SendTracker::default(),
             waker: AtomicWaker::new(),
         }
@@ -61,6 +65,11 @@ impl ConnectionState {
 
     pub(super) fn wake(&self) {
         self.waker.wake();
+    }
+
+    /// Whether what comes is of a header block: no request is in flight, and HTTP is still spoken.
+    pub(super) fn awaits_head(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) == 0 && !self.upgraded.load(Ordering::Relaxed)
     }
 
     /// Whether a request was ever read.
@@ -130,17 +139,35 @@ pub(in crate::server) struct InFlight {
     activity: Arc<ConnectionState>,
     /// Its tracker among the answers of an HTTP/2 connection.
     index: Option<usize>,
+    /// What a stream of an HTTP/2 connection takes.
+    held: Option<Arc<Reservation>>,
 }
 
 impl InFlight {
-    pub(super) fn new(activity: &Arc<ConnectionState>, spoken: Spoken) -> Self {
+    /// A request of a connection; `held` is the memory of its stream where there are several.
+    pub(super) fn new(
+        activity: &Arc<ConnectionState>,
+        spoken: Spoken,
+        held: Option<Reservation>,
+    ) -> Self {
         activity.in_flight.fetch_add(1, Ordering::Relaxed);
         activity.served.fetch_add(1, Ordering::Relaxed);
         activity.head_since.store(0, Ordering::Relaxed);
         Self {
             activity: Arc::clone(activity),
             index: (spoken == Spoken::Http2).then(|| activity.sending.enter()),
+            held: held.map(Arc::new),
         }
+    }
+
+    /// The connection is given to another protocol.
+    pub(super) fn upgraded(&self) {
+        self.activity.upgraded.store(true, Ordering::Relaxed);
+    }
+
+    /// What its stream takes.
+    pub(super) fn held(&self) -> Option<Arc<Reservation>> {
+        self.held.clone()
     }
 
     /// Whether other answers share the connection.
@@ -200,7 +227,7 @@ mod tests {
     #[test]
     fn a_request_in_flight_has_no_deadline_unless_its_reader_stalls() {
         let activity = Arc::new(ConnectionState::new());
-        let in_flight = InFlight::new(&activity, Spoken::Http1);
+        let in_flight = InFlight::new(&activity, Spoken::Http1, None);
         assert_eq!(wait(&activity, OPEN), None);
         activity.wrote(false);
         assert!(wait(&activity, OPEN).unwrap() < Duration::from_secs(31));
@@ -218,7 +245,7 @@ mod tests {
         };
         let activity = Arc::new(ConnectionState::new());
         assert_eq!(wait(&activity, http2), Some(Duration::from_secs(10)));
-        drop(InFlight::new(&activity, Spoken::Http2));
+        drop(InFlight::new(&activity, Spoken::Http2, None));
         assert_eq!(wait(&activity, http2), None);
     }
 

@@ -11,11 +11,12 @@ use serin_wire::oip_grpc::prescan::{Prescan, prescan};
 use serin_wire::oip_grpc::proto::ModelInferResponse;
 use serin_wire::oip_grpc::{request, response};
 
+use crate::context::RequestContext;
 use crate::envelope::Envelope;
 use crate::pipeline::{Reply, Served};
 use crate::runtime::Resources;
 use crate::server::stream::parts::Answer;
-use crate::server::unary::{Decoded, Reader, Received, UnaryProtocol};
+use crate::server::unary::{Decoded, Held, Reader, Received, UnaryProtocol, Writer};
 use crate::tasks::infer::Inference;
 
 /// A message, and the model and id that a scan found in it without decoding.
@@ -29,11 +30,11 @@ pub(super) struct Prescanned {
 
 impl Prescanned {
     /// Scans a message, and reserves the memory of its bytes; decoding reserves more.
-    pub(super) fn of(bytes: Bytes, resources: &Resources) -> Self {
+    pub(super) fn of(bytes: Bytes, context: &RequestContext, resources: &Resources) -> Self {
         let (found, received) = match prescan(&bytes, &resources.limits) {
             Err(fault) => (Prescan::default(), Err(fault)),
             Ok(found) => {
-                let mut reservation = resources.memory.hold();
+                let mut reservation = context.hold(&resources.memory);
                 let grown = reservation.grow(bytes.len());
                 (found, grown.map(|()| Received { bytes, reservation }))
             }
@@ -65,7 +66,7 @@ impl UnaryProtocol for GrpcInfer<'_> {
     type Task = Inference;
     /// The answer is in typed contents.
     type Requested = bool;
-    type Answer = ModelInferResponse;
+    type Answer = Held<ModelInferResponse>;
 
     async fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
         let version = self.model.version.as_deref().unwrap_or_default();
@@ -109,16 +110,16 @@ impl UnaryProtocol for GrpcInfer<'_> {
         reply: Reply,
         typed: bool,
         id: String,
-        resources: &Resources,
-    ) -> Result<ModelInferResponse, Fault> {
-        render(reply.whole()?, typed, id, resources).await
+        writer: Writer<'_>,
+    ) -> Result<Held<ModelInferResponse>, Fault> {
+        render(reply.whole()?, typed, id, writer).await
     }
 }
 
 impl UnaryProtocol for GrpcStreamInfer<'_> {
     type Task = Inference;
     type Requested = bool;
-    type Answer = Answer<ModelInferResponse>;
+    type Answer = Answer<Held<ModelInferResponse>>;
 
     async fn model(&self, body: &Bytes, resources: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
         self.0.model(body, resources).await
@@ -138,17 +139,24 @@ impl UnaryProtocol for GrpcStreamInfer<'_> {
         reply: Reply,
         typed: bool,
         id: String,
-        resources: &Resources,
-    ) -> Result<Answer<ModelInferResponse>, Fault> {
+        writer: Writer<'_>,
+    ) -> Result<Answer<Held<ModelInferResponse>>, Fault> {
         match reply {
-            Reply::Whole(outputs) => render(outputs, typed, id, resources)
-                .await
-                .map(Answer::Whole),
+            Reply::Whole(outputs) => render(outputs, typed, id, writer).await.map(Answer::Whole),
             Reply::Stream(parts) => {
-                let resources = resources.clone();
+                let resources = writer.resources.clone();
+                let first = writer.reservation;
                 let rendered = parts.then(move |part| {
                     let (id, resources) = (id.clone(), resources.clone());
-                    async move { render(part?, typed, id, &resources).await }
+                    let reservation = first.another();
+                    async move {
+                        let resources = &resources;
+                        let writer = Writer {
+                            resources,
+                            reservation,
+                        };
+                        render(part?, typed, id, writer).await
+                    }
                 });
                 Ok(Answer::Parts(rendered.boxed()))
             }
@@ -160,12 +168,20 @@ async fn render(
     outputs: Outputs,
     typed: bool,
     id: String,
-    resources: &Resources,
-) -> Result<ModelInferResponse, Fault> {
+    writer: Writer<'_>,
+) -> Result<Held<ModelInferResponse>, Fault> {
+    let Writer {
+        resources,
+        mut reservation,
+    } = writer;
     let (size, most) = (outputs.byte_size(), resources.limits.body_bytes);
+    reservation.resize(outputs.held() + response::largest(&outputs, typed) + id.len())?;
     let encode = move || {
-        let response = response::encode(outputs, id, typed);
-        fits(&response, size, most).map(|()| response)
+        let content = response::encode(outputs, id, typed);
+        fits(&content, size, most).map(|()| Held {
+            content,
+            reservation,
+        })
     };
     resources.cpu_pool.run_sized(size, encode).await
 }

@@ -40,7 +40,7 @@ use crate::runtime::lifecycle::Phase;
 use crate::server::recording::{Labels, Recording};
 use crate::server::respond::status;
 use crate::server::state::ServerState;
-use crate::server::unary::{Arrival, drive};
+use crate::server::unary::{Arrival, Held, drive};
 
 /// Implements `inference.GRPCInferenceService`.
 pub(super) struct Inference<S>(Arc<ServerState<S>>);
@@ -214,7 +214,7 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         let (context, headers) = (RequestContext::of(&extensions), metadata.into_headers());
         let Prescanned {
             model, received, ..
-        } = Prescanned::of(message, &state.resources);
+        } = Prescanned::of(message, &context, &state.resources);
         let labels = Labels {
             protocol: "grpc",
             operation: "infer",
@@ -236,12 +236,14 @@ impl<S: Serve> GrpcInferenceService for Inference<S> {
         } = recording;
         // The record is settled before the answer leaves.
         match outcome {
-            Ok(response) => {
+            Ok(Held {
+                content: response,
+                reservation,
+            }) => {
                 let bytes = response.encoded_len();
                 let _settled = record.succeeded(request_bytes, bytes);
                 let mut answer = Response::new(response);
-                let memory = &state.resources.memory;
-                memory.keep(bytes, answer.extensions_mut());
+                reservation.keep(answer.extensions_mut());
                 Ok(answer)
             }
             Err(fault) => {

@@ -23,13 +23,14 @@ use super::infer::{GrpcInfer, GrpcStreamInfer, Prescanned};
 use super::stream_response::{self, ResponseIdentity};
 use crate::context::RequestContext;
 use crate::pipeline::{Serve, WhenBusy};
+use crate::runtime::memory_budget::Reservation;
 use crate::server::respond::status;
 use crate::server::state::ServerState;
 use crate::server::stream::ordered::{
     Demand, Disconnected, Ended, Incoming, StreamTransport, serve,
 };
 use crate::server::stream::parts::{Answer, StreamProgress};
-use crate::server::unary::{Arrival, drive};
+use crate::server::unary::{Arrival, Held, drive};
 use crate::telemetry::{RequestInfo, RequestRecord, Trace};
 
 /// The context of a stream.
@@ -48,6 +49,7 @@ impl<S: Serve> InferStream<S> {
         tokio::spawn(Trace::carried(self.serve(inbound, out)));
         Answers {
             answers,
+            held: None,
             over: false,
         }
     }
@@ -112,14 +114,15 @@ impl<S: Serve> InferStream<S> {
 
 /// The answer to one message.
 struct Answered {
-    outcome: Result<Answer<ModelInferResponse>, Fault>,
+    outcome: Result<Answer<Held<ModelInferResponse>>, Fault>,
     model: ModelRef,
     id: String,
 }
 
 /// A message to the transport.
 enum Outgoing {
-    Answer(Box<ModelStreamInferResponse>),
+    /// An answer, and its memory.
+    Answer(Box<ModelStreamInferResponse>, Option<Reservation>),
     /// The end, by a status or OK.
     End(Result<(), Status>),
 }
@@ -182,14 +185,18 @@ impl<S: Serve> Caller<S> {
         ));
     }
 
-    async fn hand_over(&mut self, message: ModelStreamInferResponse) -> Result<(), Disconnected> {
+    async fn hand_over(
+        &mut self,
+        message: ModelStreamInferResponse,
+        held: Option<Reservation>,
+    ) -> Result<(), Disconnected> {
         let room = timeout(self.stall, self.out.reserve()).await;
         let room = room.map_err(|_| Disconnected)?.map_err(|_| Disconnected)?;
         // Counted before the caller can have it.
         if let Some(record) = &mut self.record {
             record.part();
         }
-        room.send(Outgoing::Answer(Box::new(message)));
+        room.send(Outgoing::Answer(Box::new(message), held));
         Ok(())
     }
 
@@ -205,22 +212,23 @@ impl<S: Serve> Caller<S> {
             },
         };
         match outcome {
-            Ok(Answer::Whole(response)) => {
-                self.hand_over(stream_response::part(response, true)).await
+            Ok(Answer::Whole(whole)) => {
+                let message = stream_response::part(whole.content, true);
+                self.hand_over(message, Some(whole.reservation)).await
             }
             Ok(Answer::Parts(mut parts)) => {
                 while let Some(part) = parts.next().await {
                     match part {
-                        Ok(response) => {
-                            self.hand_over(stream_response::part(response, false))
-                                .await?;
+                        Ok(part) => {
+                            let message = stream_response::part(part.content, false);
+                            self.hand_over(message, Some(part.reservation)).await?;
                         }
                         Err(fault) => return self.send_fault(fault, identity).await,
                     }
                 }
                 // No longer in flight, before the caller can have the end.
                 drop(parts);
-                self.hand_over(stream_response::end(identity)).await
+                self.hand_over(stream_response::end(identity), None).await
             }
             Err(fault) => self.send_fault(fault, identity).await,
         }
@@ -235,7 +243,7 @@ impl<S: Serve> Caller<S> {
             self.failed = Some(fault);
             return Err(Disconnected);
         }
-        self.hand_over(stream_response::fault(fault, identity))
+        self.hand_over(stream_response::fault(fault, identity), None)
             .await
     }
 }
@@ -252,7 +260,8 @@ impl<S: Serve> StreamTransport for Caller<S> {
         };
         match read {
             Ok(Some(RawInferRequest(message))) => {
-                let message = Prescanned::of(message, &self.stream.state.resources);
+                let message =
+                    Prescanned::of(message, &self.stream.context, &self.stream.state.resources);
                 if self.record.is_none() {
                     self.begin_record(message.model.clone());
                 }
@@ -287,6 +296,8 @@ impl<S: Serve> StreamTransport for Caller<S> {
 /// The receiver of the caller's side.
 pub(super) struct Answers {
     answers: mpsc::Receiver<Outgoing>,
+    /// The memory of the last message, until the transport wants another one.
+    held: Option<Reservation>,
     over: bool,
 }
 
@@ -298,7 +309,10 @@ impl Stream for Answers {
             return Poll::Ready(None);
         }
         self.answers.poll_recv(cx).map(|outgoing| match outgoing {
-            Some(Outgoing::Answer(message)) => Some(Ok(*message)),
+            Some(Outgoing::Answer(message, held)) => {
+                self.held = held;
+                Some(Ok(*message))
+            }
             Some(Outgoing::End(status)) => {
                 self.over = true;
                 status.err().map(Err)

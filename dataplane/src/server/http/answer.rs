@@ -33,7 +33,13 @@ where
     let (parts, body) = request.into_parts();
     let context = RequestContext::of(&parts.extensions);
     let mut recording = Recording::begin(&state.metrics, labels, &context, model);
-    let read = pin!(body::read(body, &parts.headers, &state.resources));
+    let reservation = context.hold(&state.resources.memory);
+    let read = pin!(body::read(
+        body,
+        &parts.headers,
+        &state.resources,
+        reservation,
+    ));
     let arrival = Arrival {
         context: &context,
         headers: &parts.headers,
@@ -43,12 +49,11 @@ where
         read,
     };
     let outcome = drive(state, protocol, arrival, &mut recording).await;
-    settle(state, recording, outcome, &context)
+    settle(recording, outcome, &context)
 }
 
 /// Settles the record, then returns the answer.
-fn settle<S>(
-    state: &ServerState<S>,
+fn settle(
     recording: Recording<'_>,
     outcome: Result<Response<Body>, Fault>,
     context: &RequestContext,
@@ -58,12 +63,10 @@ fn settle<S>(
         request_bytes,
     } = recording;
     match outcome {
-        Ok(mut response) => {
+        Ok(response) => {
             let bytes = response.body().size_hint().exact().unwrap_or(0);
             let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
             let _settled = record.succeeded(request_bytes, bytes);
-            let memory = &state.resources.memory;
-            memory.keep(bytes, response.extensions_mut());
             response
         }
         Err(fault) => {

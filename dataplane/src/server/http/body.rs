@@ -6,7 +6,7 @@ mod inflated;
 use std::time::Duration;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::HeaderMap;
 use http_body::Body as _;
@@ -28,7 +28,7 @@ const DISCARD_TIME: Duration = Duration::from_secs(2);
 /// Most bytes that are allocated for an announced length.
 const TRUSTED_LENGTH: usize = 1 << 20;
 
-/// Reads a whole body; the limit and the budget count its inflated bytes.
+/// Reads a whole body; the limit and the reservation count its inflated bytes.
 ///
 /// # Errors
 /// `UnsupportedEncoding`, `TooLarge`, `SlowBody`, `Overloaded`, `Malformed` for framing that breaks
@@ -37,10 +37,10 @@ pub(in crate::server) async fn read(
     mut body: Body,
     headers: &HeaderMap,
     resources: &Resources,
+    mut reservation: Reservation,
 ) -> Result<Received, Fault> {
     let limits = &*resources.limits;
     let coding = content_coding::of_request(headers)?;
-    let mut reservation = resources.memory.hold();
     let announced = body.size_hint().exact().unwrap_or(0);
     let announced = usize::try_from(announced).unwrap_or(usize::MAX);
     let result = if announced > limits.body_bytes {
@@ -74,7 +74,7 @@ async fn collect(
 ) -> Result<Bytes, Fault> {
     let mut waiting_since = None;
     let mut first = Bytes::new();
-    let mut rest: Option<BytesMut> = None;
+    let mut rest: Option<Vec<u8>> = None;
     let mut total = 0;
     loop {
         // Most bodies arrive with their header and need no timer.
@@ -98,24 +98,45 @@ async fn collect(
         if total > limits.body_bytes {
             return Err(too_large(limits));
         }
-        reservation.grow(total)?;
         // Most bodies arrive in one piece, which is not copied.
-        if let Some(rest) = &mut rest {
-            rest.extend_from_slice(&data);
-        } else if first.is_empty() {
+        if first.is_empty() && rest.is_none() {
+            reservation.grow(total)?;
             first = data;
         } else {
-            let capacity = announced.min(TRUSTED_LENGTH).max(total);
-            let mut buffer = BytesMut::with_capacity(capacity);
-            buffer.extend_from_slice(&first);
+            let buffer = rest.get_or_insert_default();
+            make_room(buffer, total, announced, reservation)?;
+            buffer.extend_from_slice(&std::mem::take(&mut first));
             buffer.extend_from_slice(&data);
-            rest = Some(buffer);
         }
         if body.is_end_stream() {
             break;
         }
     }
-    Ok(rest.map_or(first, BytesMut::freeze))
+    Ok(rest.map_or(first, Bytes::from))
+}
+
+/// Makes room for `total` bytes: the buffer grows by doubling, and reserves both places while its
+/// bytes move.
+fn make_room(
+    buffer: &mut Vec<u8>,
+    total: usize,
+    announced: usize,
+    reservation: &mut Reservation,
+) -> Result<(), Fault> {
+    let has = buffer.capacity();
+    if total <= has {
+        return Ok(());
+    }
+    let doubled = (2 * has).max(announced.min(TRUSTED_LENGTH));
+    let wanted = if announced > 0 {
+        doubled.min(announced).max(total)
+    } else {
+        doubled.max(total)
+    };
+    reservation.grow(has + wanted)?;
+    buffer.reserve_exact(wanted - buffer.len());
+    reservation.shrink(wanted);
+    Ok(())
 }
 
 /// Reads on for a moment: a close with unread bytes would reset the connection, and the caller would

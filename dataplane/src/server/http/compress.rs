@@ -7,6 +7,7 @@ use http::{HeaderValue, Response};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 
+use crate::runtime::Resources;
 use crate::runtime::cpu_pool::{CpuPool, INLINE_LIMIT};
 use crate::server::respond::PlainIfTaken;
 use serin_wire::content_coding::{self, Accepted, Coding, WORTHWHILE_BYTES};
@@ -16,7 +17,7 @@ use serin_wire::content_coding::{self, Accepted, Coding, WORTHWHILE_BYTES};
 pub(in crate::server) async fn compress(
     mut response: Response<Body>,
     accepted: Accepted,
-    cpu_pool: &CpuPool,
+    resources: &Resources,
 ) -> Response<Body> {
     let headers = response.headers();
     let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
@@ -39,6 +40,11 @@ pub(in crate::server) async fn compress(
     let Some((coding, at_most)) = worthwhile(accepted, size) else {
         return response;
     };
+    // Both forms exist for a while; where there is no room for that, the plain one is sent.
+    let mut held = resources.memory.hold();
+    if at_most > INLINE_LIMIT && held.grow(at_most).is_err() {
+        return response;
+    }
     let (mut parts, body) = response.into_parts();
     let Ok(plain) = body
         .collect()
@@ -48,7 +54,7 @@ pub(in crate::server) async fn compress(
         // Only a body that is still being made can fail, and that has no size.
         return Response::from_parts(parts, Body::empty());
     };
-    let body = match packed(plain.clone(), coding, at_most, cpu_pool).await {
+    let body = match packed(plain.clone(), coding, at_most, &resources.cpu_pool).await {
         Some(packed) => {
             let name = HeaderValue::from_static(coding.as_str());
             parts.headers.insert(CONTENT_ENCODING, name);
@@ -86,6 +92,7 @@ async fn packed(plain: Bytes, coding: Coding, at_most: usize, cpu_pool: &CpuPool
 
 #[cfg(test)]
 mod tests {
+    use serin_core::Limits;
     use sha2::{Digest, Sha256};
 
     use super::*;
@@ -102,13 +109,13 @@ mod tests {
 
     #[tokio::test]
     async fn a_document_that_a_client_cannot_unpack_is_packed_only_where_plain_is_refused() {
-        let cpu_pool = CpuPool::new();
+        let resources = Resources::new(Limits::default(), CpuPool::new());
         let coding_of = async |accepted| {
             let mut response = Response::new(Body::from(vec![b' '; 4096]));
             let json = HeaderValue::from_static("application/json");
             response.headers_mut().insert(CONTENT_TYPE, json);
             response.extensions_mut().insert(PlainIfTaken);
-            let answer = compress(response, accepted, &cpu_pool).await;
+            let answer = compress(response, accepted, &resources).await;
             answer.headers().contains_key(CONTENT_ENCODING)
         };
         assert!(!coding_of(Accepted::Preferred(Coding::Gzip)).await);
@@ -124,14 +131,14 @@ mod tests {
             response.headers_mut().insert(CONTENT_TYPE, content_type);
             response
         };
-        let cpu_pool = CpuPool::new();
+        let resources = Resources::new(Limits::default(), CpuPool::new());
         let preferred = Accepted::Preferred(Coding::Gzip);
-        let answer = compress(made("application/octet-stream"), preferred, &cpu_pool).await;
+        let answer = compress(made("application/octet-stream"), preferred, &resources).await;
         assert_eq!(answer.headers().get(CONTENT_ENCODING), None);
         assert_eq!(answer.headers()[VARY], "accept-encoding");
         let body = answer.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(body[..], noise[..]);
-        let answer = compress(made("image/png"), preferred, &cpu_pool).await;
+        let answer = compress(made("image/png"), preferred, &resources).await;
         assert_eq!(answer.headers().get(VARY), None);
     }
 }

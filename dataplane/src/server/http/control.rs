@@ -21,6 +21,7 @@ use super::counted::{answer_on, refuse_on};
 use crate::pipeline::Serve;
 use crate::server::path::{decoded, model_of};
 use crate::server::state::ServerState;
+use crate::server::unary::Received;
 
 /// The paths of these extensions.
 pub(super) fn routes<S: Serve>() -> [(&'static str, MethodRouter<Arc<ServerState<S>>>); 18] {
@@ -102,8 +103,12 @@ async fn repository_index<S: Serve>(
 ) -> Response<Body> {
     let (control, body) = ControlRequest::of(request);
     let listed = async {
-        let body = control.read(&state, body).await?;
-        let only_ready = index_request(&body.bytes, state.resources.limits.json_depth)?;
+        let Received {
+            bytes,
+            mut reservation,
+        } = control.read(&state, body).await?;
+        let depth = state.resources.limits.json_depth;
+        let only_ready = reservation.read(|room| index_request(&bytes, depth, room))?;
         Ok(index(state.service.models(), only_ready))
     };
     let listed = listed.await;
@@ -118,9 +123,13 @@ async fn load<S: Serve>(
     let loaded = async {
         let name = model_to_change(control.parts.uri.path())?;
         state.may_control("loaded", &name)?;
-        let body = control.read(&state, body).await?;
-        load_request(&body.bytes, state.resources.limits.json_depth)?;
-        drop(body);
+        let Received {
+            bytes,
+            mut reservation,
+        } = control.read(&state, body).await?;
+        let depth = state.resources.limits.json_depth;
+        reservation.read(|room| load_request(&bytes, depth, room))?;
+        drop((bytes, reservation));
         state.service.load(&name).await?;
         Ok(Loaded { name, load: true })
     };
@@ -136,8 +145,12 @@ async fn unload<S: Serve>(
     let unloaded = async {
         let name = model_to_change(control.parts.uri.path())?;
         state.may_control("unloaded", &name)?;
-        let body = control.read(&state, body).await?;
-        unload_request(&body.bytes, state.resources.limits.json_depth)?;
+        let Received {
+            bytes,
+            mut reservation,
+        } = control.read(&state, body).await?;
+        let depth = state.resources.limits.json_depth;
+        reservation.read(|room| unload_request(&bytes, depth, room))?;
         state.service.unload(&name)?;
         Ok(Unloaded { name, unload: true })
     };

@@ -37,7 +37,8 @@ impl ControlRequest {
         state: &ServerState<S>,
         body: Body,
     ) -> Result<Received, Fault> {
-        body::read(body, &self.parts.headers, &state.resources).await
+        let held = self.context.hold(&state.resources.memory);
+        body::read(body, &self.parts.headers, &state.resources, held).await
     }
 
     /// The answer, counted under its route.

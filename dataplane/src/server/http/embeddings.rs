@@ -9,16 +9,17 @@ use bytes::Bytes;
 use http::Response;
 use serin_core::fault::Fault;
 use serin_core::types::ModelRef;
-use serin_wire::openai::embeddings::{self, EmbeddingsRequest, Form};
+use serin_wire::openai::embeddings::{self, EmbeddingsRequest, Form, Piece};
+use serin_wire::room::Room;
 
 use super::answer::answer;
 use crate::envelope::Envelope;
 use crate::pipeline::{Serve, Served};
 use crate::runtime::Resources;
 use crate::server::recording::Labels;
-use crate::server::respond::json;
+use crate::server::respond::held_json;
 use crate::server::state::ServerState;
-use crate::server::unary::{Decoded, Reader, UnaryProtocol};
+use crate::server::unary::{Decoded, Reader, UnaryProtocol, Writer};
 use crate::tasks::embed::{Embedding, Pieces, Vectors};
 
 pub(super) async fn embed<S: Serve>(
@@ -35,6 +36,13 @@ pub(super) async fn embed<S: Serve>(
     };
     answer(&state, &Embeddings, labels, &unnamed, request).await
 }
+
+/// Bytes that a tokenizer keeps of each token while it reads a text: ids, types, masks, offsets, and
+/// the token's own text.
+const PER_TOKEN: usize = 160;
+
+/// Bytes for each token that a text may have, above which an embedder refuses it unread.
+const BYTES_PER_TOKEN: usize = 256;
 
 /// Texts or token ids in, vectors out.
 struct Embeddings;
@@ -63,12 +71,24 @@ impl UnaryProtocol for Embeddings {
         let Reader {
             resources,
             deadline,
-            reservation,
+            mut reservation,
         } = reader;
         let (body, limits) = (envelope.body.clone(), Arc::clone(&resources.limits));
         let size = body.len();
-        let parse = move || embeddings::parse(&body, &limits);
-        let request = resources.cpu_pool.run_sized(size, parse).await?;
+        let parse = move || {
+            let read = |room: &Room<'_>| embeddings::parse(&body, &limits, room);
+            Ok((reservation.read(read)?, reservation))
+        };
+        let (request, mut reservation) = resources.cpu_pool.run_sized(size, parse).await?;
+        // Ids, at most one for each byte, and what the tokenizer keeps of each meanwhile, of the text
+        // that it reads.
+        let texts = request.input.iter().map(Piece::bytes);
+        let read = embedder
+            .describe()
+            .max_tokens
+            .saturating_mul(BYTES_PER_TOKEN);
+        let longest = texts.clone().max().unwrap_or(0).min(read);
+        reservation.grow_by(texts.sum::<usize>() * size_of::<u32>() + longest * PER_TOKEN)?;
         let names: Vec<String> = (0..request.input.len())
             .map(|index| request.param(index))
             .collect();
@@ -98,12 +118,23 @@ impl UnaryProtocol for Embeddings {
         output: Vectors,
         (form, model): (Form, String),
         _: String,
-        resources: &Resources,
+        writer: Writer<'_>,
     ) -> Result<Response<Body>, Fault> {
+        let Writer {
+            resources,
+            mut reservation,
+        } = writer;
         let Vectors { vectors, tokens } = output;
         let values: usize = vectors.iter().map(Vec::len).sum();
-        let render = move || Ok(embeddings::render(&model, &vectors, form, tokens));
         let bytes = values * size_of::<f32>();
-        resources.cpu_pool.run_sized(bytes, render).await.map(json)
+        let largest = embeddings::largest(&model, &vectors);
+        reservation.resize(bytes + largest)?;
+        let render = move || {
+            let body = embeddings::render(&model, &vectors, form, tokens, largest);
+            drop(vectors);
+            reservation.shrink(body.len());
+            Ok(held_json(body, reservation))
+        };
+        resources.cpu_pool.run_sized(bytes, render).await
     }
 }

@@ -9,9 +9,10 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response};
 use serin_core::fault::{Fault, FaultKind};
-use serin_core::types::{ModelRef, Outputs, Tensor};
+use serin_core::types::{ModelRef, Outputs};
 use serin_crds::contract::policy::NonFinite;
 use serin_wire::oip_rest::{self, Forms, InferRequest, JSON_LENGTH_HEADER};
+use serin_wire::room::Room;
 
 use super::answer::answer;
 use super::counted::refuse_on;
@@ -22,7 +23,7 @@ use crate::runtime::memory_budget::Reservation;
 use crate::server::path::model_of;
 use crate::server::recording::Labels;
 use crate::server::state::ServerState;
-use crate::server::unary::{Decoded, Reader, UnaryProtocol};
+use crate::server::unary::{Decoded, Held, Reader, UnaryProtocol, Writer};
 use crate::tasks::infer::Inference;
 
 /// Announces bytes of JSON before binary tensors.
@@ -74,16 +75,16 @@ impl UnaryProtocol for RestInfer<'_> {
         let json_length = json_length(envelope.headers.get(JSON_LENGTH), body.len())?;
         if json_length == Some(0) {
             let signature = Arc::clone(&model.description().signature);
-            let read = move || oip_rest::raw_request(body, &signature);
-            let request = cpu_pool.run_sized(size, read).await?;
-            return decoded(request, reader.reservation);
+            let mut reservation = reader.reservation;
+            let read = move || {
+                let raw = |room: &Room<'_>| oip_rest::raw_request(body, &signature, room);
+                let request = reservation.read(raw)?;
+                Ok(decoded(request, reservation))
+            };
+            return cpu_pool.run_sized(size, read).await;
         }
-        let json_length = json_length.unwrap_or(body.len());
-        let limits = Arc::clone(&reader.resources.limits);
-        let parse = move || oip_rest::parse(&body, json_length, &limits);
-        // Binary data is looked through as well, where it is of BYTES or BOOL.
-        let request = cpu_pool.run_sized(size, parse).await?;
-        decoded(request, reader.reservation)
+        let json_length = json_length.unwrap_or(size);
+        parsed(body, json_length, reader).await
     }
 
     async fn encode(
@@ -91,25 +92,41 @@ impl UnaryProtocol for RestInfer<'_> {
         reply: Reply,
         forms: Forms,
         id: String,
-        resources: &Resources,
+        writer: Writer<'_>,
     ) -> Result<Response<Body>, Fault> {
         let outputs = reply.whole()?;
-        let answer = render(outputs, forms, id, self.non_finite, resources).await?;
+        let answer = render(outputs, forms, id, self.non_finite, writer).await?;
         Ok(respond(answer))
     }
 }
 
-/// A decoded request of any form.
+/// Reads JSON, and binary data after it, off the network's threads where there is much.
 ///
 /// # Errors
-/// `Overloaded`: decoded texts take more memory than the body.
-pub(in crate::server) fn decoded(
-    request: InferRequest,
-    mut reservation: Reservation,
+/// As [`oip_rest::parse`], and `Overloaded`.
+pub(in crate::server) async fn parsed(
+    body: Bytes,
+    json_length: usize,
+    reader: Reader<'_>,
 ) -> Result<Decoded<Inference, Forms>, Fault> {
-    let overhead: usize = request.inputs.iter().map(Tensor::overhead).sum();
-    reservation.grow_by(overhead)?;
-    Ok(Decoded {
+    let Reader {
+        resources,
+        mut reservation,
+        ..
+    } = reader;
+    let (limits, size) = (Arc::clone(&resources.limits), body.len());
+    let parse = move || {
+        let read = |room: &Room<'_>| oip_rest::parse(&body, json_length, &limits, room);
+        let request = reservation.read(read)?;
+        Ok(decoded(request, reservation))
+    };
+    // Binary data is looked through as well, where it is of BYTES or BOOL.
+    resources.cpu_pool.run_sized(size, parse).await
+}
+
+/// A decoded request of any form.
+fn decoded(request: InferRequest, reservation: Reservation) -> Decoded<Inference, Forms> {
+    Decoded {
         task: Inference {
             inputs: request.inputs,
             outputs: request.outputs,
@@ -119,22 +136,37 @@ pub(in crate::server) fn decoded(
         timeout: request.timeout,
         priority: request.priority,
         reservation,
-    })
+    }
 }
 
 /// Writes outputs, off the network's threads where they are large.
 ///
 /// # Errors
-/// `Inference` for a value that JSON has no number for, where the policy says so.
+/// `Inference` for a value that JSON has no number for, where the policy says so; `Overloaded`, before
+/// anything is written.
 pub(in crate::server) async fn render(
     outputs: Outputs,
     forms: Forms,
     id: String,
     non_finite: NonFinite,
-    resources: &Resources,
-) -> Result<oip_rest::Answer, Fault> {
+    writer: Writer<'_>,
+) -> Result<Held<oip_rest::Answer>, Fault> {
+    let Writer {
+        resources,
+        mut reservation,
+    } = writer;
+    let largest = oip_rest::largest(&outputs, &id, &forms);
+    reservation.resize(outputs.held() + largest)?;
     let size = outputs.byte_size();
-    let render = move || oip_rest::render(&outputs, &id, &forms, non_finite);
+    let render = move || {
+        let content = oip_rest::render(&outputs, &id, &forms, non_finite, largest)?;
+        drop(outputs);
+        reservation.shrink(content.body.len());
+        Ok(Held {
+            content,
+            reservation,
+        })
+    };
     resources.cpu_pool.run_sized(size, render).await
 }
 
@@ -162,8 +194,13 @@ pub(in crate::server) fn json_length(
     }
 }
 
-fn respond(answer: oip_rest::Answer) -> Response<Body> {
+fn respond(answer: Held<oip_rest::Answer>) -> Response<Body> {
+    let Held {
+        content: answer,
+        reservation,
+    } = answer;
     let mut response = Response::new(Body::from(answer.body));
+    reservation.keep(response.extensions_mut());
     let content_type = match answer.json_length {
         None => "application/json",
         Some(length) => {

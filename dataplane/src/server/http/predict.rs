@@ -11,15 +11,16 @@ use serin_core::fault::Fault;
 use serin_core::types::ModelRef;
 use serin_crds::contract::policy::NonFinite;
 use serin_wire::kserve_v1;
+use serin_wire::room::Room;
 
 use super::answer::answer;
 use crate::envelope::Envelope;
 use crate::pipeline::{Reply, Serve, Served};
 use crate::runtime::Resources;
 use crate::server::recording::Labels;
-use crate::server::respond::json;
+use crate::server::respond::held_json;
 use crate::server::state::ServerState;
-use crate::server::unary::{Decoded, Reader, UnaryProtocol};
+use crate::server::unary::{Decoded, Reader, UnaryProtocol, Writer};
 use crate::tasks::infer::Inference;
 
 pub(super) async fn predict<S: Serve>(
@@ -60,10 +61,18 @@ impl UnaryProtocol for Predict<'_> {
         reader: Reader<'_>,
     ) -> Result<Decoded<Inference, ()>, Fault> {
         let signature = Arc::clone(&model.description().signature);
-        let (body, limits) = (envelope.body.clone(), Arc::clone(&reader.resources.limits));
+        let Reader {
+            resources,
+            mut reservation,
+            ..
+        } = reader;
+        let (body, limits) = (envelope.body.clone(), Arc::clone(&resources.limits));
         let size = body.len();
-        let parse = move || kserve_v1::parse(&body, &signature, &limits);
-        let inputs = reader.resources.cpu_pool.run_sized(size, parse).await?;
+        let parse = move || {
+            let read = |room: &Room<'_>| kserve_v1::parse(&body, &signature, &limits, room);
+            Ok((reservation.read(read)?, reservation))
+        };
+        let (inputs, reservation) = resources.cpu_pool.run_sized(size, parse).await?;
         Ok(Decoded {
             task: Inference {
                 inputs,
@@ -73,7 +82,7 @@ impl UnaryProtocol for Predict<'_> {
             id: None,
             timeout: None,
             priority: 0,
-            reservation: reader.reservation,
+            reservation,
         })
     }
 
@@ -82,11 +91,22 @@ impl UnaryProtocol for Predict<'_> {
         reply: Reply,
         (): (),
         _: String,
-        resources: &Resources,
+        writer: Writer<'_>,
     ) -> Result<Response<Body>, Fault> {
+        let Writer {
+            resources,
+            mut reservation,
+        } = writer;
         let (outputs, choice) = (reply.whole()?, self.non_finite);
+        let largest = kserve_v1::largest(&outputs);
+        reservation.resize(outputs.held() + largest)?;
         let size = outputs.byte_size();
-        let render = move || kserve_v1::render(&outputs, choice);
-        resources.cpu_pool.run_sized(size, render).await.map(json)
+        let render = move || {
+            let body = kserve_v1::render(&outputs, choice, largest)?;
+            drop(outputs);
+            reservation.shrink(body.len());
+            Ok(held_json(body, reservation))
+        };
+        resources.cpu_pool.run_sized(size, render).await
     }
 }

@@ -76,9 +76,12 @@ async fn change_log<S: Serve>(
 ) -> Response<Body> {
     let (control, body) = ControlRequest::of(request);
     let changed = async {
-        let body = control.read(&state, body).await?;
+        let mut body = control.read(&state, body).await?;
         let (now, start) = (logging::settings(), logging::start());
-        let wanted = log_change(&body.bytes, state.resources.limits.json_depth, &now, &start)?;
+        let depth = state.resources.limits.json_depth;
+        let wanted = body
+            .reservation
+            .read(|room| log_change(&body.bytes, depth, room, &now, &start))?;
         if wanted != now {
             // Before the change, which may disable it.
             tracing::warn!(settings = ?wanted, "the settings of the log are changed");
@@ -141,12 +144,11 @@ async fn change_traces<S: Serve>(
         if trace_route(path) == MODEL_TRACE {
             return Err(not_by_model());
         }
-        let body = control.read(&state, body).await?;
-        trace_change(
-            &body.bytes,
-            state.resources.limits.json_depth,
-            state.tracer.current().as_ref(),
-        )?;
+        let mut body = control.read(&state, body).await?;
+        let depth = state.resources.limits.json_depth;
+        let tracer = state.tracer.current();
+        body.reservation
+            .read(|room| trace_change(&body.bytes, depth, room, tracer.as_ref()))?;
         Ok(trace_document(state.tracer.current().as_ref()))
     };
     let changed = changed.await;

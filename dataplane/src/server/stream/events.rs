@@ -17,6 +17,7 @@ use tokio::time::{Instant, Sleep, sleep, timeout};
 use super::options::Framing;
 use super::ordered::Disconnected;
 use crate::context::RequestContext;
+use crate::runtime::memory_budget::{Attached, Reservation};
 use crate::server::respond::{defect, event};
 use crate::telemetry::Settled;
 use serin_core::fault::Fault;
@@ -27,6 +28,7 @@ const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering")
 
 /// A message to the caller.
 enum Outgoing {
+    /// Bytes, which hold their memory until the caller has them.
     Data(Bytes),
     /// The HTTP answer in place of events, if that has not begun.
     Refused(Fault),
@@ -88,8 +90,12 @@ impl Out {
 pub(super) struct Room<'o>(mpsc::Permit<'o, Outgoing>);
 
 impl Room<'_> {
-    pub(super) fn data(self, data: impl Into<Bytes>) {
-        self.0.send(Outgoing::Data(data.into()));
+    /// Sends bytes with the memory that they are held in.
+    pub(super) fn data(self, data: Vec<u8>, held: Vec<Reservation>) {
+        self.0.send(Outgoing::Data(Bytes::from_owner(Attached::new(
+            data.into(),
+            held,
+        ))));
     }
 
     /// Fails the stream: by its status if nothing was sent, else by a last event.

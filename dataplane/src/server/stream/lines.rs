@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use super::ordered::Incoming;
 use super::request::StreamRequest;
 use crate::runtime::Resources;
-use crate::runtime::memory_budget::{MemoryBudget, Reservation};
+use crate::runtime::memory_budget::{Reservation, Share};
 use crate::server::pace::{SLOWEST, broken};
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
@@ -22,7 +22,8 @@ pub(super) struct Lines {
     body: Body,
     splitter: Splitter,
     limits: Arc<Limits>,
-    budget: Arc<MemoryBudget>,
+    /// The memory of the stream's requests.
+    share: Arc<Share>,
     /// The reservation of the incomplete line.
     held: Reservation,
     pace: Pace,
@@ -39,28 +40,30 @@ struct Pace {
 }
 
 impl Pace {
-    /// When waiting ends: for the rest of a line by the rules of a body, and between lines, while
+    /// When waiting ends: for the rest of a line by the rules of a body, whose time is a request's, and
+    /// between lines, while
     /// nothing is being served, by the rule of a connection between requests.
     fn deadline(self, line_bytes: usize, busy: bool, limits: &Limits) -> Option<Instant> {
         if line_bytes > 0 {
             let at_pace = Duration::from_secs_f64(line_bytes as f64 / SLOWEST);
             let stall = self.since + limits.stall_timeout;
-            return Some(stall.min(self.line + limits.slow_body_grace + at_pace));
+            let paced = stall.min(self.line + limits.slow_body_grace + at_pace);
+            return Some(paced.min(self.line + limits.request_timeout));
         }
         (!busy).then(|| self.since + limits.idle_timeout)
     }
 }
 
 impl Lines {
-    pub(super) fn new(body: Body, resources: &Resources) -> Self {
-        let (limits, budget) = (&resources.limits, &resources.memory);
+    pub(super) fn new(body: Body, resources: &Resources, share: Arc<Share>) -> Self {
+        let limits = &resources.limits;
         let now = Instant::now();
         Self {
             body,
             splitter: Splitter::new(limits.body_bytes),
             limits: Arc::clone(limits),
-            budget: Arc::clone(budget),
-            held: budget.hold(),
+            held: share.hold(),
+            share,
             pace: Pace {
                 since: now,
                 line: now,
@@ -139,9 +142,8 @@ impl Lines {
 
     fn row(&mut self, line: Line) -> Incoming<StreamRequest> {
         // The line is complete; the next one begins with the bytes that follow.
-        self.held = self.budget.hold();
+        let mut held = std::mem::replace(&mut self.held, self.share.hold());
         self.pace.line = self.pace.since;
-        let mut held = self.budget.hold();
         let text = match line.text {
             Text::Whole(text) => held.grow(text.len()).map(|()| text),
             Text::TooLong => Err(too_long(line.number, &self.limits)),
@@ -199,7 +201,8 @@ fn endless(lost: Lost, limits: &Limits) -> Fault {
 fn too_slow(number: u64, line_bytes: usize, limits: &Limits) -> Fault {
     let message = if line_bytes > 0 {
         format!(
-            "line {number} came too slowly: {line_bytes} bytes so far; at least 1 KiB/s is needed"
+            "line {number} came too slowly: {line_bytes} bytes so far; at least 1 KiB/s is needed, and the whole line within {} s",
+            limits.request_timeout.as_secs_f64()
         )
     } else {
         format!(
@@ -238,5 +241,10 @@ mod tests {
         };
         assert_eq!(wait(fresh, 5 * 1024, false), Some(Duration::from_secs(15)));
         assert_eq!(wait(fresh, 1 << 20, false), Some(Duration::from_secs(39)));
+        let dripped = Pace {
+            since: now + Duration::from_secs(59),
+            line: now,
+        };
+        assert_eq!(wait(dripped, 60 << 20, true), Some(limits.request_timeout));
     }
 }

@@ -124,15 +124,29 @@ where
         tokio::select! {
             biased;
             Some((first, weight)) = in_flight.next(), if wants.busy => {
-                bytes -= weight;
-                let mut answers = vec![first];
+                let mut ready = vec![(first, weight)];
                 // Those that shared its run are ready too.
-                while let Some(Some((next, weight))) = in_flight.next().now_or_never() {
-                    bytes -= weight;
-                    answers.push(next);
+                while let Some(Some(next)) = in_flight.next().now_or_never() {
+                    ready.push(next);
                 }
-                if peer.send(answers).await.is_err() {
-                    return Ended::Left;
+                while !ready.is_empty() {
+                    let (answers, weights): (Vec<_>, Vec<_>) = ready.drain(..).unzip();
+                    bytes -= weights.into_iter().sum::<usize>();
+                    let mut sending = pin!(peer.send(answers));
+                    // Meanwhile the others go on: what a model has answered is not left uncounted
+                    // because the caller does not read.
+                    let sent = loop {
+                        tokio::select! {
+                            biased;
+                            sent = &mut sending => break sent,
+                            Some(next) = in_flight.next(), if !in_flight.is_empty() => {
+                                ready.push(next);
+                            }
+                        }
+                    };
+                    if sent.is_err() {
+                        return Ended::Left;
+                    }
                 }
                 last = Instant::now();
             }

@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use http::HeaderMap;
-use serde::Deserialize;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{ModelRef, Outputs};
 use serin_crds::contract::policy::NonFinite;
@@ -19,11 +18,13 @@ use crate::context::RequestContext;
 use crate::envelope::Envelope;
 use crate::pipeline::{Reply, Serve, Served, WhenBusy};
 use crate::runtime::Resources;
-use crate::runtime::memory_budget::Reservation;
-use crate::server::http::infer::{decoded, render};
+use crate::runtime::memory_budget::{Reservation, Share};
+use crate::server::http::infer::{parsed, render};
 use crate::server::respond::event;
 use crate::server::state::ServerState;
-use crate::server::unary::{Arrival, Decoded, Reader, Received, UnaryProtocol, drive};
+use crate::server::unary::{
+    Arrival, Decoded, Held, Reader, Received, UnaryProtocol, Writer, drive,
+};
 use crate::tasks::infer::Inference;
 
 /// A received request.
@@ -38,7 +39,7 @@ pub(super) struct StreamRequest {
 
 /// Its answer, each part as JSON on one line.
 pub(super) struct Answered {
-    pub(super) answer: Answer<Vec<u8>>,
+    pub(super) answer: Answer<Held<Vec<u8>>>,
     /// The version that ran.
     pub(super) version: Option<String>,
     /// The id of the request, for a fault after the first part.
@@ -65,6 +66,7 @@ impl<S: Serve> StreamRequests<S> {
             reservation,
         } = request;
         let id = text.as_ref().ok().cloned();
+        let held = reservation.another();
         let received = text.map(|bytes| Received { bytes, reservation });
         let outcome = self
             .serve(received, Instant::now(), WhenBusy::Wait, number)
@@ -72,7 +74,10 @@ impl<S: Serve> StreamRequests<S> {
         outcome.unwrap_or_else(|fault| {
             let id = id.and_then(|text| id_in(&text));
             Answered {
-                answer: Answer::Whole(self.fault(&fault, id.as_deref(), Some(number))),
+                answer: Answer::Whole(Held {
+                    content: self.fault(&fault, id.as_deref(), Some(number)),
+                    reservation: held,
+                }),
                 version: None,
                 number,
             }
@@ -112,6 +117,19 @@ impl<S: Serve> StreamRequests<S> {
         })
     }
 
+    /// A fault after the first part of an answer.
+    pub(super) fn held_fault(&self, fault: &Fault, number: u64) -> Held<Vec<u8>> {
+        Held {
+            content: self.fault(fault, None, Some(number)),
+            reservation: self.state.resources.memory.hold(),
+        }
+    }
+
+    /// The share of the stream's requests.
+    pub(super) fn share(&self) -> Arc<Share> {
+        self.context.stream_share(&self.state.resources.memory)
+    }
+
     /// A fault as one answer among others.
     pub(super) fn fault(&self, fault: &Fault, id: Option<&str>, number: Option<u64>) -> Vec<u8> {
         event(fault, &self.context, id, number)
@@ -127,7 +145,7 @@ struct StreamInfer<'a> {
 impl UnaryProtocol for StreamInfer<'_> {
     type Task = Inference;
     type Requested = Forms;
-    type Answer = Answer<Vec<u8>>;
+    type Answer = Answer<Held<Vec<u8>>>;
 
     async fn model(&self, _: &Bytes, _: &Resources) -> Result<Cow<'_, ModelRef>, Fault> {
         Ok(Cow::Borrowed(self.model))
@@ -139,11 +157,10 @@ impl UnaryProtocol for StreamInfer<'_> {
         _: &M,
         reader: Reader<'_>,
     ) -> Result<Decoded<Inference, Forms>, Fault> {
-        let (text, limits) = (envelope.body.clone(), Arc::clone(&reader.resources.limits));
+        let text = envelope.body.clone();
         let size = text.len();
-        let parse = move || oip_rest::parse(&text, size, &limits);
-        let request = reader.resources.cpu_pool.run_sized(size, parse).await?;
-        if request.forms.any_binary() {
+        let decoded = parsed(text, size, reader).await?;
+        if decoded.requested.any_binary() {
             return Err(Fault::new(
                 FaultKind::Unsupported,
                 "unsupported_parameter",
@@ -151,7 +168,7 @@ impl UnaryProtocol for StreamInfer<'_> {
             )
             .with_param("binary_data"));
         }
-        decoded(request, reader.reservation)
+        Ok(decoded)
     }
 
     async fn encode(
@@ -159,18 +176,27 @@ impl UnaryProtocol for StreamInfer<'_> {
         reply: Reply,
         forms: Forms,
         id: String,
-        resources: &Resources,
-    ) -> Result<Answer<Vec<u8>>, Fault> {
+        writer: Writer<'_>,
+    ) -> Result<Answer<Held<Vec<u8>>>, Fault> {
         let non_finite = self.non_finite;
         match reply {
-            Reply::Whole(outputs) => line(outputs, forms, id, non_finite, resources)
+            Reply::Whole(outputs) => line(outputs, forms, id, non_finite, writer)
                 .await
                 .map(Answer::Whole),
             Reply::Stream(parts) => {
-                let resources = resources.clone();
+                let resources = writer.resources.clone();
+                let first = writer.reservation;
                 let rendered = parts.then(move |part| {
                     let (forms, id, resources) = (forms.clone(), id.clone(), resources.clone());
-                    async move { line(part?, forms, id, non_finite, &resources).await }
+                    let reservation = first.another();
+                    async move {
+                        let resources = &resources;
+                        let writer = Writer {
+                            resources,
+                            reservation,
+                        };
+                        line(part?, forms, id, non_finite, writer).await
+                    }
                 });
                 Ok(Answer::Parts(rendered.boxed()))
             }
@@ -183,19 +209,21 @@ async fn line(
     forms: Forms,
     id: String,
     non_finite: NonFinite,
-    resources: &Resources,
-) -> Result<Vec<u8>, Fault> {
-    let answer = render(outputs, forms, id, non_finite, resources).await?;
-    Ok(Vec::from(answer.body))
+    writer: Writer<'_>,
+) -> Result<Held<Vec<u8>>, Fault> {
+    let answer = render(outputs, forms, id, non_finite, writer).await?;
+    Ok(Held {
+        content: Vec::from(answer.content.body),
+        reservation: answer.reservation,
+    })
 }
+
+/// Longest id that the answer to a bad request has.
+const LONGEST_ID: usize = 1 << 10;
 
 /// The id of a request that cannot be served, if it can be read.
 fn id_in(text: &[u8]) -> Option<String> {
-    #[derive(Deserialize)]
-    struct Id {
-        id: Option<String>,
-    }
-    serde_json::from_slice::<Id>(text).ok()?.id
+    oip_rest::id_of(text, LONGEST_ID)
 }
 
 #[cfg(test)]

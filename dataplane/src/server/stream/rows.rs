@@ -15,6 +15,8 @@ use super::ordered::{Demand, Disconnected, Ended, Incoming, StreamTransport, ser
 use super::parts::Answer;
 use super::request::{Answered, StreamRequest, StreamRequests};
 use crate::pipeline::Serve;
+use crate::runtime::memory_budget::Reservation;
+use crate::server::unary::Held;
 use crate::telemetry::RequestRecord;
 
 /// The answer. It begins at once: the fault of a request is the answer to that request.
@@ -33,7 +35,7 @@ pub(super) fn respond<S: Serve>(
     };
     let (out, events) = channel(style, limits.stall_timeout);
     let mut caller = Caller {
-        lines: Lines::new(body, &state.resources),
+        lines: Lines::new(body, &state.resources, requests.share()),
         out,
         framing,
         record,
@@ -47,6 +49,9 @@ pub(super) fn respond<S: Serve>(
     });
     events.respond()
 }
+
+/// Bytes of answers above which no further one is sent together with them.
+const TOGETHER: usize = 64 << 10;
 
 /// The other end of the stream.
 struct Caller<S> {
@@ -78,16 +83,31 @@ impl<S: Serve> Caller<S> {
     }
 
     /// Sends the text of this many parts, which are counted before the caller can have them.
-    async fn hand_over(&mut self, data: &mut Vec<u8>, count: usize) -> Result<(), Disconnected> {
-        if data.is_empty() {
+    async fn hand_over(&mut self, text: &mut Text, count: usize) -> Result<(), Disconnected> {
+        if text.data.is_empty() {
             return Ok(());
         }
         let begun = Instant::now();
         let room = self.out.room().await?;
         self.record.parts(count);
-        room.data(std::mem::take(data));
+        let Text { data, held } = std::mem::take(text);
+        room.data(data, held);
         self.lines.excuse(begun);
         Ok(())
+    }
+}
+
+/// Answers that are sent together, and their memory.
+#[derive(Default)]
+struct Text {
+    data: Vec<u8>,
+    held: Vec<Reservation>,
+}
+
+impl Text {
+    fn add(&mut self, framing: Framing, part: Held<Vec<u8>>) {
+        framing.write(&mut self.data, &part.content);
+        self.held.push(part.reservation);
     }
 }
 
@@ -112,7 +132,7 @@ impl<S: Serve> StreamTransport for Caller<S> {
     }
 
     async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
-        let mut data = Vec::new();
+        let mut text = Text::default();
         let mut count = 0;
         for answered in answers {
             if let Some(version) = &answered.version {
@@ -120,22 +140,26 @@ impl<S: Serve> StreamTransport for Caller<S> {
             }
             match answered.answer {
                 // Answers of one run are sent together.
-                Answer::Whole(json) => {
-                    self.framing.write(&mut data, &json);
+                Answer::Whole(whole) => {
+                    text.add(self.framing, whole);
                     count += 1;
+                    if text.data.len() > TOGETHER {
+                        self.hand_over(&mut text, count).await?;
+                        count = 0;
+                    }
                 }
                 Answer::Parts(mut parts) => {
                     while let Some(part) = parts.next().await {
-                        let fault =
-                            |fault| self.requests.fault(&fault, None, Some(answered.number));
-                        let json = part.unwrap_or_else(fault);
-                        self.framing.write(&mut data, &json);
-                        self.hand_over(&mut data, count + 1).await?;
+                        let part = part.unwrap_or_else(|fault| {
+                            self.requests.held_fault(&fault, answered.number)
+                        });
+                        text.add(self.framing, part);
+                        self.hand_over(&mut text, count + 1).await?;
                         count = 0;
                     }
                 }
             }
         }
-        self.hand_over(&mut data, count).await
+        self.hand_over(&mut text, count).await
     }
 }

@@ -16,6 +16,7 @@ use super::request::{Answered, StreamRequests};
 use crate::pipeline::{Serve, WhenBusy};
 use crate::server::http::body;
 use crate::server::respond::refuse;
+use crate::server::unary::Held;
 use crate::telemetry::RequestRecord;
 
 /// The answer after its header. An earlier fault has an HTTP status.
@@ -27,7 +28,8 @@ pub(super) async fn respond<S: Serve>(
 ) -> Response<Body> {
     let state = &requests.state;
     let context = Arc::clone(&requests.context);
-    let read = body::read(body, &requests.headers, &state.resources).await;
+    let held = context.hold(&state.resources.memory);
+    let read = body::read(body, &requests.headers, &state.resources, held).await;
     let received = match read {
         Ok(received) => received,
         Err(fault) => {
@@ -86,16 +88,16 @@ async fn send(
     answered: Answered,
     record: &mut RequestRecord<'_>,
 ) -> Result<Result<(), Fault>, Disconnected> {
-    let mut part = async |json: Vec<u8>| {
+    let mut part = async |part: Held<Vec<u8>>| {
         let mut data = Vec::new();
-        framing.write(&mut data, &json);
+        framing.write(&mut data, &part.content);
         let room = out.room().await?;
         record.part();
-        room.data(data);
+        room.data(data, vec![part.reservation]);
         Ok::<_, Disconnected>(())
     };
     match answered.answer {
-        Answer::Whole(json) => part(json).await?,
+        Answer::Whole(whole) => part(whole).await?,
         Answer::Parts(mut parts) => loop {
             let next = tokio::select! {
                 biased;
@@ -103,7 +105,7 @@ async fn send(
                 next = parts.next() => next,
             };
             match next {
-                Some(Ok(json)) => part(json).await?,
+                Some(Ok(next)) => part(next).await?,
                 Some(Err(fault)) => return Ok(Err(fault)),
                 None => break,
             }

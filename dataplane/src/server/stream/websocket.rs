@@ -29,11 +29,13 @@ use super::parts::Answer;
 use super::request::{Answered, StreamRequest, StreamRequests};
 use crate::context::RequestContext;
 use crate::pipeline::Serve;
+use crate::runtime::memory_budget::Reservation;
 use crate::server::http::counted::{refuse_counted, refuse_on};
 use crate::server::pace::SLOWEST;
 use crate::server::path::model_of;
 use crate::server::respond::refuse;
 use crate::server::state::ServerState;
+use crate::server::unary::Held;
 use crate::telemetry::RequestRecord;
 
 /// Largest message. Larger requests belong in a body, whose memory is released as it is read.
@@ -99,7 +101,7 @@ async fn serve_socket<S: Serve>(
     let state = Arc::clone(&requests.state);
     let limits = Arc::clone(&state.resources.limits);
     let longest = limits.body_bytes.min(MESSAGE_BYTES);
-    let reservation = state.resources.memory.hold();
+    let reservation = requests.share().hold();
     let metered = Metered::new(TokioIo::new(upgraded), reservation, longest);
     let socket = ServerBuilder::new()
         .limits(MessageLimits::default().max_payload_len(Some(longest)))
@@ -109,6 +111,8 @@ async fn serve_socket<S: Serve>(
     let now = Instant::now();
     let mut caller = Caller {
         socket,
+        unsent: Vec::new(),
+        unwanted: None,
         record,
         number: 0,
         heard: now,
@@ -127,6 +131,10 @@ struct Caller<S> {
     /// First, so that a panic is recorded before the caller sees the end of the stream.
     record: RequestRecord<'static>,
     socket: WebSocketStream<Metered<TokioIo<Upgraded>>>,
+    /// The memory of answers that are not sent yet.
+    unsent: Vec<Reservation>,
+    /// The time since which there was no room for a request.
+    unwanted: Option<Instant>,
     limits: Arc<Limits>,
     /// Messages read.
     number: u64,
@@ -165,22 +173,30 @@ impl<S: Serve> Caller<S> {
     }
 
     /// Appends a part of an answer to the next send; it is counted before the caller can have it.
-    async fn feed(&mut self, json: Vec<u8>) -> Result<(), Disconnected> {
+    async fn feed(&mut self, part: Held<Vec<u8>>) -> Result<(), Disconnected> {
         self.record.part();
-        let fed = self.socket.feed(Message::text(json));
+        self.unsent.push(part.reservation);
+        let fed = self.socket.feed(Message::text(part.content));
         let fed = timeout(self.limits.stall_timeout, fed).await;
         fed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
     }
 
     async fn flush(&mut self) -> Result<(), Disconnected> {
         let flushed = timeout(self.limits.stall_timeout, self.socket.flush()).await;
+        self.unsent.clear();
         flushed.map_err(|_| Disconnected)?.map_err(|_| Disconnected)
     }
 
-    /// The deadline of the next sign of life: later while a large message arrives at the minimum pace.
+    /// The deadline of the next sign of life: later while a large message arrives at the minimum pace,
+    /// which ends with the time that a request has, pings or not.
     fn silent_at(&self) -> Instant {
-        let unread = self.socket.get_ref().unfinished();
-        self.heard + self.limits.idle_timeout + Duration::from_secs_f64(unread as f64 / SLOWEST)
+        let socket = self.socket.get_ref();
+        let at_pace = Duration::from_secs_f64(socket.unfinished() as f64 / SLOWEST);
+        let silent = self.heard + self.limits.idle_timeout + at_pace;
+        match socket.begun() {
+            Some(begun) => silent.min(begun + self.limits.request_timeout),
+            None => silent,
+        }
     }
 
     /// The input of a message; none for one that only shows that the caller is alive.
@@ -268,9 +284,17 @@ impl<S: Serve> StreamTransport for Caller<S> {
     type Answer = Answered;
 
     async fn next(&mut self, wants: Demand) -> Incoming<StreamRequest> {
+        // Time in which no request was wanted is not the caller's.
+        if !wants.requests {
+            self.unwanted.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.unwanted.take() {
+            self.socket.get_mut().excuse(since);
+        }
         loop {
             let ping_at = self.ping_at;
-            let silent_at = self.silent_at();
+            // A message may begin while this waits: its deadline is looked at now and then.
+            let look_at = Instant::now() + self.limits.request_timeout / 4;
+            let look_at = look_at.min(self.silent_at());
             tokio::select! {
                 biased;
                 message = self.socket.next(), if wants.requests => {
@@ -288,12 +312,18 @@ impl<S: Serve> StreamTransport for Caller<S> {
                         return Incoming::Left;
                     }
                 }
-                () = sleep_until(silent_at), if wants.requests => {
+                () = sleep_until(look_at), if wants.requests => {
+                    if Instant::now() < self.silent_at() {
+                        continue;
+                    }
                     self.code = CloseCode::GOING_AWAY;
                     let idle = self.limits.idle_timeout.as_secs_f64();
                     let message = match self.socket.get_ref().unfinished() {
                         0 => format!("nothing came for {idle} s, not even an answer to a ping"),
-                        _ => format!("a message came too slowly: {idle} s, and 1 s for each KiB"),
+                        _ => format!(
+                            "a message came too slowly: {idle} s, 1 s for each KiB, and {} s in all",
+                            self.limits.request_timeout.as_secs_f64()
+                        ),
                     };
                     return Incoming::Failed(Fault::new(FaultKind::SlowBody, "slow_body", message));
                 }
@@ -302,18 +332,19 @@ impl<S: Serve> StreamTransport for Caller<S> {
     }
 
     async fn send(&mut self, answers: Vec<Answered>) -> Result<(), Disconnected> {
+        let begun = Instant::now();
         for answered in answers {
             if let Some(version) = &answered.version {
                 self.record.set_version(version);
             }
             match answered.answer {
-                Answer::Whole(json) => self.feed(json).await?,
+                Answer::Whole(whole) => self.feed(whole).await?,
                 Answer::Parts(mut parts) => {
                     while let Some(part) = parts.next().await {
-                        let fault =
-                            |fault| self.requests.fault(&fault, None, Some(answered.number));
-                        let json = part.unwrap_or_else(fault);
-                        self.feed(json).await?;
+                        let part = part.unwrap_or_else(|fault| {
+                            self.requests.held_fault(&fault, answered.number)
+                        });
+                        self.feed(part).await?;
                         self.flush().await?;
                     }
                 }
@@ -322,6 +353,7 @@ impl<S: Serve> StreamTransport for Caller<S> {
         self.flush().await?;
         // Nothing could be read while its answers were written.
         self.heard = Instant::now();
+        self.socket.get_mut().excuse(begun);
         Ok(())
     }
 }

@@ -1,5 +1,7 @@
 //! What can be wrong with JSON text.
 
+use serin_core::fault::Fault;
+
 /// Why the text cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JsonError {
@@ -10,7 +12,7 @@ pub struct JsonError {
 }
 
 /// What can be wrong with JSON text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// Something else had to come here.
     Expected(&'static str),
@@ -28,11 +30,13 @@ pub enum Problem {
     ControlCharacter,
     /// No number by JSON's grammar.
     BadNumber,
+    /// There is no memory for a copy of a string; why.
+    NoRoom(Box<Fault>),
 }
 
 impl std::fmt::Display for JsonError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.problem {
+        match &self.problem {
             Problem::Expected(what) => write!(f, "expected {what}")?,
             Problem::Truncated => f.write_str("the text ends too early")?,
             Problem::Trailing => f.write_str("nothing may follow the document")?,
@@ -41,6 +45,7 @@ impl std::fmt::Display for JsonError {
             Problem::BadEscape => f.write_str("unknown escape in a string")?,
             Problem::ControlCharacter => f.write_str("a control character must be escaped")?,
             Problem::BadNumber => f.write_str("not a number")?,
+            Problem::NoRoom(fault) => write!(f, "{fault}")?,
         }
         write!(f, " at byte {}", self.at)
     }

@@ -3,37 +3,78 @@
 use std::borrow::Cow;
 
 use super::error::{JsonError, Problem};
+use crate::room::Room;
 
-/// Reads the string whose opening quote is at `at`, which is then after its closing quote.
-pub(super) fn read<'a>(text: &'a str, at: &mut usize) -> Result<Cow<'a, str>, JsonError> {
+/// Reads the string whose opening quote is at `at`, which is then after its closing quote. A string
+/// with an escape is copied, for which `room` is asked first.
+pub(super) fn read<'a>(
+    text: &'a str,
+    at: &mut usize,
+    room: &Room<'_>,
+) -> Result<Cow<'a, str>, JsonError> {
     *at += 1;
     let start = *at;
-    let mut owned: Option<String> = None;
+    if plain(text, at)? == b'"' {
+        let whole = &text[start..*at];
+        *at += 1;
+        return Ok(Cow::Borrowed(whole));
+    }
+    let longest = longest(text, start, *at);
+    let refused = |fault| error(start, Problem::NoRoom(Box::new(fault)));
+    room.copy(longest).map_err(refused)?;
+    let mut owned = String::with_capacity(longest);
     let mut copied = start;
     loop {
-        // Quotes, backslashes and control characters are ASCII: they never cut a character, so
-        // slicing the text at them is always on a boundary.
+        let end = plain(text, at)?;
+        owned.push_str(&text[copied..*at]);
+        if end == b'"' {
+            *at += 1;
+            return Ok(Cow::Owned(owned));
+        }
+        owned.push(escape(text, at)?);
+        copied = *at;
+    }
+}
+
+/// Checks the string whose opening quote is at `at`, without a copy.
+pub(super) fn skip(text: &str, at: &mut usize) -> Result<(), JsonError> {
+    *at += 1;
+    while plain(text, at)? != b'"' {
+        escape(text, at)?;
+    }
+    *at += 1;
+    Ok(())
+}
+
+/// Moves `at` to the next quote or backslash, which is returned.
+///
+/// Quotes, backslashes and control characters are ASCII: they never cut a character, so slicing the
+/// text at them is always on a boundary.
+#[inline]
+fn plain(text: &str, at: &mut usize) -> Result<u8, JsonError> {
+    loop {
         match text.as_bytes().get(*at).copied() {
             None => return Err(error(*at, Problem::Truncated)),
-            Some(b'"') => {
-                let tail = &text[copied..*at];
-                *at += 1;
-                return Ok(match owned {
-                    None => Cow::Borrowed(tail),
-                    Some(mut owned) => {
-                        owned.push_str(tail);
-                        Cow::Owned(owned)
-                    }
-                });
-            }
-            Some(b'\\') => {
-                let owned = owned.get_or_insert_default();
-                owned.push_str(&text[copied..*at]);
-                owned.push(escape(text, at)?);
-                copied = *at;
-            }
+            Some(end @ (b'"' | b'\\')) => return Ok(end),
             Some(0..=0x1f) => return Err(error(*at, Problem::ControlCharacter)),
             Some(_) => *at += 1,
+        }
+    }
+}
+
+/// Most bytes of a string that begins at `start` and has its first escape at `at`: an escape takes
+/// more bytes than what it stands for.
+fn longest(text: &str, start: usize, mut at: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut escapes = 0;
+    loop {
+        match bytes.get(at) {
+            None | Some(b'"') => return at.min(bytes.len()) - start - escapes,
+            Some(b'\\') if at + 1 < bytes.len() => {
+                escapes += 1;
+                at += 2;
+            }
+            Some(_) => at += 1,
         }
     }
 }

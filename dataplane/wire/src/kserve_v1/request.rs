@@ -1,23 +1,29 @@
 //! `{"instances": [...]}`, a value or an object of named values for each row, or
 //! `{"inputs": {...}}`, a whole tensor for each input.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::bounds;
 use crate::json::{Kind, Reader};
 use crate::members::{self, FieldSet};
 use crate::oip_rest::elements::{self, InputSpec};
+use crate::room::Room;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Dimension, Signature, Tensor, TensorData, TensorSpec};
 
 /// Reads the inputs of a request to a model of this signature. Values are read as strictly as
-/// under `/v2`; shapes are those of the nested lists.
+/// under `/v2`; shapes are those of the nested lists. What they become is taken from `room`.
 ///
 /// # Errors
-/// `Malformed` or `BadTensor`, naming the member.
-pub fn parse(body: &Bytes, signature: &Signature, limits: &Limits) -> Result<Vec<Tensor>, Fault> {
-    let mut reader = Reader::new(members::utf8(body)?, limits.json_depth);
+/// `Malformed` or `BadTensor`, naming the member, and what `room` refuses with.
+pub fn parse(
+    body: &Bytes,
+    signature: &Signature,
+    limits: &Limits,
+    room: &Room<'_>,
+) -> Result<Vec<Tensor>, Fault> {
+    let mut reader = Reader::new(members::utf8(body)?, limits.json_depth, room);
     members::expect_root(&mut reader)?;
     let mut seen = FieldSet::default();
     let (mut instances, mut inputs) = (None, None);
@@ -69,7 +75,7 @@ struct Column<'a> {
     spec: &'a TensorSpec,
     row: Vec<i64>,
     rows: i64,
-    raw: BytesMut,
+    raw: Vec<u8>,
     elements: Vec<Bytes>,
 }
 
@@ -168,9 +174,18 @@ impl<'a> Form<'a> {
             )
             .with_param(path));
         }
+        let room = reader.room();
         match self.data(reader, column.spec, &shape)? {
-            TensorData::Raw(bytes) => column.raw.extend_from_slice(&bytes),
-            TensorData::Elements(elements) => column.elements.extend(elements),
+            TensorData::Raw(bytes) => {
+                room.grow(&mut column.raw, bytes.len(), usize::MAX)?;
+                column.raw.extend_from_slice(&bytes);
+                room.give(bytes.len());
+            }
+            TensorData::Elements(elements) => {
+                room.grow(&mut column.elements, elements.len(), usize::MAX)?;
+                room.give(size_of_val(elements.as_slice()));
+                column.elements.extend(elements);
+            }
         }
         column.rows += 1;
         Ok(())
@@ -180,7 +195,7 @@ impl<'a> Form<'a> {
         let mut shape = column.row;
         shape.insert(0, column.rows);
         let data = match column.spec.datatype.width() {
-            Some(_) => TensorData::Raw(column.raw.freeze()),
+            Some(_) => TensorData::Raw(Bytes::from(column.raw)),
             None => TensorData::Elements(column.elements),
         };
         Ok(Tensor {
@@ -292,7 +307,7 @@ impl<'a> Column<'a> {
             spec,
             row: Vec::new(),
             rows: 0,
-            raw: BytesMut::new(),
+            raw: Vec::new(),
             elements: Vec::new(),
         }
     }

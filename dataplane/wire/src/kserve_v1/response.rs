@@ -7,18 +7,37 @@ use serin_crds::contract::policy::NonFinite;
 
 use crate::non_finite;
 use crate::oip_rest::response::{numbers, separated, string};
+use crate::oip_rest::size;
 use serin_core::fault::Fault;
 use serin_core::types::{Outputs, Tensor, TensorData};
 
-/// Renders a response: the rows of a single output as nested lists; of several outputs an object for
+/// Most bytes of a response: the values, a pair of brackets and a comma for each list of each level,
+/// and the names of the outputs in each row.
+pub fn largest(reply: &Outputs) -> usize {
+    let outputs = reply.outputs.iter().map(|output| {
+        let mut lists = 1usize;
+        let mut brackets = 3usize;
+        for extent in &output.shape {
+            let extent = usize::try_from(*extent).unwrap_or(0);
+            lists = lists.saturating_mul(extent);
+            brackets = brackets.saturating_add(lists.saturating_mul(3));
+        }
+        let rows = output.rows().unwrap_or(1).max(1);
+        let names = rows.saturating_mul(size::text(&output.name) + 4);
+        let values = size::values(output).saturating_add(brackets);
+        values.saturating_add(names)
+    });
+    outputs.fold(64, usize::saturating_add)
+}
+
+/// Renders a response of at most `largest` bytes: the rows of a single output as nested lists; of several outputs an object for
 /// each row or, if their numbers of rows differ, one object of whole tensors.
 ///
 /// # Errors
 /// `Inference` for a float that JSON has no number for, where the service refuses those.
-pub fn render(reply: &Outputs, choice: NonFinite) -> Result<Bytes, Fault> {
+pub fn render(reply: &Outputs, choice: NonFinite, largest: usize) -> Result<Bytes, Fault> {
     non_finite::check(&reply.outputs, choice)?;
-    let data: usize = reply.outputs.iter().map(Tensor::byte_size).sum();
-    let mut out = Vec::with_capacity(64 + data * 3);
+    let mut out = Vec::with_capacity(largest);
     out.extend_from_slice(b"{\"predictions\":");
     let rows = reply.outputs.first().and_then(Tensor::rows);
     let alike = reply.outputs.iter().all(|output| output.rows() == rows);
@@ -144,7 +163,7 @@ mod tests {
             outputs,
             timing: Timing::default(),
         };
-        let body = render(&reply, NonFinite::String).unwrap();
+        let body = render(&reply, NonFinite::String, largest(&reply)).unwrap();
         String::from_utf8(body.to_vec()).unwrap()
     }
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::fields::{Fields, Value, malformed, varint, wrong_type};
-use super::memory::Memory;
+use crate::room::Room;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, Tensor, TensorData};
 
@@ -27,12 +27,12 @@ const LISTS: [(&str, &[Datatype]); 8] = [
 ];
 
 /// The elements of one input, as far as they have been read.
-pub(super) struct Contents<'a, 'm, 'r> {
+pub(super) struct Contents<'a> {
     name: &'a str,
     datatype: Datatype,
     shape: &'a [i64],
     message: &'a Bytes,
-    memory: &'m mut Memory<'r>,
+    room: &'a Room<'a>,
     /// Elements that the shape asks for: no more are kept. 0 for a shape that is none.
     expected: usize,
     /// The index in [`LISTS`] of the datatype's own list.
@@ -47,21 +47,21 @@ pub(super) struct Contents<'a, 'm, 'r> {
     out_of_range: Option<i64>,
 }
 
-impl<'a, 'm, 'r> Contents<'a, 'm, 'r> {
+impl<'a> Contents<'a> {
     /// No elements yet of this input. `message` is the message that the lists lie in.
     pub(super) fn new(
         name: &'a str,
         datatype: Datatype,
         shape: &'a [i64],
         message: &'a Bytes,
-        memory: &'m mut Memory<'r>,
+        room: &'a Room<'a>,
     ) -> Self {
         Self {
             name,
             datatype,
             shape,
             message,
-            memory,
+            room,
             expected: Tensor::element_count(shape).unwrap_or(0),
             own: LISTS.iter().position(|(_, own)| own.contains(&datatype)),
             filled: [false; LISTS.len()],
@@ -185,12 +185,12 @@ impl<'a, 'm, 'r> Contents<'a, 'm, 'r> {
         mut numbers: Numbers<'_>,
         convert: impl Fn(u64) -> Result<[u8; WIDTH], i64>,
     ) -> Result<(), Fault> {
-        let room = numbers
+        let kept = numbers
             .at_most()
             .min(self.expected.saturating_sub(self.count));
         let most = self.expected.saturating_mul(WIDTH);
-        self.memory
-            .grow(&mut self.bytes, room.saturating_mul(WIDTH), most)?;
+        self.room
+            .grow(&mut self.bytes, kept.saturating_mul(WIDTH), most)?;
         while let Some(number) = numbers.next()? {
             self.filled[list] = true;
             match convert(number) {
@@ -224,7 +224,7 @@ impl<'a, 'm, 'r> Contents<'a, 'm, 'r> {
         if self.own == Some(list) {
             let kept = count.min(self.expected.saturating_sub(self.count)) * WIDTH;
             let most = self.expected.saturating_mul(WIDTH);
-            self.memory.grow(&mut self.bytes, kept, most)?;
+            self.room.grow(&mut self.bytes, kept, most)?;
             self.bytes.extend_from_slice(&bytes[..kept]);
             self.count += count;
         }
@@ -237,7 +237,7 @@ impl<'a, 'm, 'r> Contents<'a, 'm, 'r> {
         self.filled[list] = true;
         if self.own == Some(list) {
             if self.count < self.expected {
-                self.memory.grow(&mut self.elements, 1, self.expected)?;
+                self.room.grow(&mut self.elements, 1, self.expected)?;
                 self.elements.push(self.message.slice_ref(element));
             }
             self.count += 1;

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::contents::Contents;
 use super::entry::entry;
 use super::fields::{Fields, Value, varint, wrong_type};
-use super::memory::Memory;
+use crate::room::Room;
 use crate::{bounds, raw_tensor};
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
@@ -28,11 +28,7 @@ impl<'a> Input<'a> {
     ///
     /// # Errors
     /// `Malformed`, and what the reservation of memory refuses with.
-    pub(super) fn read(
-        message: &'a [u8],
-        limits: &Limits,
-        memory: &mut Memory<'_>,
-    ) -> Result<Self, Fault> {
+    pub(super) fn read(message: &'a [u8], limits: &Limits, room: &Room<'_>) -> Result<Self, Fault> {
         let mut input = Self {
             name: "",
             datatype: "",
@@ -58,7 +54,7 @@ impl<'a> Input<'a> {
                 _ => {}
             }
         }
-        memory.take(size_of::<Tensor>() + input.name.len() + size_of_val(&input.shape[..]))?;
+        room.take(size_of::<Tensor>() + input.name.len() + size_of_val(&input.shape[..]))?;
         Ok(input)
     }
 
@@ -94,7 +90,7 @@ impl<'a> Input<'a> {
         raw: Option<Bytes>,
         message: &Bytes,
         limits: &Limits,
-        memory: &mut Memory<'_>,
+        room: &Room<'_>,
     ) -> Result<Tensor, Fault> {
         let (name, shape) = (self.name, self.shape);
         if self.shared_memory {
@@ -118,17 +114,9 @@ impl<'a> Input<'a> {
             return Err(bounds::too_many_dimensions(format!("{name}.shape"), limits));
         }
         let data = match raw {
-            Some(bytes) => {
-                if datatype == Datatype::Bytes {
-                    // Each element has four bytes of length before it.
-                    let most = bytes.len() / 4;
-                    let count = Tensor::element_count(&shape).map_or(0, |count| count.min(most));
-                    memory.take(count * size_of::<Bytes>())?;
-                }
-                raw_tensor::decode(name, datatype, &shape, bytes)?
-            }
+            Some(bytes) => raw_tensor::decode(name, datatype, &shape, bytes, room)?,
             None => {
-                let mut contents = Contents::new(name, datatype, &shape, message, memory);
+                let mut contents = Contents::new(name, datatype, &shape, message, room);
                 let mut fields = self.contents.unwrap_or(Fields::new(&[]));
                 while let Some((tag, value)) = fields.next()? {
                     if tag == 5 {

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use super::entry::entry;
 use super::fields::Fields;
 use super::input::Input;
-use super::memory::Memory;
 use crate::bounds;
 use crate::parameters::{Parameter, RequestParameters, classes};
+use crate::room::{self, Room};
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{ModelRef, RequestedOutput, Tensor};
@@ -69,8 +69,14 @@ pub fn decode(
     limits: &Limits,
     reserve: &mut dyn FnMut(usize) -> Result<(), Fault>,
 ) -> Result<Decoded, Fault> {
-    let mut memory = Memory::of_message(message.len(), reserve)?;
-    let request = Request::read(message, limits, &mut memory)?;
+    room::within(0, reserve, |room| {
+        room.take(message.len())?;
+        decode_in(message, limits, room)
+    })
+}
+
+fn decode_in(message: &Bytes, limits: &Limits, room: &Room<'_>) -> Result<Decoded, Fault> {
+    let request = Request::read(message, limits, room)?;
     let model = model_ref(request.model_name, request.model_version)?;
     let mut parameters = RequestParameters::default();
     for (name, value) in request.parameters {
@@ -84,21 +90,21 @@ pub fn decode(
     let outputs = outputs.collect::<Result<_, _>>()?;
     let inputs = request.inputs.into_iter();
     let inputs: Vec<Input<'_>> = inputs
-        .map(|input| Input::read(input, limits, &mut memory))
+        .map(|input| Input::read(input, limits, room))
         .collect::<Result<_, _>>()?;
     check_forms(&inputs, &request.raw)?;
     let is_typed = inputs.iter().any(Input::is_typed);
     let mut raw = request.raw.into_iter();
     let inputs = inputs.into_iter();
     let inputs = inputs
-        .map(|input| input.tensor(raw.next(), message, limits, &mut memory))
+        .map(|input| input.tensor(raw.next(), message, limits, room))
         .collect::<Result<_, _>>()?;
     Ok(Decoded {
         model,
         id: request.id.to_owned(),
         inputs,
         outputs,
-        memory: memory.total(),
+        memory: room.total(),
         parameters,
         typed_answer: parameters.binary_output.map_or(is_typed, |binary| !binary),
     })
@@ -118,7 +124,7 @@ struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    fn read(message: &'a Bytes, limits: &Limits, memory: &mut Memory<'_>) -> Result<Self, Fault> {
+    fn read(message: &'a Bytes, limits: &Limits, room: &Room<'_>) -> Result<Self, Fault> {
         let mut request = Self::default();
         let mut fields = Fields::new(message);
         while let Some((tag, value)) = fields.next()? {
@@ -128,7 +134,7 @@ impl<'a> Request<'a> {
                 3 => request.id = value.text("id")?,
                 4 => {
                     let (name, value) = entry(value)?;
-                    memory.take(ENTRY)?;
+                    room.take(ENTRY)?;
                     request.parameters.insert(name, value);
                 }
                 5 => add(

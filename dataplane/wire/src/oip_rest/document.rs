@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use crate::json::Reader;
 use crate::members::{duplicate, expect_root, utf8};
+use crate::room::Room;
 use serin_core::fault::Fault;
 
 /// Visits each member of a body, which may be empty. `visit` reads the value and returns whether the
@@ -14,12 +15,13 @@ use serin_core::fault::Fault;
 pub fn members(
     body: &[u8],
     depth: usize,
+    room: &Room<'_>,
     visit: impl FnMut(&str, &mut Reader<'_>) -> Result<bool, Fault>,
 ) -> Result<(), Fault> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(());
     }
-    let mut reader = Reader::new(utf8(body)?, depth);
+    let mut reader = Reader::new(utf8(body)?, depth, room);
     expect_root(&mut reader)?;
     members_of(&mut reader, visit)?;
     Ok(reader.end()?)

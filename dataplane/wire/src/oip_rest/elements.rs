@@ -8,8 +8,12 @@ use bytes::Bytes;
 use half::{bf16, f16};
 
 use crate::json::{Integer, JsonError, Kind, Reader};
+use crate::room::Room;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, Tensor, TensorData};
+
+/// What bytes take besides themselves once they are shared: by two tensors, or by two rows of one.
+const SHARED: usize = 48;
 
 /// The name, datatype and element count of an input, needed to read its data.
 pub(crate) struct InputSpec<'a> {
@@ -105,7 +109,7 @@ fn fixed<const WIDTH: usize>(
     // The shape is the caller's claim: what may still come, two bytes an element, bounds the
     // allocation.
     let possible = reader.remaining() / 2 + 1;
-    let mut out = Vec::with_capacity(spec.count.min(possible) * WIDTH);
+    let mut out = reader.room().list(spec.count.min(possible) * WIDTH)?;
     Walk::over(reader, spec, |reader, index| {
         let bytes = element(reader)?;
         if index < spec.count {
@@ -122,7 +126,7 @@ fn strings(
     spec: &InputSpec<'_>,
 ) -> Result<TensorData, Fault> {
     let possible = reader.remaining() / 3 + 1;
-    let mut out = Vec::with_capacity(spec.count.min(possible));
+    let mut out = reader.room().list(spec.count.min(possible))?;
     Walk::over(reader, spec, |reader, index| {
         match reader.kind()? {
             Kind::String => {}
@@ -141,21 +145,24 @@ fn strings(
 }
 
 /// Decodes elements that came as base64.
-pub(super) fn decode_base64(name: &str, encoded: &[Bytes]) -> Result<TensorData, Fault> {
-    encoded
-        .iter()
-        .enumerate()
-        .map(|(index, text)| {
-            STANDARD.decode(text).map(Bytes::from).map_err(|error| {
-                Fault::new(
-                    FaultKind::BadTensor,
-                    "invalid_value",
-                    format!("input '{name}': element {index} is not base64: {error}"),
-                )
-            })
-        })
-        .collect::<Result<_, _>>()
-        .map(TensorData::Elements)
+pub(super) fn decode_base64(
+    name: &str,
+    encoded: &[Bytes],
+    room: &Room<'_>,
+) -> Result<TensorData, Fault> {
+    let mut decoded = room.list(encoded.len())?;
+    for (index, text) in encoded.iter().enumerate() {
+        room.copy(base64::decoded_len_estimate(text.len()) + SHARED)?;
+        let element = STANDARD.decode(text).map_err(|error| {
+            Fault::new(
+                FaultKind::BadTensor,
+                "invalid_value",
+                format!("input '{name}': element {index} is not base64: {error}"),
+            )
+        })?;
+        decoded.push(Bytes::from(element));
+    }
+    Ok(TensorData::Elements(decoded))
 }
 
 fn not_a(datatype: Datatype, takes: &str, got: Kind) -> Refused {

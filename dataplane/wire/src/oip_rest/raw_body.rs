@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::{Forms, InferRequest};
 use crate::raw_tensor;
+use crate::room::Room;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, Dimension, Signature, Tensor, TensorData, TensorSpec};
 
@@ -12,7 +13,11 @@ use serin_core::types::{Datatype, Dimension, Signature, Tensor, TensorData, Tens
 /// # Errors
 /// `BadTensor` when the model has not exactly one input, or its shape does not follow from the
 /// body's length.
-pub fn raw_request(body: Bytes, signature: &Signature) -> Result<InferRequest, Fault> {
+pub fn raw_request(
+    body: Bytes,
+    signature: &Signature,
+    room: &Room<'_>,
+) -> Result<InferRequest, Fault> {
     let [input] = signature.inputs.as_slice() else {
         return Err(unfit(format!(
             "a body without JSON needs a model of one input, this one has {}",
@@ -23,7 +28,7 @@ pub fn raw_request(body: Bytes, signature: &Signature) -> Result<InferRequest, F
     let data = if input.datatype == Datatype::Bytes {
         TensorData::Elements(vec![body])
     } else {
-        raw_tensor::decode(&input.name, input.datatype, &shape, body)?
+        raw_tensor::decode(&input.name, input.datatype, &shape, body, room)?
     };
     Ok(InferRequest {
         id: None,

@@ -13,19 +13,27 @@ use crate::json::{Kind, Reader};
 use crate::members::{self, FieldSet, missing};
 use crate::parameters::RequestParameters;
 use crate::raw_tensor;
+use crate::room::{self, Room};
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, RequestedOutput, Tensor, TensorData};
 
-/// Reads a request: `json_length` bytes of JSON and, after them, the data of binary inputs.
+/// Reads a request: `json_length` bytes of JSON and, after them, the data of binary inputs. What it
+/// becomes is taken from `room`.
 ///
 /// # Errors
-/// `Malformed`, `BadTensor`, `Unsupported` or `NotImplemented`, naming the member.
-pub fn parse(body: &Bytes, json_length: usize, limits: &Limits) -> Result<InferRequest, Fault> {
+/// `Malformed`, `BadTensor`, `Unsupported` or `NotImplemented`, naming the member, and what `room`
+/// refuses with.
+pub fn parse(
+    body: &Bytes,
+    json_length: usize,
+    limits: &Limits,
+    room: &Room<'_>,
+) -> Result<InferRequest, Fault> {
     let json = body.get(..json_length).unwrap_or(body);
     let text = members::utf8(json)?;
     let mut request = RequestReader {
-        reader: Reader::new(text, limits.json_depth),
+        reader: Reader::new(text, limits.json_depth, room),
         body,
         binary: body.slice(json.len()..),
         limits,
@@ -38,6 +46,25 @@ pub fn parse(body: &Bytes, json_length: usize, limits: &Limits) -> Result<InferR
         )));
     }
     Ok(parsed)
+}
+
+/// The `id` of a request that cannot be served, where it can be read within `most` bytes.
+pub fn id_of(body: &[u8], most: usize) -> Option<String> {
+    let text = members::utf8(body).ok()?;
+    let find = |room: &Room<'_>| -> Result<Option<String>, Fault> {
+        let mut reader = Reader::new(text, Limits::default().json_depth, room);
+        let mut id = None;
+        let mut root = reader.object()?;
+        while let Some(name) = reader.member(&mut root)? {
+            match &*name {
+                "id" => id = members::optional_string(&mut reader, "id")?,
+                _ => reader.skip()?,
+            }
+        }
+        reader.end()?;
+        Ok(id)
+    };
+    room::within(0, room::of_a_name(most), find).ok()?
 }
 
 /// An input of which not all members have been read.
@@ -195,7 +222,7 @@ impl RequestReader<'_> {
                     )));
                 }
                 let bytes = self.binary.split_to(size);
-                raw_tensor::decode(&name, datatype, &shape, bytes)?
+                raw_tensor::decode(&name, datatype, &shape, bytes, self.reader.room())?
             }
             (Some(Data::Read(data)), None) => data,
             (Some(Data::At(position)), None) => {
@@ -206,7 +233,7 @@ impl RequestReader<'_> {
         };
         let data = match data {
             TensorData::Elements(encoded) if input.parameters.base64 => {
-                elements::decode_base64(&name, &encoded)?
+                elements::decode_base64(&name, &encoded, self.reader.room())?
             }
             other => other,
         };
@@ -310,7 +337,7 @@ impl RequestReader<'_> {
 
     fn string(&mut self, path: FieldPath) -> Result<String, Fault> {
         self.expect(Kind::String, path, "a string")?;
-        Ok(self.reader.string()?.into_owned())
+        Ok(self.reader.owned_string()?)
     }
 
     fn expect(&mut self, wanted: Kind, path: impl Display, described: &str) -> Result<(), Fault> {

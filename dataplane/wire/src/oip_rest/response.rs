@@ -21,7 +21,8 @@ pub struct Answer {
     pub json_length: Option<usize>,
 }
 
-/// Renders a reply; `forms` are those of the request, `choice` is the service's `nonFinite`.
+/// Renders a reply; `forms` are those of the request, `choice` is the service's `nonFinite`, and
+/// `largest` is what [`largest`](super::largest) says of it.
 ///
 /// # Errors
 /// `Inference` for a float that JSON has no number for, where the service refuses those.
@@ -30,12 +31,13 @@ pub fn render(
     id: &str,
     forms: &Forms,
     choice: NonFinite,
+    largest: usize,
 ) -> Result<Answer, Fault> {
     let in_json = reply.outputs.iter().enumerate();
     let in_json = in_json.filter(|(index, _)| !forms.is_binary(*index));
     non_finite::check(in_json.map(|(_, output)| output), choice)?;
-    let data: usize = reply.outputs.iter().map(Tensor::byte_size).sum();
-    let mut out = Vec::with_capacity(256 + data * 3);
+    // Address space in one piece: memory comes with what is written, and nothing is moved.
+    let mut out = Vec::with_capacity(largest);
     let mut binary: Vec<Bytes> = Vec::new();
     out.extend_from_slice(b"{\"model_name\":");
     string(&mut out, &reply.model_name);

@@ -5,6 +5,7 @@ use super::document::members;
 use crate::control::SettingValue;
 use crate::json::{Integer, Kind, Reader};
 use crate::members::{expect, wrong_type};
+use crate::room::Room;
 use serin_core::fault::Fault;
 
 /// Reads a change of log settings, which may be empty, and calls `set` with the name and the value of
@@ -16,9 +17,10 @@ use serin_core::fault::Fault;
 pub fn log_change(
     body: &[u8],
     depth: usize,
+    room: &Room<'_>,
     mut set: impl FnMut(&str, SettingValue<'_>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    members(body, depth, |name, reader| {
+    members(body, depth, room, |name, reader| {
         let text;
         let value = match reader.kind()? {
             Kind::Null => {
@@ -54,9 +56,10 @@ pub fn log_change(
 pub fn trace_change(
     body: &[u8],
     depth: usize,
+    room: &Room<'_>,
     mut set: impl FnMut(&str, Option<&[String]>) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    members(body, depth, |name, reader| {
+    members(body, depth, room, |name, reader| {
         let values = values(name, reader)?;
         set(name, values.as_deref())?;
         Ok(true)
@@ -70,14 +73,15 @@ fn values(name: &str, reader: &mut Reader<'_>) -> Result<Option<Vec<String>>, Fa
             reader.null()?;
             Ok(None)
         }
-        Kind::String => Ok(Some(vec![reader.string()?.into_owned()])),
+        Kind::String => Ok(Some(vec![reader.owned_string()?])),
         Kind::Number => Ok(Some(vec![reader.number()?.to_owned()])),
         Kind::Array => {
             let mut found = Vec::new();
             let mut array = reader.array()?;
             while reader.element(&mut array)? {
                 expect(reader, Kind::String, name, "a list of strings")?;
-                found.push(reader.string()?.into_owned());
+                reader.room().grow(&mut found, 1, usize::MAX)?;
+                found.push(reader.owned_string()?);
             }
             Ok(Some(found))
         }
@@ -88,16 +92,17 @@ fn values(name: &str, reader: &mut Reader<'_>) -> Result<Option<Vec<String>>, Fa
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::room::within;
 
     #[test]
     fn every_kind_of_a_log_settings_value_is_told_apart() {
         let mut found = Vec::new();
         let body = br#"{"a":null,"b":true,"c":2.0,"d":"x","e":-1,"f":[1],"g":1.5}"#;
-        log_change(body, 100, |name, value| {
+        let set = |name: &str, value: SettingValue<'_>| {
             found.push(format!("{name}={value:?}"));
             Ok(())
-        })
-        .unwrap();
+        };
+        within(0, |_| Ok(()), |room| log_change(body, 100, room, set)).unwrap();
         let expected = "a=Null b=Bool(true) c=Number(2) d=Text(\"x\") e=Other f=Other g=Other";
         assert_eq!(found.join(" "), expected);
     }
@@ -106,11 +111,11 @@ mod tests {
     fn a_trace_settings_value_is_a_list_of_texts() {
         let mut found = Vec::new();
         let body = br#"{"a":null,"b":"x","c":1e2,"d":["y","z"]}"#;
-        trace_change(body, 100, |_, values| {
+        let set = |_: &str, values: Option<&[String]>| {
             found.push(values.map(<[String]>::to_vec));
             Ok(())
-        })
-        .unwrap();
+        };
+        within(0, |_| Ok(()), |room| trace_change(body, 100, room, set)).unwrap();
         let list = |texts: &[&str]| Some(texts.iter().map(|&text| text.to_owned()).collect());
         let expected = [None, list(&["x"]), list(&["1e2"]), list(&["y", "z"])];
         assert_eq!(found, expected);
@@ -120,7 +125,8 @@ mod tests {
             (r#"{"a":"1","a":"2"}"#, "duplicate_field"),
             ("[]", "invalid_type"),
         ] {
-            let fault = trace_change(body.as_bytes(), 100, |_, _| Ok(())).unwrap_err();
+            let change = |room: &Room<'_>| trace_change(body.as_bytes(), 100, room, |_, _| Ok(()));
+            let fault = within(0, |_| Ok(()), change).unwrap_err();
             assert_eq!(fault.code, code, "{body}");
         }
     }

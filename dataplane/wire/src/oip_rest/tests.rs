@@ -4,13 +4,24 @@ use proptest::prelude::*;
 use serin_crds::contract::policy::NonFinite;
 
 use super::*;
+use crate::room::within;
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, Dimension, Outputs, Signature, TensorData, TensorSpec, Timing};
 
 fn parse_text(text: &str) -> Result<InferRequest, Fault> {
     let body = Bytes::copy_from_slice(text.as_bytes());
-    parse(&body, body.len(), &Limits::default())
+    parse_whole(&body, body.len())
+}
+
+/// Reads a request with all the memory that it takes.
+fn parse_whole(body: &Bytes, json_length: usize) -> Result<InferRequest, Fault> {
+    let limits = Limits::default();
+    within(
+        0,
+        |_| Ok(()),
+        |room| parse(body, json_length, &limits, room),
+    )
 }
 
 /// The one input of a request with this datatype, shape and data.
@@ -55,21 +66,21 @@ fn non_finite_floats_come_as_the_service_chose() {
             (NonFinite::String, r#"["NaN","-Infinity",1.0]"#),
             (NonFinite::Null, "[null,null,1.0]"),
         ] {
-            let answer = render(&reply, "7", &Forms::default(), choice).unwrap();
+            let answer = render(&reply, "7", &Forms::default(), choice, 0).unwrap();
             let text = std::str::from_utf8(&answer.body).unwrap();
             assert!(
                 text.ends_with(&format!("\"data\":{written}}}]}}")),
                 "{text}"
             );
         }
-        let refused = render(&reply, "7", &Forms::default(), NonFinite::Error).unwrap_err();
+        let refused = render(&reply, "7", &Forms::default(), NonFinite::Error, 0).unwrap_err();
         assert!(refused.message.contains("'x': element 0"), "{refused}");
         // Binary data carries every value.
         let binary = Forms {
             binary_by_default: true,
             listed: Vec::new(),
         };
-        assert!(render(&reply, "7", &binary, NonFinite::Error).is_ok());
+        assert!(render(&reply, "7", &binary, NonFinite::Error, 0).is_ok());
     }
 }
 
@@ -218,15 +229,15 @@ fn golden_binary_requests() {
     let mut body = json.as_bytes().to_vec();
     body.extend(hex::decode("0000803f".repeat(4)).unwrap());
     let body = Bytes::from(body);
-    let request = parse(&body, 135, &Limits::default()).unwrap();
+    let request = parse_whole(&body, 135).unwrap();
     assert!(request.forms.binary_by_default);
     assert_eq!(request.inputs[0].data, TensorData::Raw(body.slice(135..)));
 
-    let short = parse(&body.slice(..150), 135, &Limits::default()).unwrap_err();
+    let short = parse_whole(&body.slice(..150), 135).unwrap_err();
     assert_eq!(short.code, "size_mismatch");
     let mut longer = body.to_vec();
     longer.push(0);
-    let left_over = parse(&Bytes::from(longer), 135, &Limits::default()).unwrap_err();
+    let left_over = parse_whole(&Bytes::from(longer), 135).unwrap_err();
     assert!(
         left_over.message.contains("1 bytes are left"),
         "{}",
@@ -239,7 +250,7 @@ fn the_golden_mixed_request() {
     let json = r#"{"id":"abc","inputs":[{"name":"X","shape":[2,2],"datatype":"FP32","data":[1.0,1.0,1.0,1.0]},{"name":"S","shape":[2],"datatype":"BYTES","parameters":{"binary_data_size":12}}],"outputs":[{"name":"Y","parameters":{"binary_data":true}}],"parameters":{"priority":1,"timeout":1000,"k":1.5}}"#;
     let mut body = json.as_bytes().to_vec();
     body.extend(hex::decode("02000000ff00020000006869").unwrap());
-    let request = parse(&Bytes::from(body), json.len(), &Limits::default()).unwrap();
+    let request = parse_whole(&Bytes::from(body), json.len()).unwrap();
     assert_eq!(request.id.as_deref(), Some("abc"));
     assert_eq!(request.timeout, Some(Duration::from_millis(1)));
     assert_eq!(request.priority, 1);
@@ -285,7 +296,7 @@ fn the_golden_mixed_response() {
         binary_by_default: true,
         listed: vec![None, Some(false), Some(true), None],
     };
-    let answer = render(&reply, "7", &forms, NonFinite::String).unwrap();
+    let answer = render(&reply, "7", &forms, NonFinite::String, 0).unwrap();
     let json = r#"{"model_name":"m","model_version":"1","id":"7","outputs":[{"name":"a","shape":[2],"datatype":"FP32","parameters":{"binary_data_size":8}},{"name":"b","shape":[2],"datatype":"INT64","data":[1,2]},{"name":"s","shape":[2],"datatype":"BYTES","parameters":{"binary_data_size":11}},{"name":"z","shape":[0,3],"datatype":"FP32","parameters":{"binary_data_size":0}}]}"#;
     assert_eq!(answer.json_length, Some(357));
     assert_eq!(std::str::from_utf8(&answer.body[..357]).unwrap(), json);
@@ -315,7 +326,12 @@ fn the_golden_raw_request_is_one_row() {
         (vec![Dimension::Fixed(2)], vec![2]),
         (vec![rows()], vec![2]),
     ] {
-        let request = raw_request(body.clone(), &signature(shape, Datatype::Fp32)).unwrap();
+        let request = within(
+            0,
+            |_| Ok(()),
+            |room| raw_request(body.clone(), &signature(shape, Datatype::Fp32), room),
+        )
+        .unwrap();
         assert_eq!(request.inputs[0].shape, expected);
         assert!(request.forms.binary_by_default);
     }
@@ -324,9 +340,27 @@ fn the_golden_raw_request_is_one_row() {
         vec![rows(), Dimension::Fixed(3)],
         vec![Dimension::Fixed(3)],
     ] {
-        assert!(raw_request(body.clone(), &signature(shape, Datatype::Fp32)).is_err());
+        assert!(
+            within(
+                0,
+                |_| Ok(()),
+                |room| raw_request(body.clone(), &signature(shape, Datatype::Fp32), room)
+            )
+            .is_err()
+        );
     }
-    let text = raw_request(body.clone(), &signature(vec![rows()], Datatype::Bytes)).unwrap();
+    let text = within(
+        0,
+        |_| Ok(()),
+        |room| {
+            raw_request(
+                body.clone(),
+                &signature(vec![rows()], Datatype::Bytes),
+                room,
+            )
+        },
+    )
+    .unwrap();
     assert_eq!(text.inputs[0].shape, [1]);
     assert_eq!(text.inputs[0].data, TensorData::Elements(vec![body]));
 }
@@ -347,7 +381,7 @@ fn bytes_that_are_no_text_make_the_whole_tensor_base64() {
         }],
         timing: Timing::default(),
     };
-    let answer = render(&reply, "7", &Forms::default(), NonFinite::String).unwrap();
+    let answer = render(&reply, "7", &Forms::default(), NonFinite::String, 0).unwrap();
     let text = std::str::from_utf8(&answer.body).unwrap();
     assert!(
         text.contains(r#""parameters":{"content_type":"base64"},"data":["/w==","aGk="]"#),
@@ -393,14 +427,14 @@ fn round_trip(tensor: &Tensor, forms: &Forms) -> Tensor {
         outputs: vec![tensor.clone()],
         timing: Timing::default(),
     };
-    let answer = render(&reply, "7", forms, NonFinite::String).unwrap();
+    let answer = render(&reply, "7", forms, NonFinite::String, 0).unwrap();
     let length = answer.json_length.unwrap_or(answer.body.len());
     let json = std::str::from_utf8(&answer.body[..length]).unwrap();
     let request = json.replacen("\"outputs\":", "\"inputs\":", 1);
     let mut body = request.into_bytes();
     let json_length = body.len();
     body.extend_from_slice(&answer.body[length..]);
-    parse(&Bytes::from(body), json_length, &Limits::default())
+    parse_whole(&Bytes::from(body), json_length)
         .unwrap()
         .inputs
         .remove(0)
@@ -435,7 +469,7 @@ proptest! {
     #[test]
     fn any_bytes_are_read_or_refused(bytes: Vec<u8>, length in 0usize..64) {
         let body = Bytes::from(bytes);
-        let _ = parse(&body, length.min(body.len()), &Limits::default());
+        let _ = parse_whole(&body, length.min(body.len()));
     }
 
     #[test]

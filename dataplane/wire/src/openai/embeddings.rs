@@ -8,6 +8,8 @@ use serin_crds::contract::policy::NonFinite;
 use crate::json::{Integer, Kind, Reader};
 use crate::members::{self, FieldSet};
 use crate::oip_rest::response as values;
+use crate::oip_rest::size;
+use crate::room::{self, Room};
 use serin_core::Limits;
 use serin_core::fault::{Fault, FaultKind};
 use serin_core::types::{Datatype, ModelRef};
@@ -48,6 +50,16 @@ pub enum Form {
     Base64,
 }
 
+impl Piece {
+    /// Bytes of its text.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Tokens(_) => 0,
+        }
+    }
+}
+
 impl EmbeddingsRequest {
     /// The name of a piece in errors: `input`, or `input[2]` of a list.
     pub fn param(&self, place: usize) -> String {
@@ -63,13 +75,13 @@ fn param(single: bool, place: usize) -> String {
     }
 }
 
-/// Reads a whole request.
+/// Reads a whole request. Texts and ids are taken from `room`.
 ///
 /// # Errors
-/// `Malformed` or `Unsupported`, naming the member.
-pub fn parse(body: &Bytes, limits: &Limits) -> Result<EmbeddingsRequest, Fault> {
+/// `Malformed` or `Unsupported`, naming the member, and what `room` refuses with.
+pub fn parse(body: &Bytes, limits: &Limits, room: &Room<'_>) -> Result<EmbeddingsRequest, Fault> {
     let text = members::utf8(body)?;
-    let mut reader = Reader::new(text, limits.json_depth);
+    let mut reader = Reader::new(text, limits.json_depth, room);
     members::expect_root(&mut reader)?;
     let mut seen = FieldSet::default();
     let (mut model, mut input, mut dimensions) = (None, None, None);
@@ -127,8 +139,11 @@ pub fn model(body: &[u8], limits: &Limits) -> Result<ModelRef, Fault> {
             (text, Some(fault))
         }
     };
-    let mut reader = Reader::new(text, limits.json_depth);
-    named_model(&mut reader).map_err(|fault| broken.unwrap_or(fault))
+    let most = room::of_a_name(limits.uri_bytes);
+    let found = room::within(0, most, |room| {
+        named_model(&mut Reader::new(text, limits.json_depth, room))
+    });
+    found.map_err(|fault| broken.unwrap_or(fault))
 }
 
 fn named_model(reader: &mut Reader<'_>) -> Result<ModelRef, Fault> {
@@ -201,7 +216,10 @@ fn pieces(reader: &mut Reader<'_>) -> Result<Option<(Vec<Piece>, bool)>, Fault> 
         let place = pieces.len() + ids.len();
         let kind = reader.kind()?;
         match kind {
-            Kind::Number if pieces.is_empty() => ids.push(id(reader, &param(false, place))?),
+            Kind::Number if pieces.is_empty() => {
+                reader.room().grow(&mut ids, 1, usize::MAX)?;
+                ids.push(id(reader, &param(false, place))?);
+            }
             Kind::String | Kind::Array if ids.is_empty() => {
                 if pieces.len() == MAX_INPUTS {
                     let message = format!(
@@ -232,7 +250,7 @@ fn pieces(reader: &mut Reader<'_>) -> Result<Option<(Vec<Piece>, bool)>, Fault> 
 }
 
 fn text(reader: &mut Reader<'_>, param: &str) -> Result<Piece, Fault> {
-    let text = reader.string()?.into_owned();
+    let text = reader.owned_string()?;
     if text.is_empty() {
         return Err(unsupported(param, format!("'{param}' is an empty text")));
     }
@@ -243,6 +261,7 @@ fn tokens(reader: &mut Reader<'_>, param: &str) -> Result<Piece, Fault> {
     let mut list = reader.array()?;
     let mut ids = Vec::new();
     while reader.element(&mut list)? {
+        reader.room().grow(&mut ids, 1, usize::MAX)?;
         ids.push(id(reader, param)?);
     }
     if ids.is_empty() {
@@ -264,10 +283,23 @@ fn id(reader: &mut Reader<'_>, param: &str) -> Result<u32, Fault> {
     })
 }
 
-/// Renders the response; `tokens` is the number of input tokens.
-pub fn render(model: &str, vectors: &[Vec<f32>], form: Form, tokens: usize) -> Bytes {
+/// Most bytes of a response, and of what is made on the way to it.
+pub fn largest(model: &str, vectors: &[Vec<f32>]) -> usize {
     let values: usize = vectors.iter().map(Vec::len).sum();
-    let mut out = Vec::with_capacity(256 + vectors.len() * 64 + values * 12);
+    let longest = vectors.iter().map(Vec::len).max().unwrap_or(0);
+    let one = longest * (size_of::<f32>() + 6);
+    256 + size::text(model) + vectors.len() * 80 + values * size::number(Datatype::Fp32) + one
+}
+
+/// Renders the response; `tokens` is the number of input tokens, `largest` is what [`largest`] says.
+pub fn render(
+    model: &str,
+    vectors: &[Vec<f32>],
+    form: Form,
+    tokens: usize,
+    largest: usize,
+) -> Bytes {
+    let mut out = Vec::with_capacity(largest);
     out.extend_from_slice(b"{\"object\":\"list\",\"data\":[");
     for (index, vector) in vectors.iter().enumerate() {
         if index > 0 {

@@ -7,6 +7,7 @@ use crate::telemetry::logging::LogSettings;
 use crate::telemetry::traces::Tracer;
 use serin_core::fault::Fault;
 use serin_wire::oip_rest::settings;
+use serin_wire::room::Room;
 
 /// `GET /v2/logging`.
 pub(in crate::server) fn log_document() -> Map<String, Value> {
@@ -34,11 +35,12 @@ fn document<T: serde::Serialize>(
 pub(in crate::server) fn log_change(
     body: &[u8],
     depth: usize,
+    room: &Room<'_>,
     now: &LogSettings,
     start: &LogSettings,
 ) -> Result<LogSettings, Fault> {
     let mut changed = now.clone();
-    settings::log_change(body, depth, |name, value| {
+    settings::log_change(body, depth, room, |name, value| {
         change_log(&mut changed, start, name, value)
     })?;
     Ok(changed)
@@ -51,14 +53,17 @@ pub(in crate::server) fn log_change(
 pub(in crate::server) fn trace_change(
     body: &[u8],
     depth: usize,
+    room: &Room<'_>,
     tracer: Option<&Tracer>,
 ) -> Result<(), Fault> {
     let mut wanted = tracer.map(Tracer::sampled);
-    settings::trace_change(body, depth, |name, values| match (&mut wanted, tracer) {
-        (Some(sampled), Some(tracer)) => {
-            change_trace(sampled, &tracer.sampled_at_start(), name, values)
+    settings::trace_change(body, depth, room, |name, values| {
+        match (&mut wanted, tracer) {
+            (Some(sampled), Some(tracer)) => {
+                change_trace(sampled, &tracer.sampled_at_start(), name, values)
+            }
+            _ => Err(no_collector(name)),
         }
-        _ => Err(no_collector(name)),
     })?;
     if let (Some(sampled), Some(tracer)) = (wanted, tracer)
         && sampled != tracer.sampled()
@@ -71,6 +76,8 @@ pub(in crate::server) fn trace_change(
 
 #[cfg(test)]
 mod tests {
+    use serin_wire::room::within;
+
     use super::*;
 
     const START: LogSettings = LogSettings {
@@ -83,7 +90,10 @@ mod tests {
 
     #[test]
     fn a_change_of_the_log_is_made_whole_or_not_at_all() {
-        let change = |body: &str| log_change(body.as_bytes(), 100, &START, &START);
+        let change = |body: &str| {
+            let read = |room: &Room<'_>| log_change(body.as_bytes(), 100, room, &START, &START);
+            within(0, |_| Ok(()), read)
+        };
         let changed = change(r#"{"log_verbose_level":1,"log_info":false}"#).unwrap();
         assert_eq!((changed.verbose_level, changed.info), (1, false));
         assert_eq!(change("").unwrap(), START);
@@ -104,7 +114,10 @@ mod tests {
 
     #[test]
     fn without_a_collector_no_trace_setting_changes() {
-        let change = |body: &str| trace_change(body.as_bytes(), 100, None);
+        let change = |body: &str| {
+            let read = |room: &Room<'_>| trace_change(body.as_bytes(), 100, room, None);
+            within(0, |_| Ok(()), read)
+        };
         change("{}").unwrap();
         change("").unwrap();
         let code = |body| change(body).unwrap_err().code;

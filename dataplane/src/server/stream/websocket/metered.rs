@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
 use crate::runtime::memory_budget::Reservation;
 
@@ -16,6 +17,8 @@ pub(super) struct Metered<T> {
     inner: T,
     held: Reservation,
     unfinished: usize,
+    /// When the first byte of the incomplete message came.
+    begun: Option<Instant>,
     /// Most bytes that one message may have.
     longest: usize,
     refused: bool,
@@ -27,6 +30,7 @@ impl<T> Metered<T> {
             inner,
             held,
             unfinished: 0,
+            begun: None,
             longest,
             refused: false,
         }
@@ -38,11 +42,26 @@ impl<T> Metered<T> {
         self.unfinished.min(self.longest)
     }
 
+    /// When the incomplete message began, if there is one.
+    pub(super) fn begun(&self) -> Option<Instant> {
+        self.begun
+    }
+
+    /// Excludes the time from `since` on, in which nothing was read.
+    pub(super) fn excuse(&mut self, since: Instant) {
+        if let Some(begun) = &mut self.begun {
+            *begun += since.elapsed();
+        }
+    }
+
     /// A control frame with so many bytes of payload was read: it is no part of a message, and a
     /// caller may send any number of them.
     pub(super) fn passed(&mut self, payload: usize) {
         let frame = CONTROL_HEAD + payload;
         self.unfinished = self.unfinished.saturating_sub(frame);
+        if self.unfinished == 0 {
+            self.begun = None;
+        }
         self.held.shrink(self.unfinished());
     }
 
@@ -54,6 +73,7 @@ impl<T> Metered<T> {
     /// The reservation of a complete message.
     pub(super) fn finished(&mut self) -> Reservation {
         self.unfinished = 0;
+        self.begun = None;
         let next = self.held.another();
         std::mem::replace(&mut self.held, next)
     }
@@ -68,7 +88,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for Metered<T> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.inner).poll_read(cx, buffer);
         if let Poll::Ready(Ok(())) = read {
-            self.unfinished += buffer.filled().len() - before;
+            let came = buffer.filled().len() - before;
+            self.unfinished += came;
+            if came > 0 && self.begun.is_none() {
+                self.begun = Some(Instant::now());
+            }
             let unfinished = self.unfinished();
             if self.held.grow(unfinished).is_err() {
                 self.refused = true;

@@ -8,15 +8,19 @@ use super::*;
 /// Reads the lists of `messages`, one after the other.
 fn read(datatype: Datatype, shape: &[i64], messages: &[Vec<u8>]) -> Result<TensorData, Fault> {
     let whole = Bytes::from(messages.concat());
-    let mut reserve = |_| Ok(());
-    let mut memory = Memory::of_message(whole.len(), &mut reserve)?;
-    let mut contents = Contents::new("x", datatype, shape, &whole, &mut memory);
-    let mut at = 0;
-    for message in messages {
-        contents.merge(&whole[at..at + message.len()])?;
-        at += message.len();
-    }
-    contents.finish()
+    crate::room::within(
+        0,
+        |_| Ok(()),
+        |room| {
+            let mut contents = Contents::new("x", datatype, shape, &whole, room);
+            let mut at = 0;
+            for message in messages {
+                contents.merge(&whole[at..at + message.len()])?;
+                at += message.len();
+            }
+            contents.finish()
+        },
+    )
 }
 
 fn one(

@@ -1,7 +1,12 @@
 use super::*;
 
+fn parse_bytes(body: &[u8]) -> Result<EmbeddingsRequest, Fault> {
+    let (body, limits) = (Bytes::copy_from_slice(body), Limits::default());
+    room::within(0, |_| Ok(()), |room| parse(&body, &limits, room))
+}
+
 fn parsed(body: &str) -> Result<EmbeddingsRequest, Fault> {
-    parse(&Bytes::copy_from_slice(body.as_bytes()), &Limits::default())
+    parse_bytes(body.as_bytes())
 }
 
 fn input(input: &str) -> Result<(Vec<Piece>, bool), Fault> {
@@ -62,7 +67,7 @@ fn the_model_is_found_before_the_rest_is_read() {
     ] {
         let fault = found(body).unwrap_err();
         assert_eq!((fault.code, fault.param.as_deref()), (code, param));
-        let whole = parse(&Bytes::copy_from_slice(body), &Limits::default());
+        let whole = parse_bytes(body);
         assert_eq!(whole.unwrap_err().message, fault.message, "the same fault");
     }
     let deep = format!(r#"{{"input":{}"#, "[".repeat(200));
@@ -176,7 +181,7 @@ fn what_is_wrong_is_named() {
 #[test]
 fn vectors_are_written_as_numbers_or_as_base64_of_the_same() {
     let vectors = [vec![1.0, -0.5], vec![0.1]];
-    let written = |form| String::from_utf8(render("m", &vectors, form, 9).to_vec()).unwrap();
+    let written = |form| String::from_utf8(render("m", &vectors, form, 9, 0).to_vec()).unwrap();
     assert_eq!(
         written(Form::Float),
         r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[1.0,-0.5]},{"object":"embedding","index":1,"embedding":[0.1]}],"model":"m","usage":{"prompt_tokens":9,"total_tokens":9}}"#
