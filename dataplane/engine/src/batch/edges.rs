@@ -31,6 +31,8 @@ const FEW_AXES: usize = 4;
 /// One kind of unusual input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edge {
+    /// The optional input of this name is given.
+    Given(String),
     /// The inputs of these names hold these values, each at least once.
     Values(Vec<(String, Extreme)>),
     /// These variable axes have extent 0, and no other variable one has.
@@ -43,7 +45,11 @@ pub type ZeroAxes = BTreeSet<(String, usize)>;
 /// The edges of a signature, in the order in which they are tried: the same ones in every process.
 /// Values come first, because extents that were not tried are refused.
 pub fn edges(signature: &Signature) -> Vec<Edge> {
-    let mut found = values(signature);
+    let optional = signature.inputs.iter().filter(|input| input.optional);
+    let mut found: Vec<Edge> = optional
+        .map(|input| Edge::Given(input.name.clone()))
+        .collect();
+    found.extend(values(signature));
     found.truncate(MOST_VALUES);
     let mut combinations = zero_axes(signature);
     combinations.truncate(MOST_ZEROS);
@@ -148,6 +154,11 @@ impl Edge {
     /// Made-up requests that are this edge, of as few rows as it needs.
     pub(super) fn inputs(&self, signature: &Signature, guess: Guess) -> Vec<Vec<Tensor>> {
         match self {
+            // As one that holds nothing unusual.
+            Self::Given(name) => {
+                let axes = ZeroAxes::from([(name.clone(), usize::MAX)]);
+                with_zeros(signature, guess, &axes).into_iter().collect()
+            }
             Self::Values(held) => (0..2)
                 .filter_map(|variant| with_values(signature, guess, held, variant))
                 .collect(),
@@ -158,6 +169,7 @@ impl Edge {
     /// What it is, for people.
     pub fn describe(&self) -> String {
         match self {
+            Self::Given(name) => format!("input '{name}', which may be left out"),
             Self::Values(held) => {
                 let each: Vec<String> = held
                     .iter()
