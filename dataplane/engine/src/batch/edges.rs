@@ -70,18 +70,19 @@ fn values(signature: &Signature) -> Vec<Edge> {
     let paired = || {
         let inputs = signature.inputs.iter();
         inputs
-            .filter(|input| Extreme::least(input.datatype).is_some())
+            .filter(|input| !Extreme::minus_one(input.datatype).is_empty())
             .take(MOST_PAIRED)
     };
     for first in paired() {
         for second in paired() {
-            let Some(least) = Extreme::least(first.datatype) else {
-                continue;
-            };
-            found.push(Edge::Values(vec![
-                of(first, least),
-                of(second, Extreme::MinusOne),
-            ]));
+            for least in Extreme::least(first.datatype) {
+                for minus_one in Extreme::minus_one(second.datatype) {
+                    found.push(Edge::Values(vec![
+                        of(first, *least),
+                        of(second, *minus_one),
+                    ]));
+                }
+            }
         }
     }
     found
