@@ -107,7 +107,7 @@ impl Pipeline {
     ) -> Result<Vec<Tensor>, Fault> {
         let guard = &model.guard;
         guard
-            .check_extents(&inputs, &model.description.signature)
+            .check_shapes(&inputs, &model.description.signature)
             .map_err(check::unsafe_input)?;
         if !guard.has_fatal_values() {
             return Ok(inputs);

@@ -56,7 +56,13 @@ fn values(datatype: &str) -> Vec<Value> {
     match datatype {
         "BOOL" => vec![json!(true)],
         "BYTES" => vec![json!("cat"), json!("")],
-        "UINT64" => vec![json!(1), json!(u64::MAX), json!(0)],
+        "UINT64" => vec![
+            json!(1),
+            json!(u64::MAX),
+            json!(1u64 << 63),
+            json!(64),
+            json!(0),
+        ],
         "INT64" => vec![
             json!(1),
             json!(i64::MIN),
@@ -64,6 +70,9 @@ fn values(datatype: &str) -> Vec<Value> {
             json!(-1),
             json!(0),
             json!(i32::MIN),
+            json!(1i64 << 31),
+            json!((1i64 << 32) - 1),
+            json!(3i64 << 31),
         ],
         "INT32" => vec![
             json!(1),
@@ -79,7 +88,9 @@ fn values(datatype: &str) -> Vec<Value> {
             json!("-Infinity"),
             json!(3e38),
             json!(-3e38),
+            json!(2_147_483_648.0),
             json!(-1),
+            json!(-1.5),
             json!(0),
         ],
         other => panic!("{other}: add its values"),

@@ -96,7 +96,10 @@ pub(super) fn run(trial: &Trial<'_>, watch: &Watch) -> Result<Option<Outcome>, L
         .max(LEAST_MODELS);
     let limits = Limits {
         time: most,
-        memory: left.saturating_add(OWN_MEMORY),
+        // Inputs and answers are beside the tensors of the model, as they are when it serves.
+        memory: left
+            .saturating_add(OWN_MEMORY)
+            .saturating_add(trial.bounds.memory / 8),
     };
     let edges_end = Instant::now() + most + EDGES;
     let mut outcome = Outcome::default();

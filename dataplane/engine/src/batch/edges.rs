@@ -31,6 +31,8 @@ const FEW_AXES: usize = 4;
 /// One kind of unusual input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Edge {
+    /// The optional input of this name is given.
+    Given(String),
     /// The inputs of these names hold these values, each at least once.
     Values(Vec<(String, Extreme)>),
     /// These variable axes have extent 0, and no other variable one has.
@@ -43,7 +45,11 @@ pub type ZeroAxes = BTreeSet<(String, usize)>;
 /// The edges of a signature, in the order in which they are tried: the same ones in every process.
 /// Values come first, because extents that were not tried are refused.
 pub fn edges(signature: &Signature) -> Vec<Edge> {
-    let mut found = values(signature);
+    let optional = signature.inputs.iter().filter(|input| input.optional);
+    let mut found: Vec<Edge> = optional
+        .map(|input| Edge::Given(input.name.clone()))
+        .collect();
+    found.extend(values(signature));
     found.truncate(MOST_VALUES);
     let mut combinations = zero_axes(signature);
     combinations.truncate(MOST_ZEROS);
@@ -64,18 +70,19 @@ fn values(signature: &Signature) -> Vec<Edge> {
     let paired = || {
         let inputs = signature.inputs.iter();
         inputs
-            .filter(|input| Extreme::least(input.datatype).is_some())
+            .filter(|input| !Extreme::minus_one(input.datatype).is_empty())
             .take(MOST_PAIRED)
     };
     for first in paired() {
         for second in paired() {
-            let Some(least) = Extreme::least(first.datatype) else {
-                continue;
-            };
-            found.push(Edge::Values(vec![
-                of(first, least),
-                of(second, Extreme::MinusOne),
-            ]));
+            for least in Extreme::least(first.datatype) {
+                for minus_one in Extreme::minus_one(second.datatype) {
+                    found.push(Edge::Values(vec![
+                        of(first, *least),
+                        of(second, *minus_one),
+                    ]));
+                }
+            }
         }
     }
     found
@@ -148,6 +155,11 @@ impl Edge {
     /// Made-up requests that are this edge, of as few rows as it needs.
     pub(super) fn inputs(&self, signature: &Signature, guess: Guess) -> Vec<Vec<Tensor>> {
         match self {
+            // As one that holds nothing unusual.
+            Self::Given(name) => {
+                let axes = ZeroAxes::from([(name.clone(), usize::MAX)]);
+                with_zeros(signature, guess, &axes).into_iter().collect()
+            }
             Self::Values(held) => (0..2)
                 .filter_map(|variant| with_values(signature, guess, held, variant))
                 .collect(),
@@ -158,6 +170,7 @@ impl Edge {
     /// What it is, for people.
     pub fn describe(&self) -> String {
         match self {
+            Self::Given(name) => format!("input '{name}', which may be left out"),
             Self::Values(held) => {
                 let each: Vec<String> = held
                     .iter()

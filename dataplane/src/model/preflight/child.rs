@@ -260,7 +260,7 @@ fn try_edges(
         all: Duration::from_millis(job.edges_ms),
     };
     batch::try_edges(engine, warm, job.first_edge, time, |at, edge| {
-        let of_values = matches!(edge, Edge::Values(_));
+        let of_values = !matches!(edge, Edge::Zeros(_));
         tell(Message::Edge { at, of_values });
     })
 }

@@ -8,6 +8,8 @@ use serin_core::types::{Dimension, Signature, Tensor, TensorData};
 /// What a model's edges did, as far as requests are refused for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InputGuard {
+    /// Optional inputs that ended the process when they were given.
+    fatal_given: Vec<String>,
     /// Values that ended the process.
     fatal_values: Vec<Vec<(String, super::Extreme)>>,
     /// Combinations of extents that ended it.
@@ -32,6 +34,8 @@ impl InputGuard {
         let mut guard = Self::default();
         for (at, edge) in edges(signature).into_iter().take(tried).enumerate() {
             match (edge, fatal.contains(&at)) {
+                (Edge::Given(input), true) => guard.fatal_given.push(input),
+                (Edge::Given(_), false) => {}
                 (Edge::Values(held), true) => guard.fatal_values.push(held),
                 (Edge::Values(_), false) => {}
                 (Edge::Zeros(axes), true) => {
@@ -50,15 +54,23 @@ impl InputGuard {
         !self.fatal_values.is_empty()
     }
 
-    /// Refuses variable extents of 0 unless exactly these were tried and did no harm.
+    /// Refuses optional inputs that did harm, and variable extents of 0 unless exactly these were tried and
+    /// did none.
     ///
     /// # Errors
     /// [`UnsafeInput`].
-    pub fn check_extents(
+    pub fn check_shapes(
         &self,
         inputs: &[Tensor],
         signature: &Signature,
     ) -> Result<(), UnsafeInput> {
+        let given = |name: &&String| inputs.iter().any(|input| input.name == **name);
+        if let Some(input) = self.fatal_given.iter().find(given) {
+            return Err(UnsafeInput {
+                input: input.clone(),
+                why: "cannot be given: the model ended the process in which that was tried; leave it out".to_owned(),
+            });
+        }
         let mut axes = ZeroAxes::new();
         for input in inputs.iter().filter(|input| input.shape.contains(&0)) {
             let declared = signature.input(&input.name);

@@ -104,7 +104,7 @@ fn the_made_up_requests_of_an_edge_are_refused_where_that_edge_was_fatal() {
         assert!(!requests.is_empty(), "{}", edge.describe());
         for inputs in requests {
             let refused = guard
-                .check_extents(&inputs, &signature)
+                .check_shapes(&inputs, &signature)
                 .and_then(|()| guard.check_values(&inputs));
             let refused = refused.unwrap_err();
             assert!(refused.why.contains(&edge.describe()), "{refused:?}");
@@ -138,10 +138,29 @@ fn a_pair_is_refused_only_where_both_values_are_there() {
 }
 
 #[test]
+fn an_optional_input_that_is_fatal_has_to_be_left_out() {
+    let mut scale = spec("scale", Datatype::Int64, &[1]);
+    scale.optional = true;
+    let signature = signature(vec![spec("x", Datatype::Int64, &[-1]), scale]);
+    let all = edges(&signature);
+    assert_eq!(all[0], Edge::Given("scale".to_owned()));
+    let tried = all[0].inputs(&signature, crate::batch::sample::GUESSES[0]);
+    assert_eq!(tried[0].len(), 2);
+    let guard = InputGuard::new(&signature, all.len(), &[0]);
+    let (x, scale) = (whole("x", &[1], &[1]), whole("scale", &[1], &[1]));
+    assert_eq!(
+        guard.check_shapes(std::slice::from_ref(&x), &signature),
+        Ok(())
+    );
+    let refused = guard.check_shapes(&[x, scale], &signature).unwrap_err();
+    assert!(refused.why.contains("leave it out"), "{refused:?}");
+}
+
+#[test]
 fn extents_of_zero_that_were_not_tried_are_refused_and_fixed_ones_are_no_edge() {
     let signature = signature(vec![spec("x", Datatype::Int64, &[-1, 0])]);
     let empty = [whole("x", &[0, 0], &[])];
-    let refused = InputGuard::new(&signature, 0, &[]).check_extents(&empty, &signature);
+    let refused = InputGuard::new(&signature, 0, &[]).check_shapes(&empty, &signature);
     let refused = refused.unwrap_err();
     assert_eq!(refused.input, "x");
     assert!(
@@ -152,10 +171,10 @@ fn extents_of_zero_that_were_not_tried_are_refused_and_fixed_ones_are_no_edge() 
     );
     let all = edges(&signature).len();
     let survived = InputGuard::new(&signature, all, &[]);
-    assert_eq!(survived.check_extents(&empty, &signature), Ok(()));
+    assert_eq!(survived.check_shapes(&empty, &signature), Ok(()));
     let one_row = [whole("x", &[1, 0], &[])];
     let untried = InputGuard::new(&signature, 0, &[]);
-    assert_eq!(untried.check_extents(&one_row, &signature), Ok(()));
+    assert_eq!(untried.check_shapes(&one_row, &signature), Ok(()));
 }
 
 /// Echoes, and counts its runs.
@@ -193,7 +212,7 @@ fn edges_are_tried_from_the_one_that_is_asked_for_until_time_is_up() {
     assert!(engine.1.contains(&vec![0, 4]) && engine.1.contains(&vec![0, 0]));
     let mut begun = Vec::new();
     let end = try_edges(&mut engine, &warm, all - 1, time(60), |at, _| {
-        begun.push(at)
+        begun.push(at);
     });
     assert_eq!((end, begun), (all, vec![all - 1]));
 }

@@ -6,12 +6,16 @@ use super::{Edge, edges};
 use crate::Engine;
 use crate::batch::batching_probe::{Warm, within};
 use crate::batch::sample::sample;
+use serin_core::types::Tensor;
 
 /// Rows that a request may bring at once, as far as they are tried.
 const ROWS: [usize; 3] = [2, 3, 64];
 
 /// Longest run of several rows, by the time of one.
 const LONGEST_ROWS: Duration = Duration::from_secs(1);
+
+/// Most bytes of inputs in a run of several rows: a small container has no more for them.
+const MOST_BYTES: usize = 8 << 20;
 
 /// How long edges may take.
 #[derive(Clone, Copy, Debug)]
@@ -52,8 +56,11 @@ pub fn try_edges(
 /// Runs several rows at once, whether or not requests may share a run: one request may bring them all.
 pub fn try_rows(engine: &mut dyn Engine, warm: &Warm, time: Duration) {
     let affordable = LONGEST_ROWS.as_nanos() / warm.row_time.as_nanos().max(1);
-    let most = usize::try_from(affordable).unwrap_or(usize::MAX).max(2);
+    let most = usize::try_from(affordable).unwrap_or(usize::MAX);
     within(engine, time, |trial, signature| {
+        let one = sample(signature, 1, warm.guess, 1).unwrap_or_default();
+        let bytes: usize = one.iter().map(Tensor::byte_size).sum();
+        let most = most.min(MOST_BYTES / bytes.max(1)).max(2);
         for rows in ROWS {
             if let Some(inputs) = sample(signature, rows.min(most), warm.guess, rows as u64) {
                 // An error is as good as an answer.
