@@ -271,3 +271,38 @@ fn without_onnx_runtime_the_cure_is_told_before_anything_starts() {
         "{said}"
     );
 }
+
+#[test]
+fn a_web_page_gets_nothing_from_the_machine_of_its_reader() {
+    let mut running = Running::start(&[&example("iris")]);
+    running.wait_for("try it: ");
+    let (url, body) = pasted(&running.said, "iris");
+    let host = url
+        .strip_prefix("http://")
+        .unwrap()
+        .split('/')
+        .next()
+        .unwrap();
+    for (named, origin, code) in [
+        ("evil.example", "", "host_not_allowed"),
+        (
+            host,
+            "Origin: https://evil.example\r\n",
+            "cross_site_request",
+        ),
+    ] {
+        let mut stream = TcpStream::connect(host).unwrap();
+        stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        write!(
+            stream,
+            "POST /v2/models/iris/infer HTTP/1.1\r\nHost: {named}\r\n{origin}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+        assert!(answer.contains(code), "{answer}");
+    }
+    assert!(post(&url, &body).starts_with("HTTP/1.1 200"));
+}

@@ -42,7 +42,7 @@ where
     }
     loop {
         let turn = move || step(TURN).map(|done| (done, step));
-        let (done, rest) = cpu_pool.run(turn).await??;
+        let (done, rest) = cpu_pool.run_short(turn).await??;
         if let Some(done) = done {
             return Ok(done);
         }

@@ -132,11 +132,11 @@ async fn a_message_is_inflated_within_the_budget() {
 /// The network's thread is the only one of this runtime.
 #[tokio::test]
 async fn a_large_message_is_inflated_off_the_networks_threads() {
-    let resources = resources(1);
-    // The pool's only thread is taken until the other request has been answered.
+    let resources = resources(0);
+    // The pool's only turn, that of short work, is taken until the other request has been answered.
     let (finish, taken) = std::sync::mpsc::channel::<()>();
     let pool = resources.cpu_pool.clone();
-    let occupied = tokio::spawn(async move { pool.run(move || taken.recv()).await });
+    let occupied = tokio::spawn(async move { pool.run_short(move || taken.recv()).await });
     tokio::task::yield_now().await;
     let body = message(1, &gzip(&vec![0; 1 << 20]));
     let sent = request(&[("grpc-encoding", "gzip")], &body, usize::MAX);

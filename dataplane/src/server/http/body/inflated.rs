@@ -44,11 +44,11 @@ mod tests {
     /// however many there are.
     #[tokio::test]
     async fn a_body_that_gives_nothing_holds_no_network_thread() {
-        let resources = Resources::new(Limits::default(), CpuPool::with_threads(1));
-        // The pool's only thread is taken until another request has been answered.
+        let resources = Resources::new(Limits::default(), CpuPool::with_threads(0));
+        // The pool is taken until another request has been answered.
         let (finish, taken) = std::sync::mpsc::channel::<()>();
         let pool = resources.cpu_pool.clone();
-        let occupied = tokio::spawn(async move { pool.run(move || taken.recv()).await });
+        let occupied = tokio::spawn(async move { pool.run_short(move || taken.recv()).await });
         tokio::task::yield_now().await;
         let mut body = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
         body.extend([0, 0, 0, 0xff, 0xff].repeat(100_000));
