@@ -136,7 +136,8 @@ impl Connections {
         let service = {
             let (port, state) = (Arc::clone(&self.port), Arc::clone(&state));
             service_fn(move |request: hyper::Request<Incoming>| {
-                let arrival = Arrival::of(&state, spoken, share.clone(), peer);
+                let memory = &port.resources.memory;
+                let arrival = Arrival::of(&request, (&state, spoken), share.clone(), memory, peer);
                 let answer = serve(Arc::clone(&port), router.clone(), request, arrival);
                 async move { Ok::<_, Infallible>(answer.await) }
             })
