@@ -116,6 +116,7 @@ mod tests {
     }
 
     fn work(time: Duration) -> Work {
+        let now = Instant::now();
         Work {
             inputs: vec![Tensor {
                 name: "x".to_owned(),
@@ -124,8 +125,8 @@ mod tests {
                 data: TensorData::Raw(Bytes::from_static(b"x")),
             }],
             outputs: vec![0],
-            arrived: Instant::now(),
-            deadline: Instant::now() + time,
+            arrived: now,
+            deadline: now + time,
             priority: 0,
             standing: Standing::default(),
         }

@@ -8,6 +8,8 @@ use std::time::Duration;
 use harness::{Answer, Running, grpc, options, start};
 use serin_dataplane::config::Options;
 use serin_dataplane::server::shutdown::Stop;
+use serin_wire::oip_grpc::proto::LogSettingsRequest;
+use serin_wire::oip_grpc::proto::log_settings_request::SettingValue;
 
 const ID: &str = "X-Request-Id: job-7\r\n";
 
@@ -104,4 +106,21 @@ async fn what_a_drain_cannot_finish_is_unavailable_over_grpc_and_503_over_rest()
     assert_eq!(over_rest.status, 503, "{over_rest:?}");
     assert_eq!(over_rest.json()["code"], "model_not_ready");
     drop(models);
+}
+
+/// A map of settings takes more than a hundred bytes for each entry of ten.
+#[tokio::test]
+async fn a_control_message_is_small_or_refused_unread() {
+    let server = start(&options()).await;
+    for (entries, status) in [(100, "7"), (20_000, "11")] {
+        let message = LogSettingsRequest {
+            settings: (0..entries)
+                .map(|entry: u32| (entry.to_string(), SettingValue::default()))
+                .collect(),
+        };
+        let mut client = server.client().await;
+        let message = grpc::prefixed(&message);
+        let answer = grpc::call(&mut client, "LogSettings", ID, &message).await;
+        assert_status(&answer, status);
+    }
 }

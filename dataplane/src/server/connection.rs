@@ -150,7 +150,8 @@ impl Connections {
         let service = {
             let (port, state) = (Arc::clone(&self.port), Arc::clone(&state));
             service_fn(move |request: hyper::Request<Incoming>| {
-                let arrival = Arrival::of(&state, spoken, share.clone(), from);
+                let memory = &port.resources.memory;
+                let arrival = Arrival::of(&request, (&state, spoken), share.clone(), memory, from);
                 let answer = serve(Arc::clone(&port), router.clone(), request, arrival);
                 // An async block would hold the answer's future twice, and copy it.
                 answer.map(Ok::<_, Infallible>)

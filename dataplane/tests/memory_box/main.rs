@@ -265,9 +265,12 @@ fn no_request_takes_a_container_of_512_mib() {
     boxed.lives("6 messages of 15 MiB on WebSockets");
     drop(sockets);
     boxed.answers_again(SMALL.0, SMALL.1);
-    let calls = raw_texts(&boxed, 1, 31 * MIB);
-    boxed.lives("a gRPC call of empty texts");
-    drop(calls);
+    for calls in [1, 16] {
+        let unread = raw_texts(&boxed, calls, 31 * MIB);
+        boxed.settles();
+        boxed.lives(&format!("{calls} gRPC calls of empty texts"));
+        drop(unread);
+    }
     boxed.answers_again(SMALL.0, SMALL.1);
     boxed.lives("all of it");
 }
@@ -317,6 +320,26 @@ fn no_unread_answer_and_no_connection_takes_a_container_of_512_mib() {
         })
         .collect();
     boxed.lives("350 connections of 256 requests without a body");
+    drop(idle);
+    boxed.answers_again(SMALL.0, SMALL.1);
+
+    // Fields of 4 KB that the table of the connection has, each named by one byte.
+    let mut first = header_block("/v2/models/floats/infer", &[]);
+    first.extend([&[0x40, 1, b'x', 0x7f, 0x81, 0x1e][..], &[b'y'; 4000]].concat());
+    let mut named = header_block("/v2/models/floats/infer", &[]);
+    named.extend([0xbe; 14]);
+    let idle: Vec<TcpStream> = (0..350)
+        .map(|_| {
+            let mut caller = http2(boxed.http);
+            let _ = caller.write_all(&frame(1, 4, 1, &first));
+            for stream in 1..256 {
+                let _ = caller.write_all(&frame(1, 4, 2 * stream + 1, &named));
+            }
+            caller
+        })
+        .collect();
+    boxed.settles();
+    boxed.lives("350 connections of 256 requests with header blocks of 56 KB in a few bytes");
     drop(idle);
     boxed.answers_again(SMALL.0, SMALL.1);
 

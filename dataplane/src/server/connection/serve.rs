@@ -26,7 +26,7 @@ use super::sniff::Spoken;
 use super::state::{ConnectionState, InFlight};
 use crate::context::{Dialect, RequestContext};
 use crate::runtime::Resources;
-use crate::runtime::memory_budget::{ResponseReservation, SMALL_ANSWER, Share};
+use crate::runtime::memory_budget::{MemoryBudget, ResponseReservation, SMALL_ANSWER, Share};
 use crate::runtime::memory_plan::STREAM;
 use crate::server::grpc::body::paced;
 use crate::server::grpc::coding::{deflated, inflated};
@@ -47,16 +47,22 @@ pub(super) struct Arrival {
 }
 
 impl Arrival {
-    /// A request of this connection. A stream of HTTP/2 takes memory of its own; the request of an
-    /// HTTP/1 connection is within the connection's.
-    pub(super) fn of(
-        state: &Arc<ConnectionState>,
-        spoken: Spoken,
+    /// A request of this connection. A stream of HTTP/2 takes memory of its own, with its header
+    /// block: a few bytes name fields of many. The request of an HTTP/1 connection is within the
+    /// connection's, but for a long header block.
+    pub(super) fn of<B>(
+        request: &Request<B>,
+        (state, spoken): (&Arc<ConnectionState>, Spoken),
         share: Option<Arc<Share>>,
+        memory: &Arc<MemoryBudget>,
         (peer, caller): (SocketAddr, CallerId),
     ) -> Self {
-        let mut held = share.as_ref().map(Share::hold);
-        let room = held.as_mut().map_or(Ok(()), |held| held.grow(STREAM));
+        let head = head_bytes(request);
+        let (mut held, bytes) = match &share {
+            Some(share) => (Some(share.hold()), STREAM + head),
+            None => ((head > USUAL_HEAD).then(|| memory.hold()), head),
+        };
+        let room = held.as_mut().map_or(Ok(()), |held| held.grow(bytes));
         Self {
             peer,
             caller,
@@ -65,6 +71,18 @@ impl Arrival {
             refused: room.err(),
         }
     }
+}
+
+/// Bytes of a header block that are within what a connection takes.
+const USUAL_HEAD: usize = 8 << 10;
+
+/// What a header block takes: its texts, and a place in a map for each field.
+fn head_bytes<B>(request: &Request<B>) -> usize {
+    const FIELD: usize = 128;
+    let fields = request.headers().iter();
+    let fields = fields.map(|(name, value)| name.as_str().len() + value.len() + FIELD);
+    let uri = request.uri();
+    uri.path().len() + uri.query().map_or(0, str::len) + fields.sum::<usize>()
 }
 
 /// Answers one request by `router`.

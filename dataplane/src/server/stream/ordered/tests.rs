@@ -198,3 +198,37 @@ async fn a_process_that_stops_ends_a_stream_that_is_quiet() {
     .await;
     assert!(matches!(ended, Ended::Failed(_)));
 }
+
+/// What a model has answered is counted when its request goes on; it is not left lying because the
+/// caller does not read.
+#[tokio::test]
+async fn requests_go_on_while_their_caller_reads_nothing() {
+    const COUNT: usize = 10;
+    let (gate, finished) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let mut caller = Caller {
+        appetite: 0,
+        ..Caller::of(COUNT, Then::Wait)
+    };
+    let lifecycle = Lifecycle::new();
+    let serving = serve(&mut caller, &lifecycle, usize::MAX, |request| {
+        let (gate, finished) = (Arc::clone(&gate), Arc::clone(&finished));
+        async move {
+            if request > 0 {
+                let _ = gate.acquire().await;
+            } else {
+                gate.add_permits(COUNT);
+            }
+            finished.fetch_add(1, Ordering::Relaxed);
+            request
+        }
+    });
+    let all = async {
+        while finished.load(Ordering::Relaxed) < COUNT {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        ended = serving => panic!("it ends: {ended:?}"),
+        all = tokio::time::timeout(Duration::from_secs(20), all) => all.expect("all of them"),
+    }
+}
