@@ -127,11 +127,11 @@ async fn small() -> Running {
     small_beside(0).await
 }
 
-/// With room for the windows of so many streams besides.
+/// With room for the windows of so many streams of one connection besides.
 async fn small_beside(streams: usize) -> Running {
     limited(|limits| {
         limits.body_bytes = 40_000;
-        limits.body_bytes_in_flight = Some(BUDGET + streams * STREAM_WINDOW);
+        limits.body_bytes_in_flight = Some(BUDGET + 2 * streams * STREAM_WINDOW);
         limits.stall_timeout = Duration::from_secs(30);
     })
     .await

@@ -127,7 +127,8 @@ pub(super) async fn serve(
             let (mut request, mut messages) = (request.map(Body::new), None);
             if let Dialect::Grpc { stream } = context.dialect {
                 request = paced(request, &context, resources);
-                (request, messages) = inflated(request, stream, resources);
+                let reservation = context.hold(&resources.memory);
+                (request, messages) = inflated(request, stream, reservation, resources);
             }
             request.extensions_mut().insert(Arc::clone(&context));
             let answer = async {

@@ -46,7 +46,7 @@ pub(in crate::server) fn paced(
         .iter()
         .any(|method| request.uri().path().ends_with(method));
     // What the peer may send ahead of our reading waits in the transport for as long as a stream does.
-    let mut ahead = resources.memory.hold();
+    let mut ahead = context.hold(&resources.memory);
     let refused = match stream {
         true => ahead.grow(STREAM_WINDOW as usize).err(),
         false => None,
@@ -60,7 +60,7 @@ pub(in crate::server) fn paced(
             begun,
             until: budget.and_then(|budget| begun.checked_add(budget)),
             open: 0,
-            held: resources.memory.hold(),
+            held: context.hold(&resources.memory),
             timer: None,
             messages: stream.then(Messages::default),
             limits: Arc::clone(&resources.limits),

@@ -16,6 +16,7 @@ use serin_wire::content_coding::Coding;
 use self::deflated::Deflated;
 use self::inflated::Inflated;
 use crate::runtime::Resources;
+use crate::runtime::memory_budget::Reservation;
 
 /// The coding of compressed messages.
 const SENT: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -25,10 +26,12 @@ const READ: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
 /// The request with its messages inflated, and the coding of its answers, if they are to be compressed.
-/// `stream` says that messages come one after another.
+/// `stream` says that messages come one after another. Inflated messages count where `reservation`, of no
+/// bytes yet, does.
 pub(in crate::server) fn inflated(
     mut request: Request<Body>,
     stream: bool,
+    reservation: Reservation,
     resources: &Resources,
 ) -> (Request<Body>, Option<Coding>) {
     let headers = request.headers_mut();
@@ -38,7 +41,7 @@ pub(in crate::server) fn inflated(
     };
     headers.remove(&SENT);
     let answers = readable(headers);
-    let inflate = |body| Body::new(Inflated::new(body, coding, stream, resources));
+    let inflate = |body| Body::new(Inflated::new(body, coding, stream, reservation, resources));
     (request.map(inflate), answers)
 }
 

@@ -141,18 +141,18 @@ async fn time_in_which_nobody_asked_is_not_the_callers() {
 
 #[tokio::test]
 async fn what_has_come_of_a_message_counts_until_the_message_is_whole() {
-    let (sender, mut body, bodies) = call(STREAM, 10);
+    let (sender, mut body, bodies) = call(STREAM, 64);
     send(&sender, BEGUN);
     assert!(arrives(&mut body).await);
     assert!(bodies.hold().grow(4).is_err());
-    send(&sender, &[1; 4]);
+    send(&sender, &[1; 60]);
     let message = fails(&mut body).await;
     assert!(message.contains("too many request bodies"), "{message}");
     drop(body);
     assert!(bodies.hold().grow(10).is_ok());
 
-    let (sender, mut body, bodies) = call(STREAM, 10);
-    for _ in 0..5 {
+    let (sender, mut body, bodies) = call(STREAM, 64);
+    for _ in 0..50 {
         send(&sender, WHOLE);
         assert!(arrives(&mut body).await);
     }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use axum::BoxError;
@@ -18,7 +17,7 @@ use serin_wire::oip_grpc;
 use super::frames::{Cutter, Prefix};
 use crate::runtime::Resources;
 use crate::runtime::cpu_pool::CpuPool;
-use crate::runtime::memory_budget::{MemoryBudget, Reservation};
+use crate::runtime::memory_budget::Reservation;
 use crate::server::inflation::in_turns;
 
 /// Pieces that are handed over before others have their turn on the thread: their reader copies them.
@@ -31,7 +30,8 @@ pub(super) struct Inflated {
     coding: Coding,
     cutter: Cutter,
     state: State,
-    memory: Arc<MemoryBudget>,
+    /// Of no bytes: where messages count.
+    reservation: Reservation,
     cpu_pool: CpuPool,
     /// Most bytes of a message.
     most: usize,
@@ -59,13 +59,19 @@ struct Plain {
 }
 
 impl Inflated {
-    pub(super) fn new(body: Body, coding: Coding, stream: bool, resources: &Resources) -> Self {
+    pub(super) fn new(
+        body: Body,
+        coding: Coding,
+        stream: bool,
+        reservation: Reservation,
+        resources: &Resources,
+    ) -> Self {
         Self {
             body,
             coding,
             cutter: Cutter::default(),
             state: State::Reading,
-            memory: Arc::clone(&resources.memory),
+            reservation,
             cpu_pool: resources.cpu_pool.clone(),
             most: resources.limits.body_bytes,
             stream,
@@ -75,7 +81,7 @@ impl Inflated {
     fn inflate(&self, message: Bytes) -> BoxFuture<'static, Result<Plain, Fault>> {
         let (cpu_pool, length) = (self.cpu_pool.clone(), message.len());
         let compressed = if self.stream { length } else { 0 };
-        let mut reservation = self.memory.hold();
+        let mut reservation = self.reservation.another();
         let mut inflation = PieceInflation::new(self.coding, message, self.most);
         let step = move |portion| {
             let reserve = |plain: usize| reservation.grow(compressed.saturating_add(plain));
